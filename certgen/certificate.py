@@ -1,0 +1,210 @@
+"""The certificate as pydantic models: the shape of format version 1. The JSON Schema is generated from them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from certgen.errors import UserError
+from certgen.files import read_bytes, write_atomically
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Exponent = Annotated[int, Field(ge=-(1 << 14), le=1 << 14)]
+Bits = Annotated[int, Field(ge=8, le=4096)]
+
+
+class Shape(BaseModel):
+    """Exactly the declared fields, of exactly the declared types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class NoArgs(Shape):
+    pass
+
+
+class WeightArgs(Shape):
+    """exp is enclosed to 2^-depth of a query's largest weight; weights then keep `bits` bits."""
+
+    depth: Bits
+    bits: Bits
+
+
+class LaneArgs(WeightArgs):
+    """Logit differences are rounded up to multiples of 2^exponent."""
+
+    exponent: Exponent
+
+
+class UpperTable(Shape):
+    """Upper bounds rows[i][j] * 2^exponent."""
+
+    exponent: Exponent
+    rows: list[list[int]]
+
+
+class TokenMasks(Shape):
+    """masks[m][q][n-1]: accepted tokens as a bit mask."""
+
+    masks: list[list[list[Natural]]]
+
+
+class Counts(Shape):
+    """[m, queries, ns, correct]: regions as bit masks of queries and of n, with the correct sequences counted in each."""
+
+    counts: list[Annotated[list[Natural], Field(min_length=4, max_length=4)]]
+
+
+class Correct(Shape):
+    correct: Natural
+
+
+class Step(Shape):
+    """One inference; `premises` are numbers of earlier steps."""
+
+    premises: list[Natural]
+
+
+class DirectPathUpper(Step):
+    rule: Literal["direct_path_upper"] = "direct_path_upper"
+    args: NoArgs
+    conclusion: UpperTable
+
+
+class ValuePathUpper(Step):
+    rule: Literal["value_path_upper"] = "value_path_upper"
+    args: NoArgs
+    conclusion: UpperTable
+
+
+class PureSequences(Step):
+    rule: Literal["pure_sequences"] = "pure_sequences"
+    args: LaneArgs
+    conclusion: Counts
+
+
+class CubicTokens(Step):
+    rule: Literal["cubic_tokens"] = "cubic_tokens"
+    args: WeightArgs
+    conclusion: TokenMasks
+
+
+class CountCubic(Step):
+    rule: Literal["count_cubic"] = "count_cubic"
+    args: NoArgs
+    conclusion: Counts
+
+
+class EnumerateSequences(Step):
+    rule: Literal["enumerate_sequences"] = "enumerate_sequences"
+    args: LaneArgs
+    conclusion: Counts
+
+
+class Total(Step):
+    rule: Literal["total"] = "total"
+    args: NoArgs
+    conclusion: Correct
+
+
+AnyStep = Annotated[
+    DirectPathUpper | ValuePathUpper | PureSequences | CubicTokens | CountCubic | EnumerateSequences | Total,
+    Field(discriminator="rule"),
+]
+
+
+class Task(Shape):
+    name: Literal["max-of-k"] = "max-of-k"
+    k: Positive
+
+
+class ModelInfo(Shape):
+    """Sizes, and the SHA-256 of each tensor's bytes by tensor name."""
+
+    d_vocab: Positive
+    d_model: Positive
+    d_head: Positive
+    n_ctx: Positive
+    tensors: dict[str, Digest]
+
+
+class Claim(Shape):
+    """At least `correct` of all `total` = d_vocab^k sequences are correct."""
+
+    correct: Natural
+    total: Positive
+
+
+class Predicate(Shape):
+    formatVersion: Literal[1] = 1
+    task: Task
+    model: ModelInfo
+    semantics: Literal["exact-real"] = "exact-real"
+    margin: Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,999})(/[1-9][0-9]{0,999})?$")]
+    claim: Claim
+    strategy: str
+    steps: list[AnyStep]
+
+
+class Sha256(Shape):
+    sha256: Digest
+
+
+class Subject(Shape):
+    name: str
+    digest: Sha256
+
+
+class Certificate(Shape):
+    """An in-toto Statement v1 about one model file."""
+
+    type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")] = (
+        "https://in-toto.io/Statement/v1"
+    )
+    subject: Annotated[list[Subject], Field(min_length=1, max_length=1)]
+    predicateType: Literal["urn:compact-proofs:accuracy-certificate:v1"] = "urn:compact-proofs:accuracy-certificate:v1"
+    predicate: Predicate
+
+    def to_bytes(self) -> bytes:
+        """Compact JSON, one step a line."""
+        statement: dict[str, Any] = self.model_dump(by_alias=True)
+        steps = statement["predicate"].pop("steps")
+        order = ("rule", "premises", "args", "conclusion")
+        lines = ",\n".join(json.dumps({key: step[key] for key in order}, separators=(",", ":")) for step in steps)
+        head = json.dumps(statement, indent=1).removesuffix("\n }\n}")
+        return f'{head},\n  "steps": [\n{lines}\n  ]\n }}\n}}\n'.encode()
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the certificate, gzipped if the name ends in .gz; returns the number of bytes. Nothing partial is left."""
+        data = self.to_bytes()
+        if str(path).endswith(".gz"):
+            data = gzip.compress(data, mtime=0)  # the same certificate is the same file
+        write_atomically(path, data)
+        return len(data)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a certificate for display. This checks its shape only; check-cert checks what it says."""
+        data = read_bytes(path)
+        try:
+            data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+            return cls.model_validate(json.loads(data))
+        except (ValidationError, ValueError, RecursionError, EOFError, OSError, zlib.error) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise UserError(
+                f"{path} is not a version 1 certificate: {reason}", "check-cert says exactly where"
+            ) from None
+
+
+def json_schema() -> str:
+    """schemas/certificate-v1.schema.json, as text."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Certificate.model_json_schema(by_alias=True)}
+    return json.dumps(schema, indent=2) + "\n"

@@ -1,0 +1,171 @@
+"""The command line of the generator: `certgen COMMAND`.
+
+Heavy modules are imported inside the commands, so that help appears at once.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from certgen.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Write certificates that prove how accurate a small max-of-K transformer is; `check-cert` verifies them.",
+)
+
+_MAX_SEEDS = 1_000
+
+
+def main() -> None:
+    """Run `certgen`: a UserError becomes one or two lines on stderr and exit code 2, an interrupt exit code 130."""
+    try:
+        app()
+    except UserError as error:
+        print(f"certgen: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def train(
+    k: Annotated[int, typer.Option("--k", min=1, help="Sequence length: the model answers with the largest of K.")],
+    d_vocab: Annotated[int, typer.Option(min=1, help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=10**18 - 1, show_default=False, help="Random seed; 123 unless --seeds is given."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several seeds, trained side by side: 0-9 or 0,3,7 or 0-4,8.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A file, a directory, or a name with {seed} in it.")
+    ] = Path("."),
+    steps: Annotated[int, typer.Option(min=0, help="Optimizer steps.")] = 3_000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Random sequences per step and seed.")] = 128,
+    d_model: Annotated[int, typer.Option(min=1, help="Width of the residual stream.")] = 32,
+    d_head: Annotated[int, typer.Option(min=1, help="Width of the attention head.")] = 32,
+) -> None:
+    """Train max-of-K models: one layer, one head, attention only.
+
+    The accuracy printed is that of a random sample: an estimate with a
+    standard error.  A proof needs a certificate.
+
+    Examples:
+
+      certgen train --k 4 -o model.safetensors
+
+      certgen train --k 5 --d-vocab 64 --seeds 0-9 -o models
+
+      certgen train --k 4 --seeds 0,3,7 -o "max-of-4-{seed}.safetensors"
+    """
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+    from rich.table import Table
+
+    from certgen.models import save_model
+    from certgen.training import Recipe, train
+
+    if seed is not None and seeds is not None:
+        raise UserError("--seed and --seeds are both given", "put all of them into --seeds, for example --seeds 0-9")
+    chosen = parse_seeds(seeds) if seeds is not None else [123 if seed is None else seed]
+    recipe = Recipe(k, d_vocab, d_model, d_head, steps, batch_size)
+    paths = model_paths(output, k, d_vocab, chosen)
+
+    progress = Progress(
+        *Progress.get_default_columns(), TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True)
+    )
+    with progress:
+        task = progress.add_task(f"training max-of-{k}", total=steps, loss=float("nan"))
+        trained = train(recipe, chosen, lambda step, loss: progress.update(task, completed=step, loss=loss))
+
+    table = Table("seed", "loss", "sampled accuracy", "standard error")
+    table.add_column("file", overflow="fold")  # a path that is cut short cannot be copied
+    for model, path in zip(trained, paths, strict=True):
+        save_model(path, model.tensors)
+        table.add_row(
+            str(model.seed), f"{model.loss:.5f}", f"{model.accuracy:.5f}", f"{model.standard_error:.5f}", str(path)
+        )
+    Console().print(table)
+    print(f"Loss and accuracy are over {trained[0].sample_size:,} random sequences per seed.")
+
+
+@app.command("import")
+def import_(
+    checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .ckpt, .bin, .safetensors or .npz file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Refuse a model whose n_ctx is not K.")] = None,
+) -> None:
+    """Turn a checkpoint into a model file, or say which tensor the theory does not cover.
+
+    Accepted are state dicts of a TransformerLens HookedTransformer with one
+    layer, one head, learned positions, no LayerNorm and no MLP, and .npz files
+    with W_E, W_pos, W_Q, W_K, W_V, W_O, W_U.  Biases b_* are kept; missing ones
+    are zero.
+
+    A checkpoint does not record everything: scores are taken to be divided by
+    sqrt(d_head), and the answer to be read at the last position.
+
+    Examples:
+
+      certgen import max-of-4.pth -o model.safetensors
+
+      certgen import weights.npz -o model.safetensors --k 4
+    """
+    from certgen.importing import import_checkpoint
+    from certgen.models import load_model, save_model
+
+    save_model(output, import_checkpoint(checkpoint, k))
+    model = load_model(output)
+    print(
+        f"{output}: max-of-{model.n_ctx}, d_vocab={model.d_vocab}, d_model={model.d_model}, d_head={model.d_head}, "
+        f"sha256:{model.sha256}"
+    )
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds that `text` lists, such as 0-9 or 0,3,7 or 0-4,8, in its order and without repetitions."""
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part.strip())
+        if match is None:
+            raise UserError(f"--seeds {text}: cannot read {part.strip()!r}", "write for example 0-9 or 0,3,7 or 0-4,8")
+        span = range(int(match[1]), int(match[2] or match[1]) + 1)
+        if not span:
+            raise UserError(f"--seeds {text}: the range {part.strip()} is empty", "write the smaller seed first")
+        if len(span) + len(seeds) > _MAX_SEEDS:
+            raise UserError(f"--seeds {text}: more than {_MAX_SEEDS} seeds", "train them in several calls")
+        seeds.update(dict.fromkeys(span))
+    return list(seeds)
+
+
+def model_paths(output: Path, k: int, d_vocab: int, seeds: list[int]) -> list[Path]:
+    """Where each seed's model goes; in a directory, the files are named after task and seed.
+
+    Directories are created here, before the training, so that a path that cannot work costs no training.
+    """
+    if "{seed}" in str(output):
+        paths = [Path(str(output).replace("{seed}", str(seed))) for seed in seeds]
+    elif output.suffix == "" or output.is_dir():
+        paths = [output / f"max-of-{k}-vocab-{d_vocab}-seed-{seed}.safetensors" for seed in seeds]
+    elif len(seeds) == 1:
+        paths = [output]
+    else:
+        hint = f"use a directory, or a name such as {output.stem}-{{seed}}.safetensors"
+        raise UserError(f"{output} is one file, but there are {len(seeds)} seeds", hint)
+    for directory in {path.parent for path in paths}:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot create the directory {directory}: {error.strerror}", "choose another -o"
+            ) from error
+    return paths

@@ -1,0 +1,43 @@
+"""Where exact reals become the short numbers of a certificate, always rounded in the direction that keeps them true."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from certgen.certificate import UpperTable
+from certgen.circuits import Circuits
+from certgen.dyadic import Dyadic, dyadic_ceil
+
+SIGNIFICANT_BITS = 36  # of the largest entry of a stated table
+
+
+def upper_table(rows: list[Dyadic]) -> UpperTable:
+    """Rows of real numbers as upper bounds with one exponent."""
+    exponent = max(max(row.magnitude() for row in rows) - SIGNIFICANT_BITS, -(1 << 13))
+    return UpperTable(exponent=exponent, rows=[[int(number) for number in row.ceil(exponent)] for row in rows])
+
+
+def direct_path_upper(circuits: Circuits) -> UpperTable:
+    """Rows m, columns q <= m: max over y != m of EUPU[q,y] - EUPU[q,m], plus the margin. Cost v^2."""
+    EUPU, v = circuits.EUPU.integers, circuits.v
+    margin = dyadic_ceil(circuits.margin, circuits.EUPU.exponent)
+    favourite = EUPU.argmax(axis=1)
+    best = EUPU.max(axis=1)
+    runner_up = best if v == 1 else np.where(np.arange(v) == favourite[:, None], EUPU.min() - 1, EUPU).max(axis=1)
+    rows = []
+    for m in range(v):
+        rival = np.where(favourite == m, runner_up, best)[: m + 1]
+        rows.append(Dyadic(rival - EUPU[: m + 1, m] + margin, circuits.EUPU.exponent))
+    return upper_table(rows)
+
+
+def value_path_upper(circuits: Circuits) -> UpperTable:
+    """Rows m, columns t <= m: max over y != m of EVOU[t,y]-EVOU[t,m] + max over p of PVOU[p,y]-PVOU[p,m]. Cost v^3."""
+    EVOU, PVOU = circuits.EVOU, circuits.PVOU
+    rows = []
+    for m in range(circuits.v):
+        others = np.arange(circuits.v) != m
+        position = (PVOU - PVOU[:, m : m + 1]).max(axis=0)
+        gain = (EVOU[: m + 1] - EVOU[: m + 1, m : m + 1] + position[None, :])[:, others]
+        rows.append(gain.max(axis=1) if circuits.v > 1 else Dyadic(np.zeros(1, dtype=object), 0))
+    return upper_table(rows)

@@ -1,0 +1,27 @@
+"""Progress of long work: a search takes a `Track` and wraps its outer loop in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Track(Protocol):
+    """Iterates over items while showing how far it is."""
+
+    def __call__(self, items: Sequence[Item], what: str) -> Iterable[Item]: ...
+
+
+def quiet(items: Sequence[Item], what: str) -> Iterable[Item]:
+    """No display: for tests, sweeps and the Python API."""
+    return items
+
+
+def bar(items: Sequence[Item], what: str) -> Iterable[Item]:
+    """A progress bar on stderr with the time left; gone when done, absent when stderr is not a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, description=what, console=Console(stderr=True), transient=True)

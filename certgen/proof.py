@@ -1,0 +1,56 @@
+"""A proof under construction: steps in order, each naming the steps it rests on."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from certgen.certificate import (
+    AnyStep,
+    Certificate,
+    Claim,
+    Correct,
+    ModelInfo,
+    NoArgs,
+    Predicate,
+    Sha256,
+    Subject,
+    Task,
+    Total,
+)
+from certgen.models import Model
+
+
+class Proof:
+    """Collects steps; `certificate` closes the proof with the sum of its tallies."""
+
+    def __init__(self, model: Model, margin: Fraction) -> None:
+        self.model, self.margin = model, margin
+        self.steps: list[AnyStep] = []
+
+    def add(self, step: AnyStep) -> int:
+        """Append a step; returns its number, for later premises."""
+        self.steps.append(step)
+        return len(self.steps) - 1
+
+    def certificate(self, strategy: str, tallies: list[int]) -> Certificate:
+        """The statement that all regions of these steps together count this many correct sequences."""
+        model = self.model
+        correct = sum(count[3] for number in tallies for count in self.steps[number].conclusion.counts)  # type: ignore[union-attr]
+        self.add(Total(premises=tallies, args=NoArgs(), conclusion=Correct(correct=correct)))
+        return Certificate(
+            subject=[Subject(name=model.path.name, digest=Sha256(sha256=model.sha256))],
+            predicate=Predicate(
+                task=Task(k=model.n_ctx),
+                model=ModelInfo(
+                    d_vocab=model.d_vocab,
+                    d_model=model.d_model,
+                    d_head=model.d_head,
+                    n_ctx=model.n_ctx,
+                    tensors=dict(model.tensor_sha256),
+                ),
+                margin=str(self.margin),
+                claim=Claim(correct=correct, total=model.d_vocab**model.n_ctx),
+                strategy=strategy,
+                steps=self.steps,
+            ),
+        )

@@ -1,0 +1,26 @@
+"""brute-force: every sequence evaluated. The certificate is short, checking it is not."""
+
+from __future__ import annotations
+
+from certgen.certificate import Certificate, Counts, EnumerateSequences
+from certgen.circuits import Circuits
+from certgen.errors import UserError
+from certgen.progress import Track
+from certgen.proof import Proof
+from certgen.sequences import count_correct, lane_args
+
+MOST_SEQUENCES = 1 << 31  # beyond this the check takes hours
+
+
+def brute_force(circuits: Circuits, track: Track) -> Certificate:
+    """Count the correct sequences of every pair (q, m). Cost up to v^k evaluations of v logits, in numpy."""
+    v, k = circuits.v, circuits.k
+    if v**k > MOST_SEQUENCES:
+        raise UserError(f"brute-force would evaluate {v}^{k} = {v**k:.2e} sequences", "use --strategy cubic")
+    pairs = [(q, m) for m in range(v) for q in range(m if k == 1 else 0, m + 1)]
+    counts = [
+        [m, 1 << q, (1 << k - (q < m)) - 1, count_correct(circuits, q, m)] for q, m in track(pairs, "brute-force")
+    ]
+    proof = Proof(circuits.model, circuits.margin)
+    step = proof.add(EnumerateSequences(premises=[], args=lane_args(circuits), conclusion=Counts(counts=counts)))
+    return proof.certificate("brute-force", [step])

@@ -1,0 +1,103 @@
+"""cubic: wrong tokens pessimised together, sequences grouped by how many of their positions do not hold the maximum."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+
+from certgen.certificate import (
+    Certificate,
+    CountCubic,
+    Counts,
+    CubicTokens,
+    DirectPathUpper,
+    NoArgs,
+    PureSequences,
+    TokenMasks,
+    UpperTable,
+    ValuePathUpper,
+    WeightArgs,
+)
+from certgen.circuits import RELATIVE_SLACK, Circuits
+from certgen.dyadic import FloatArray
+from certgen.outward import direct_path_upper, value_path_upper
+from certgen.progress import Track
+from certgen.proof import Proof
+from certgen.sequences import lane_args, pure_correct
+
+WEIGHT_BITS = 64
+
+
+def cubic(circuits: Circuits, track: Track) -> Certificate:
+    """The paper's cubic proof (arXiv 2406.11779, section 4.2), its attention bounded by the separation lemma.
+
+    Cost v^3 k multiplications, in numpy.
+    """
+    proof = Proof(circuits.model, circuits.margin)
+    direct, value = direct_path_upper(circuits), value_path_upper(circuits)
+    u = proof.add(DirectPathUpper(premises=[], args=NoArgs(), conclusion=direct))
+    c = proof.add(ValuePathUpper(premises=[], args=NoArgs(), conclusion=value))
+    masks = [accepted_tokens(circuits, direct, value, m) for m in track(range(circuits.v), "cubic")]
+    args = WeightArgs(depth=circuits.depth, bits=WEIGHT_BITS)
+    tokens = proof.add(CubicTokens(premises=[u, c], args=args, conclusion=TokenMasks(masks=masks)))
+    pure = proof.add(PureSequences(premises=[], args=lane_args(circuits), conclusion=pure_counts(circuits)))
+    count = proof.add(CountCubic(premises=[tokens], args=NoArgs(), conclusion=cubic_counts(circuits.k, masks)))
+    return proof.certificate("cubic", [pure, count])
+
+
+def times(factor: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Upper bound of factor * weight for a weight in [low, high]."""
+    return factor * np.where(factor >= 0, high, low)
+
+
+def accepted_tokens(circuits: Circuits, direct: UpperTable, value: UpperTable, m: int) -> list[list[int]]:
+    """Masks [q][n-1] of tokens t < m with which n non-query positions may be filled, for one maximum m."""
+    unit = max(direct.exponent, value.exponent)
+    u = np.ldexp(np.array(direct.rows[m], dtype=float), direct.exponent - unit)
+    c = np.ldexp(np.array(value.rows[m], dtype=float), value.exponent - unit)
+    low, high = circuits.token_weights(m, WEIGHT_BITS)
+    slopes = times(u[:, None] + c[None, :], low, high)  # [q, t]
+
+    p_low, p_high = (weights[: m + 1] for weights in circuits.position_weights(WEIGHT_BITS))
+    query = times(np.diagonal(slopes), p_low[:, -1], p_high[:, -1])[:, None]
+    sums = [np.sort(weights[:, :-1], axis=1) for weights in (p_low, p_high)]
+    light = [prefix_sums(weights) for weights in sums]
+    heavy = [prefix_sums(weights[:, ::-1]) for weights in sums]
+    accepted = np.ones((m + 1, circuits.k - 1, m), dtype=bool)  # [q, n - 1, t]
+    for inside, outside in ((light, heavy), (heavy, light)):
+        rest = [weights[:, -2::-1] for weights in outside]  # k - 1 - n positions for n = 1, 2, ...
+        of_m = times(slopes[:, m : m + 1], *rest)
+        of_t = times(slopes[:, None, :m], *(weights[:, 1:, None] for weights in inside))
+        size = np.abs(of_m) + np.abs(query)
+        accepted &= (of_m + query)[:, :, None] + of_t < -RELATIVE_SLACK * (size[:, :, None] + np.abs(of_t))
+    packed = np.packbits(accepted, axis=2, bitorder="little")
+    return [
+        [int.from_bytes(packed[q, n - 1].tobytes(), "little") for n in range(1, circuits.k - (q < m))]
+        for q in range(m + 1)
+    ]
+
+
+def prefix_sums(weights: FloatArray) -> FloatArray:
+    """Entry n of a row is the sum of its first n weights."""
+    return np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
+
+
+def pure_counts(circuits: Circuits) -> Counts:
+    """The cells n = 0, one sequence each."""
+    counts = []
+    for m in range(circuits.v):
+        correct = pure_correct(circuits, m)
+        counts += [[m, 1 << q, 1, int(correct[q])] for q in range(m if circuits.k == 1 else 0, m + 1)]
+    return Counts(counts=counts)
+
+
+def cubic_counts(k: int, masks: list[list[list[int]]]) -> Counts:
+    """Per pair, the sequences of the cells n >= 1 made of accepted tokens."""
+    counts = []
+    for m, rows in enumerate(masks):
+        for q, row in enumerate(rows):
+            correct = sum(mask.bit_count() ** n * comb(k - 1, n) for n, mask in enumerate(row, start=1))
+            if row:
+                counts.append([m, 1 << q, (1 << len(row) + 1) - 2, correct])
+    return Counts(counts=counts)

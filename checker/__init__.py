@@ -1,0 +1,7 @@
+"""The trusted side: standard library only, integers only. `check(model_path, certificate_path)` or the check-cert command."""
+
+from checker.cli import check
+from checker.errors import Refusal
+from checker.kernel import Verdict
+
+__all__ = ["Refusal", "Verdict", "check"]

@@ -1,0 +1,99 @@
+"""The certificate: a JSON statement (in-toto Statement v1) decoded into typed steps. Nothing in it is believed yet."""
+
+from typing import NamedTuple
+
+from checker.decode import (
+    Integer,
+    array,
+    bounded,
+    constant,
+    decompress,
+    digest,
+    fraction,
+    integer,
+    load_json,
+    record,
+    text,
+)
+from checker.errors import Malformed
+from checker.judgement import Fact
+from checker.rules import RULES
+from checker.weights import TENSORS
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:compact-proofs:accuracy-certificate:v1"
+SIZES = ("d_vocab", "d_model", "d_head", "n_ctx")
+
+
+class Step(NamedTuple):
+    """One inference: a rule applied to facts of earlier steps, and what it is said to conclude."""
+
+    rule: str
+    premises: tuple[int, ...]
+    args: dict[str, object]
+    conclusion: Fact
+
+
+class Certificate(NamedTuple):
+    """A decoded certificate."""
+
+    file_digest: str
+    tensor_digests: dict[str, str]
+    sizes: dict[str, int]
+    k: int
+    margin: tuple[int, int]
+    correct: int
+    total: int
+    steps: tuple[Step, ...]
+
+
+def decode_step(value: object, path: str) -> Step:
+    """A step whose rule exists, with exactly that rule's arguments and kind of conclusion."""
+    fields = record(value, path, ("rule", "premises", "args", "conclusion"))
+    name = text(fields["rule"], f"{path}.rule")
+    if name not in RULES:
+        raise Malformed("unknown-rule", f"{path}.rule", f"one of {', '.join(RULES)}")
+    rule = RULES[name]
+    raw = record(fields["args"], f"{path}.args", tuple(rule.args))
+    args = {key: decode(raw[key], f"{path}.args.{key}") for key, decode in rule.args.items()}
+    premises = array(fields["premises"], f"{path}.premises", integer)
+    return Step(name, premises, args, rule.concludes.decode(fields["conclusion"], f"{path}.conclusion"))
+
+
+def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
+    """The whole file, strictly: unknown fields, versions, rules and semantics are refused."""
+    statement = record(
+        load_json(decompress(data), integer_type), "", ("_type", "subject", "predicateType", "predicate")
+    )
+    constant(statement["_type"], "_type", STATEMENT_TYPE)
+    constant(statement["predicateType"], "predicateType", PREDICATE_TYPE)
+    subjects = array(statement["subject"], "subject", lambda value, path: record(value, path, ("name", "digest")))
+    if len(subjects) != 1:
+        raise Malformed("unsupported", "subject", "one model", str(len(subjects)))
+    text(subjects[0]["name"], "subject[0].name")
+    file_digest = record(subjects[0]["digest"], "subject[0].digest", ("sha256",))
+
+    at = "predicate"
+    fields = ("formatVersion", "task", "model", "semantics", "margin", "claim", "strategy", "steps")
+    # The version comes first: a newer certificate should be refused for its version, not for a field it added.
+    if isinstance(statement["predicate"], dict) and "formatVersion" in statement["predicate"]:
+        constant(statement["predicate"]["formatVersion"], f"{at}.formatVersion", 1, "unsupported-version")
+    predicate = record(statement["predicate"], at, fields)
+    task = record(predicate["task"], f"{at}.task", ("name", "k"))
+    constant(task["name"], f"{at}.task.name", "max-of-k")
+    constant(predicate["semantics"], f"{at}.semantics", "exact-real")
+    text(predicate["strategy"], f"{at}.strategy")
+    model = record(predicate["model"], f"{at}.model", (*SIZES, "tensors"))
+    tensors = record(model["tensors"], f"{at}.model.tensors", tuple(TENSORS))
+    claim = record(predicate["claim"], f"{at}.claim", ("correct", "total"))
+    natural = bounded(0, 10**4000)
+    return Certificate(
+        file_digest=digest(file_digest["sha256"], "subject[0].digest.sha256"),
+        tensor_digests={name: digest(value, f"{at}.model.tensors.{name}") for name, value in tensors.items()},
+        sizes={name: integer(model[name], f"{at}.model.{name}") for name in SIZES},
+        k=integer(task["k"], f"{at}.task.k"),
+        margin=fraction(predicate["margin"], f"{at}.margin"),
+        correct=natural(claim["correct"], f"{at}.claim.correct"),
+        total=natural(claim["total"], f"{at}.claim.total"),
+        steps=array(predicate["steps"], f"{at}.steps", decode_step),
+    )

@@ -1,0 +1,102 @@
+"""check-cert: re-derive the bounds that certificates claim for a model, or refuse."""
+
+import argparse
+import json
+import sys
+
+from checker.certificate import decode_certificate
+from checker.decode import MAX_BYTES
+from checker.errors import Malformed, Refusal, ResourceLimit
+from checker.kernel import Verdict, verify
+from checker.weights import MAX_MODEL_BYTES, read_weights
+
+DEFAULT_BUDGET = 1 << 25
+EPILOG = """exit codes: 0 all verified, 1 a proof does not hold, 2 usage, 3 malformed certificate or model,
+4 another model, 5 a resource limit, 70 internal error; the largest one when several differ."""
+
+
+def read(path: str, limit: int) -> bytes:
+    """The file's bytes; never more than the limit are read."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise Malformed("unreadable-file", "", "a readable file", error.strerror or "") from None
+    if len(data) > limit:
+        raise Malformed("too-large", "", f"at most {limit} bytes")
+    return data
+
+
+def check(model_path: str, certificate_path: str, budget: int = DEFAULT_BUDGET) -> Verdict:
+    """The verified claim of one certificate about one model file.
+
+    Raises a Refusal, as data, if it does not hold. `budget` bounds the number of sequences enumerated.
+    """
+    weights = read_weights(read(model_path, MAX_MODEL_BYTES))
+    return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget)
+
+
+def decimal(numerator: int, denominator: int) -> str:
+    """The fraction to five decimals, rounded down."""
+    units = numerator * 100_000 // denominator
+    return f"{units // 100_000}.{units % 100_000:05d}"
+
+
+def describe(outcome: Verdict | Refusal) -> tuple[str, dict[str, object]]:
+    """An outcome as a verdict line and as JSON fields."""
+    if isinstance(outcome, Refusal):
+        data: dict[str, object] = {
+            "verdict": outcome.word.lower(),
+            "exit_code": outcome.exit_code,
+            "code": outcome.code,
+        }
+        data |= {"path": outcome.path, "expected": outcome.expected, "got": outcome.got}
+        return f"{outcome.word} {outcome}", data
+    margin = "/".join(map(str, outcome.margin[: 1 + (outcome.margin[1] > 1)]))
+    fields: dict[str, object] = {"task": f"max-of-{outcome.k}", "d_vocab": outcome.d_vocab, "semantics": "exact-real"}
+    fields |= {"margin": margin, "model": f"sha256:{outcome.digest}"}
+    bound = decimal(outcome.correct, outcome.total)
+    line = f"VERIFIED accuracy >= {outcome.correct}/{outcome.total} ({bound}) "
+    line += " ".join(f"{name}={value}" for name, value in fields.items())
+    return line, {"verdict": "verified", "exit_code": 0, "correct": outcome.correct, "total": outcome.total, **fields}
+
+
+def outcome_of(model_path: str, certificate_path: str, budget: int) -> Verdict | Refusal:
+    """The verdict or the refusal; running out of memory, or an unforeseen failure, is a refusal too."""
+    try:
+        return check(model_path, certificate_path, budget)
+    except Refusal as refusal:
+        return refusal
+    except MemoryError:
+        return ResourceLimit("out-of-memory")
+    except Exception as error:
+        return InternalError(type(error).__name__)
+
+
+class InternalError(Refusal):
+    """A defect of the checker. It says nothing about the certificate."""
+
+    word, exit_code = "INTERNAL-ERROR", 70
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print one verdict line per certificate, in order; return the exit code."""
+    parser = argparse.ArgumentParser(prog="check-cert", description=__doc__, epilog=EPILOG)
+    parser.add_argument("model", metavar="MODEL", help="the model's weights, a .safetensors file")
+    parser.add_argument("certificates", metavar="CERT", nargs="+", help="a .cert.json or .cert.json.gz file")
+    parser.add_argument("--json", action="store_true", help="one JSON object per certificate instead of a line of text")
+    parser.add_argument("--quiet", action="store_true", help="no output; the exit code says it all")
+    help_text = f"most sequences to enumerate before refusing with exit code 5 (default {DEFAULT_BUDGET})"
+    parser.add_argument("--budget", type=int, default=DEFAULT_BUDGET, metavar="N", help=help_text)
+    options = parser.parse_args(arguments)
+    codes = []
+    for path in options.certificates:
+        line, data = describe(outcome_of(options.model, path, options.budget))
+        codes.append(int(str(data["exit_code"])))
+        if not options.quiet:
+            print(json.dumps(data) if options.json else line, flush=True)
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

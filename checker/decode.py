@@ -1,0 +1,124 @@
+"""Bytes to typed values, strictly: everything that is not exactly the format is refused as malformed."""
+
+import json
+import re
+import zlib
+from collections.abc import Callable
+from math import gcd
+from typing import NoReturn, TypeVar
+
+from checker.errors import Malformed, show
+
+MAX_BYTES = 1 << 28  # of a decompressed certificate
+MAX_DIGITS = 4000  # of one number; below CPython's own limit, above v^k of anything checkable
+
+Integer = Callable[[str | int], int]  # how digits become a number: int, or an integer type that counts its operations
+Value = TypeVar("Value")
+Decoder = Callable[[object, str], Value]  # (JSON value, its path) -> typed value, or Malformed
+
+
+def load_json(data: bytes, integer: Integer = int) -> object:
+    """Strict JSON: UTF-8, no duplicate keys, no floats, canonical integers of bounded length."""
+
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        if len({key for key, _ in items}) < len(items):
+            raise Malformed("duplicate-key")
+        return dict(items)
+
+    def number(digits: str) -> int:
+        if len(digits) > MAX_DIGITS or digits == "-0":
+            raise Malformed("bad-number", "", f"a canonical integer of at most {MAX_DIGITS} digits")
+        return integer(digits)
+
+    def refuse(_: str) -> NoReturn:
+        raise Malformed("not-an-integer", "", "exact integers only")
+
+    try:
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=pairs, parse_int=number, parse_float=refuse, parse_constant=refuse
+        )
+    except (ValueError, RecursionError):
+        raise Malformed("not-json") from None
+
+
+def decompress(data: bytes) -> bytes:
+    """The content of one gzip member, or `data` itself when it is not gzip; bounded by MAX_BYTES."""
+    if data[:2] == b"\x1f\x8b":
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            data = stream.decompress(data, MAX_BYTES + 1)
+        except zlib.error:
+            raise Malformed("bad-gzip") from None
+        if len(data) <= MAX_BYTES and (not stream.eof or stream.unused_data):
+            raise Malformed("bad-gzip", "", "one complete gzip member and nothing after it")
+    if len(data) > MAX_BYTES:
+        raise Malformed("too-large", "", f"at most {MAX_BYTES} bytes")
+    return data
+
+
+def record(value: object, path: str, fields: tuple[str, ...]) -> dict[str, object]:
+    """An object with exactly these fields."""
+    if not isinstance(value, dict):
+        raise Malformed("wrong-type", path, "an object", show(value))
+    if set(value) != set(fields):
+        missing = [field for field in fields if field not in value]
+        raise Malformed(
+            "missing-field" if missing else "unknown-field", path, f"exactly the fields {', '.join(fields)}"
+        )
+    return value
+
+
+def array(value: object, path: str, item: Decoder[Value]) -> tuple[Value, ...]:
+    """A list, each element decoded by `item`."""
+    if not isinstance(value, list):
+        raise Malformed("wrong-type", path, "a list", show(value))
+    return tuple([item(element, f"{path}[{index}]") for index, element in enumerate(value)])
+
+
+def integer(value: object, path: str) -> int:
+    """An integer; JSON's true and false are not."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Malformed("wrong-type", path, "an integer", show(value))
+    return value
+
+
+def text(value: object, path: str) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise Malformed("wrong-type", path, "a string", show(value))
+    return value
+
+
+def bounded(low: int, high: int) -> Decoder[int]:
+    """A decoder of integers from `low` to `high`."""
+
+    def decode(value: object, path: str) -> int:
+        number = integer(value, path)
+        if not low <= number <= high:
+            raise Malformed("out-of-range", path, f"{low} to {high}", show(number))
+        return number
+
+    return decode
+
+
+def constant(value: object, path: str, expected: object, code: str = "unsupported") -> None:
+    """Exactly this value."""
+    if type(value) is not type(expected) or value != expected:
+        raise Malformed(code, path, str(expected), show(value))
+
+
+def digest(value: object, path: str) -> str:
+    """A lower-case SHA-256 digest."""
+    if not re.fullmatch("[0-9a-f]{64}", text(value, path)):
+        raise Malformed("bad-digest", path, "64 lower-case hexadecimal digits")
+    return str(value)
+
+
+def fraction(value: object, path: str) -> tuple[int, int]:
+    """A canonical non-negative fraction: "p" or "p/q" in lowest terms."""
+    match = re.fullmatch("(0|[1-9][0-9]{0,999})(?:/([1-9][0-9]{0,999}))?", text(value, path))
+    if match:
+        numerator, denominator = int(match[1]), int(match[2] or 1)
+        if gcd(numerator, denominator) == 1 and match[2] != "1":
+            return numerator, denominator
+    raise Malformed("bad-fraction", path, 'a non-negative fraction "p" or "p/q" in lowest terms')

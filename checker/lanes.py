@@ -1,0 +1,115 @@
+"""All wrong tokens of a sequence at once: one big integer whose lane y holds an upper bound on the numerator of y.
+
+By the separation lemma (docs/rules.md) a sequence x with query q and maximum m is correct if for every y != m
+
+    sum over p of F_p(x_p) < 0,   F_p(t) = exp(s(q,p,t)) V_p(t),
+    V_p(t) = EUPU[q,y] - EUPU[q,m] + EVOU[t,y] - EVOU[t,m] + PVOU[p,y] - PVOU[p,m] + margin.
+
+A term is the integer sum over y of (upper bound of F_p(t) + offset) * 2^(width y). The offset makes every lane
+non-negative and the width leaves room for n_ctx terms, so lanes never touch and adding integers adds all lanes.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from checker.exact import shift_down, shift_up
+from checker.problem import Problem
+
+
+class Lanes:
+    """Terms for one problem: values rounded up to multiples of 2^exponent, attention weights kept to `bits` bits."""
+
+    def __init__(self, problem: Problem, exponent: int, depth: int, bits: int) -> None:
+        self.problem, self.depth, self.bits = problem, depth, bits
+        tables = (problem.EUPU, problem.EVOU, problem.PVOU)
+        upper = [[[shift_up(x, exponent - table.exponent) for x in row] for row in table.rows] for table in tables]
+        self.lower = [
+            [[shift_down(x, exponent - table.exponent) for x in row] for row in table.rows] for table in tables
+        ]
+        self.margin = problem.margin_upper(exponent)
+        # |EUPU[q,y] - EUPU[q,m] + ... + margin| in units of 2^exponent, roundings included
+        largest = sum(max(abs(x) for row in table for x in row) for table in upper)
+        self.value_bound = 2 * largest + 3 + self.margin
+        self.offset = self.value_bound << bits
+        self.width = (2 * problem.k * self.offset).bit_length() + 1
+        self.upper = [[sum(x << self.width * y for y, x in enumerate(row)) for row in table] for table in upper]
+
+    @property
+    def span(self) -> int:
+        """Bits of one sequence's lanes."""
+        return self.width * self.problem.v
+
+    @cached_property
+    def ones(self) -> int:
+        """1 in every lane."""
+        return sum(1 << self.width * y for y in range(self.problem.v))
+
+    @cached_property
+    def start(self) -> int:
+        """Added once to the k terms of a sequence: moves a numerator of zero to the top bit of its lane."""
+        return ((1 << self.width - 1) - self.problem.k * self.offset) * self.ones
+
+    def wrong(self, m: int) -> int:
+        """The top bits of the lanes of all y != m: none of them set means that the sequence is correct."""
+        return (self.ones ^ 1 << self.width * m) << self.width - 1
+
+    def terms(self, q: int, m: int, tokens: Sequence[int]) -> list[list[int]]:
+        """terms[p][i] for position p and token tokens[i] <= m. Cost one product of a number by d_vocab lanes each."""
+        token_weights, position_weights = self.problem.weights_below(q, m, self.depth, self.bits)
+        EUPU, EVOU, PVOU = self.upper
+        EUPU_lower, EVOU_lower, PVOU_lower = self.lower
+        table = []
+        for p, (p_low, p_high) in enumerate(position_weights):
+            row = []
+            for t in tokens:
+                t_low, t_high = token_weights[t]
+                low, high = p_low * t_low >> self.bits, shift_up(p_high * t_high, self.bits)
+                right = EUPU_lower[q][m] + EVOU_lower[t][m] + PVOU_lower[p][m] - self.margin
+                # weight * value <= low * value + (high - low) * bound on |value|
+                slack = self.offset + (high - low) * self.value_bound - low * right
+                row.append(low * (EUPU[q] + EVOU[t] + PVOU[p]) + slack * self.ones)
+            table.append(row)
+        return table
+
+
+def concatenate(items: list[int], span: int) -> int:
+    """Items side by side, the first one lowest; each fits in `span` bits. Linear in the result, times a log."""
+    while len(items) > 1:
+        padded = items + [0] * (len(items) % 2)
+        items = [low | high << span for low, high in zip(padded[::2], padded[1::2], strict=True)]
+        span *= 2
+    return items[0]
+
+
+def blocks_with_bits(number: int, count: int, span: int) -> int:
+    """How many of the `count` blocks of `span` bits are not zero."""
+    if number == 0 or count == 1:
+        return int(number != 0)
+    half = count // 2
+    low = number & (1 << half * span) - 1
+    return blocks_with_bits(low, half, span) + blocks_with_bits(number >> half * span, count - half, span)
+
+
+def count_correct(lanes: Lanes, m: int, query: int, choices: list[list[int]]) -> int:
+    """How many sequences of a product set are proved correct.
+
+    `query` is the term of the last position, choices[p] the terms of the tokens allowed at position p. Every
+    sequence is evaluated: prefixes one by one, the position with most choices in one integer.
+    """
+    if not all(choices):
+        return 0
+    *outer, last = sorted([*choices, [0]], key=len)
+    span, count = lanes.span, len(last)
+    fail = concatenate([lanes.wrong(m)] * count, span)
+    total = concatenate([term + query + lanes.start for term in last], span)
+    wide = [[concatenate([term] * count, span) for term in terms] for terms in outer]
+
+    def walk(prefix: int, depth: int) -> int:
+        if depth == len(wide):
+            return blocks_with_bits(prefix & fail, count, span)
+        return sum([walk(prefix + term, depth + 1) for term in wide[depth]])
+
+    sequences = count
+    for terms in outer:
+        sequences *= len(terms)
+    return sequences - walk(total, 0)

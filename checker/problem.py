@@ -1,0 +1,125 @@
+"""What a proof is about: exact circuits of one model, the task, the margin, and the budget for checking.
+
+Names follow the field: EVOU[t,y] is what attending to token t adds to logit y, PVOU[p,y] the same for position p,
+EUPU[q,y] the direct path of the query token q at the last position, scores split as sE(q,t) + sP(q,p).
+"""
+
+from functools import cached_property, lru_cache
+
+from checker.errors import ResourceLimit
+from checker.exact import add, exp_enclosure, matmul, shift_down, shift_up, sqrt_enclosure, transpose
+from checker.weights import Matrix, Weights
+
+Enclosure = tuple[int, int]
+
+
+class Problem:
+    """Max-of-k for one model, k = n_ctx. Tables are exact and made on first use."""
+
+    def __init__(self, weights: Weights, margin: tuple[int, int], budget: int) -> None:
+        self.weights = weights
+        self.margin = margin
+        self.budget = budget
+        self.v = weights.sizes["d_vocab"]
+        self.h = weights.sizes["d_head"]
+        self.k = weights.sizes["n_ctx"]
+
+    def afford(self, cost: int, what: str) -> None:
+        """Refuse, before starting, work whose count of `what` exceeds the budget."""
+        if cost > self.budget:
+            raise ResourceLimit("over-budget", "", f"at most {self.budget} {what} (raise --budget)", str(cost))
+
+    def margin_upper(self, exponent: int) -> int:
+        """The margin rounded up to a multiple of 2^exponent."""
+        numerator, denominator = self.margin
+        return -(-(numerator << max(-exponent, 0)) // (denominator << max(exponent, 0)))
+
+    def tensor(self, name: str) -> Matrix:
+        """A weight matrix, without the head axis."""
+        return self.weights.tensors[name]
+
+    def attention(self, name: str) -> Matrix:
+        """A weight of the attention layer."""
+        return self.tensor(f"blocks.0.attn.{name}")
+
+    @cached_property
+    def OVU(self) -> Matrix:
+        """W_V W_O W_U, d_model x d_vocab, multiplied from the cheaper side."""
+        return matmul(self.attention("W_V"), matmul(self.attention("W_O"), self.tensor("unembed.W_U")))
+
+    @cached_property
+    def EVOU(self) -> Matrix:
+        """d_vocab x d_vocab."""
+        return matmul(self.tensor("embed.W_E"), self.OVU)
+
+    @cached_property
+    def PVOU(self) -> Matrix:
+        """n_ctx x d_vocab."""
+        return matmul(self.tensor("pos_embed.W_pos"), self.OVU)
+
+    @cached_property
+    def query_residual(self) -> Matrix:
+        """r(q, k-1) = W_E[q] + W_pos[k-1], d_vocab x d_model."""
+        last = self.tensor("pos_embed.W_pos")
+        return add(self.tensor("embed.W_E"), Matrix(last.rows[-1:], last.exponent))
+
+    @cached_property
+    def EUPU(self) -> Matrix:
+        """Direct path with every bias after the attention: r(q, k-1) W_U + (b_V W_O + b_O) W_U + b_U."""
+        W_U = self.tensor("unembed.W_U")
+        value_bias = add(matmul(self.attention("b_V"), self.attention("W_O")), self.attention("b_O"))
+        constant = add(matmul(value_bias, W_U), self.tensor("unembed.b_U"))
+        return add(matmul(self.query_residual, W_U), constant)
+
+    @cached_property
+    def query_key(self) -> Matrix:
+        """(r(q, k-1) W_Q + b_Q) W_K^T, d_vocab x d_model: its product with r(t, p) is the score times sqrt(d_head).
+
+        b_K adds the same to every position's score of a query and leaves the attention unchanged.
+        """
+        queries = add(matmul(self.query_residual, self.attention("W_Q")), self.attention("b_Q"))
+        return matmul(queries, transpose(self.attention("W_K")))
+
+    @cached_property
+    def token_scores(self) -> Matrix:
+        """sE(q, t) * sqrt(d_head), d_vocab x d_vocab."""
+        return matmul(self.query_key, transpose(self.tensor("embed.W_E")))
+
+    @cached_property
+    def position_scores(self) -> Matrix:
+        """sP(q, p) * sqrt(d_head), d_vocab x n_ctx."""
+        return matmul(self.query_key, transpose(self.tensor("pos_embed.W_pos")))
+
+    def exponentials(self, scores: Matrix, row: int, depth: int) -> list[Enclosure]:
+        """Enclosures of exp((score - largest score of the row) / sqrt(d_head)) * 2^depth."""
+        scale = depth + 16
+        largest = max(scores.rows[row])
+        exponent = 2 * scores.exponent
+        enclosures = []
+        for score in scores.rows[row]:
+            square = (largest - score) ** 2
+            low, high = sqrt_enclosure(square << max(exponent, 0), self.h << max(-exponent, 0), scale)
+            enclosures.append(exp_enclosure(low, high, scale, depth))
+        return enclosures
+
+    @lru_cache(maxsize=4)  # noqa: B019 - a problem lives as long as the check
+    def query_weights(self, depth: int) -> list[tuple[list[Enclosure], list[Enclosure]]]:
+        """For each query: enclosures of exp(sE) over tokens and exp(sP) over positions, each up to a positive factor.
+
+        Cost d_vocab * (d_vocab + n_ctx) exponentials.
+        """
+        return [
+            (self.exponentials(self.token_scores, q, depth), self.exponentials(self.position_scores, q, depth))
+            for q in range(self.v)
+        ]
+
+    def weights_below(self, q: int, m: int, depth: int, bits: int) -> tuple[list[Enclosure], list[Enclosure]]:
+        """Enclosures of exp(sE(q, t)) for t <= m and of exp(sP(q, p)), each up to a positive factor, at most 2^bits."""
+        tokens, positions = self.query_weights(depth)[q]
+        return shorten(tokens[: m + 1], bits), shorten(positions, bits)
+
+
+def shorten(enclosures: list[Enclosure], bits: int) -> list[Enclosure]:
+    """The same numbers up to one power of two, rounded outward so that the largest upper end is at most 2^bits."""
+    shift = max(0, max(high for _, high in enclosures).bit_length() - bits)
+    return [(shift_down(low, shift), shift_up(high, shift)) for low, high in enclosures]

@@ -1,0 +1,54 @@
+"""Rule cubic_tokens; proof: docs/rules.md#cubic_tokens."""
+
+from itertools import accumulate
+
+from checker.judgement import CubicTokens, DirectPathUpper, ValuePathUpper
+from checker.problem import Enclosure, Problem
+
+
+def cubic_tokens(
+    problem: Problem, premises: tuple[DirectPathUpper, ValuePathUpper], args: dict[str, int]
+) -> CubicTokens:
+    """Tokens t < m that keep m ahead when t and m share the non-query positions.
+
+    Requires   u: DirectPathUpper, c: ValuePathUpper.
+    Concludes  CubicTokens: t is accepted for (q, m, n) if, with t on n non-query positions and m on the others,
+               sum over p of exp(s(q,p,x_p)) (u(q,m) + c(m,x_p)) < 0 both for the n positions of smallest and for the
+               n positions of largest attention weight.
+    Cost       d_vocab^3 n_ctx / 3 pairs of multiplications.
+    """
+    direct, value = premises
+    exponent = min(direct.exponent, value.exponent)
+    masks = []
+    for m in range(problem.v):
+        values = [c << value.exponent - exponent for c in value.rows[m]]
+        rows = []
+        for q in range(m + 1):
+            tokens, positions = problem.weights_below(q, m, args["depth"], args["bits"])
+            u = direct.rows[m][q] << direct.exponent - exponent
+            slopes = [times(u + c, weight) for c, weight in zip(values, tokens, strict=True)]
+            query = times(slopes[q], positions[-1])
+            lightest, heaviest = partial_sums(positions[:-1], False), partial_sums(positions[:-1], True)
+            row = []
+            for n in range(1, problem.k - (q < m)):  # n = k - 1 with q < m would leave m out
+                rest = problem.k - 1 - n
+                light = times(slopes[m], heaviest[rest]) + query, lightest[n]
+                heavy = times(slopes[m], lightest[rest]) + query, heaviest[n]
+                row.append(
+                    sum(1 << t for t in range(m) if all(fixed + times(slopes[t], w) < 0 for fixed, w in (light, heavy)))
+                )
+            rows.append(tuple(row))
+        masks.append(tuple(rows))
+    return CubicTokens(tuple(masks))
+
+
+def times(factor: int, weight: Enclosure) -> int:
+    """The largest value of factor * w for w in the enclosure of a weight."""
+    return factor * weight[factor >= 0]
+
+
+def partial_sums(weights: list[Enclosure], heaviest: bool) -> list[Enclosure]:
+    """Entry n encloses the sum of the n smallest (or largest) weights."""
+    lows = sorted([low for low, _ in weights], reverse=heaviest)
+    highs = sorted([high for _, high in weights], reverse=heaviest)
+    return list(zip(accumulate(lows, initial=0), accumulate(highs, initial=0), strict=True))

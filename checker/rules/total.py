@@ -1,0 +1,34 @@
+"""Rule total; proof: docs/rules.md#total."""
+
+from checker.errors import Rejected
+from checker.judgement import Accuracy, Tally
+from checker.problem import Problem
+
+
+def total(problem: Problem, premises: tuple[Tally, ...], args: dict[str, object]) -> Accuracy:
+    """The sum of all counts.
+
+    Requires   one or more Tally facts whose regions together cover every cell (q, m, n) exactly once: q <= m,
+               n < n_ctx, and n < n_ctx - 1 unless q = m.
+    Concludes  Accuracy.
+    Cost       one addition per count, one mask operation per query it covers.
+    """
+    v, k = problem.v, problem.k
+    cells = [[(1 << k - (q < m)) - 1 for q in range(m + 1)] for m in range(v)]  # bit n: not yet covered
+    correct = 0
+    for at, tally in enumerate(premises):
+        for index, count in enumerate(tally.counts):
+            path = f"premises[{at}].counts[{index}]"
+            if not (0 <= count.m < v and 0 <= count.queries < 1 << count.m + 1 and count.correct >= 0):
+                raise Rejected("no-such-region", path)
+            for q in range(count.m + 1):
+                if count.queries >> q & 1:
+                    if count.ns & ~cells[count.m][q]:
+                        raise Rejected("region-covered-twice", path, "cells not counted before")
+                    cells[count.m][q] ^= count.ns
+            correct += count.correct
+    for m, row in enumerate(cells):
+        for q, left in enumerate(row):
+            if left:
+                raise Rejected("region-left-out", "premises", f"a count for query {q}, maximum {m}")
+    return Accuracy(correct)
