@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import zlib
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -58,7 +57,7 @@ class TokenMasks(Shape):
 
 
 class Counts(Shape):
-    """[m, queries, ns, correct]: regions as bit masks of queries and of n, with the correct sequences counted in each."""
+    """[m, queries, ns, correct]: bit masks of queries and of n, and the correct sequences counted there."""
 
     counts: list[Annotated[list[Natural], Field(min_length=4, max_length=4)]]
 
@@ -183,7 +182,7 @@ class Certificate(Shape):
         return f'{head},\n  "steps": [\n{lines}\n  ]\n }}\n}}\n'.encode()
 
     def save(self, path: str | os.PathLike[str]) -> int:
-        """Write the certificate, gzipped if the name ends in .gz; returns the number of bytes. Nothing partial is left."""
+        """Write the certificate, gzipped if the name ends in .gz; returns its size in bytes."""
         data = self.to_bytes()
         if str(path).endswith(".gz"):
             data = gzip.compress(data, mtime=0)  # the same certificate is the same file

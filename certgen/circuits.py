@@ -114,7 +114,7 @@ class Circuits:
         return math.nextafter(float(self.margin * Fraction(2) ** -self.value_scale), math.inf) if self.margin else 0.0
 
     def position_weights(self, bits: int) -> tuple[FloatArray, FloatArray]:
-        """Outward bounds on exp(sP) relative to each query's largest, as a checker that keeps `bits` bits sees them, [q, p]."""
+        """Outward bounds on exp(sP) relative to each query's largest, when `bits` bits are kept, [q, p]."""
         return outward_exp(self.position_gaps, self.position_gaps.min(axis=1, keepdims=True), self.depth, bits)
 
     def token_weights(self, m: int, bits: int) -> tuple[FloatArray, FloatArray]:

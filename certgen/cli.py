@@ -131,6 +131,77 @@ def import_(
     )
 
 
+@app.command()
+def strategies() -> None:
+    """List the strategies of `certgen prove`, with the cost of checking their proofs.
+
+    v is d_vocab and k the sequence length.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from certgen.strategies import STRATEGIES
+
+    table = Table("strategy", "cost of checking", "idea")
+    for name, strategy in STRATEGIES.items():
+        table.add_row(name, strategy.cost, strategy.summary)
+    Console().print(table)
+
+
+@app.command()
+def prove(
+    model: Annotated[Path, typer.Argument(help="The model file, a .safetensors written by train or import.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The certificate; gzipped if it ends in .gz.")],
+    strategy: Annotated[str, typer.Option("--strategy", "-s", help="One of `certgen strategies`.")] = "cubic",
+    margin: Annotated[str, typer.Option(help="Count an answer only if it wins by more than this, as 0 or 1/8.")] = "0",
+) -> None:
+    """Prove a lower bound on a model's accuracy and write the certificate.
+
+    The certificate is a claim until check-cert has verified it.
+
+    Examples:
+
+      certgen prove model.safetensors --strategy cubic -o model.cert.json
+
+      check-cert model.safetensors model.cert.json
+    """
+    from certgen.models import load_model
+    from certgen.progress import bar
+    from certgen.proving import prove
+
+    certificate = prove(load_model(model), strategy, margin=margin, track=bar)
+    size = certificate.save(output)
+    claim = certificate.predicate.claim
+    decimals = claim.correct * 100_000 // claim.total / 100_000
+    print(f"{output}: accuracy >= {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
+    print(f"Verify it with: check-cert {model} {output}")
+
+
+@app.command()
+def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .cert.json or .cert.json.gz.")]) -> None:
+    """Tell the proof in a certificate: its claim, each step, and where sequences were lost.
+
+    This restates what the certificate says.  Only check-cert says whether it holds.
+    """
+    from rich.console import Console
+
+    from certgen.certificate import Certificate
+    from certgen.explain import explain
+
+    Console().print(explain(Certificate.load(certificate)))
+
+
+@app.command()
+def demo(
+    model: Annotated[Path | None, typer.Argument(help="Another model than the shipped one.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the certificates.")] = Path("out/demo"),
+) -> None:
+    """Prove and check a shipped model, by the cubic strategy and by brute force."""
+    from certgen.demo import SHIPPED, demo
+
+    demo(model or SHIPPED, output)
+
+
 def parse_seeds(text: str) -> list[int]:
     """The seeds that `text` lists, such as 0-9 or 0,3,7 or 0-4,8, in its order and without repetitions."""
     seeds: dict[int, None] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,8 @@ class Dyadic:
     def T(self) -> Dyadic:
         return Dyadic(self.integers.T, self.exponent)
 
-    def __getitem__(self, index: object) -> Dyadic:
-        return Dyadic(np.asarray(self.integers[index], dtype=object), self.exponent)  # type: ignore[index]
+    def __getitem__(self, index: Any) -> Dyadic:
+        return Dyadic(np.array(self.integers[index], dtype=object), self.exponent)
 
     def __matmul__(self, other: Dyadic) -> Dyadic:
         return Dyadic(self.integers @ other.integers, self.exponent + other.exponent)
@@ -50,11 +51,12 @@ class Dyadic:
 
     def max(self, axis: int | None = None) -> Dyadic:
         """Largest entry, or largest along an axis."""
-        return Dyadic(np.asarray(self.integers.max(axis=axis), dtype=object), self.exponent)
+        return Dyadic(np.array(self.integers.max(axis=axis), dtype=object), self.exponent)
 
     def at(self, exponent: int) -> IntArray:
         """The integers when written with a smaller (or the same) exponent."""
-        return self.integers << (self.exponent - exponent)
+        integers: IntArray = self.integers << (self.exponent - exponent)
+        return integers
 
     def ceil(self, exponent: int) -> IntArray:
         """Rounded up to multiples of 2^exponent."""
@@ -68,7 +70,8 @@ class Dyadic:
     def floats(self, exponent: int = 0) -> FloatArray:
         """The nearest float64 to each entry divided by 2^exponent; overflow becomes infinity."""
         shift = self.exponent - exponent
-        return np.vectorize(lambda number: nearest(number, shift), otypes=[np.float64])(self.integers)
+        floats: FloatArray = np.vectorize(lambda number: nearest(number, shift), otypes=[np.float64])(self.integers)
+        return floats
 
 
 def nearest(number: int, shift: int) -> float:

@@ -9,6 +9,7 @@ from certgen.certificate import (
     Certificate,
     Claim,
     Correct,
+    Counts,
     ModelInfo,
     NoArgs,
     Predicate,
@@ -35,7 +36,8 @@ class Proof:
     def certificate(self, strategy: str, tallies: list[int]) -> Certificate:
         """The statement that all regions of these steps together count this many correct sequences."""
         model = self.model
-        correct = sum(count[3] for number in tallies for count in self.steps[number].conclusion.counts)  # type: ignore[union-attr]
+        conclusions = [self.steps[number].conclusion for number in tallies]
+        correct = sum(count[3] for tally in conclusions if isinstance(tally, Counts) for count in tally.counts)
         self.add(Total(premises=tallies, args=NoArgs(), conclusion=Correct(correct=correct)))
         return Certificate(
             subject=[Subject(name=model.path.name, digest=Sha256(sha256=model.sha256))],

@@ -28,7 +28,7 @@ def lane_args(circuits: Circuits) -> LaneArgs:
 
 @dataclass(frozen=True, eq=False)
 class Numerators:
-    """F for all pairs of one maximum m, in units of 2^value_scale and relative to the best token t <= m of each query."""
+    """F for the pairs of one maximum m, in units of 2^value_scale, relative to each query's best token t <= m."""
 
     circuits: Circuits
     m: int
@@ -67,23 +67,39 @@ def pure_correct(circuits: Circuits, m: int) -> npt.NDArray[np.bool_]:
 
 
 def count_correct(circuits: Circuits, q: int, m: int) -> int:
-    """Sequences with query q and maximum m that are correct.
+    """Sequences with query q and maximum m that are correct; every one is decided.
 
-    Every one is evaluated, but only for the wrong tokens whose worst case over all of them is not already negative.
+    For q < m they are split by the first non-query position that holds m, so that each part is a product set.
     """
     numerators = Numerators(circuits, m)
-    F = numerators.of_pair(q)
+    *others, last = numerators.of_pair(q)
     slack = float(numerators.slack(q))
-    *others, last = F
-    worst = sum((table.max(axis=0) for table in others), last[q])
-    wrong = np.zeros((m + 1,) * len(others), dtype=bool)
+    if q == m:
+        return count_in_product(others, last[q], slack)
+    return sum(
+        count_in_product([*(table[:m] for table in others[:p]), others[p][m:], *others[p + 1 :]], last[q], slack)
+        for p in range(len(others))
+    )
+
+
+def count_in_product(tables: list[FloatArray], last: FloatArray, slack: float) -> int:
+    """Correct sequences of a product set: tables[p][t, y] for each token allowed at position p, last[y] for the query.
+
+    Evaluated are only wrong tokens y, and tokens t, that can make a sum reach zero when all else is at its worst.
+    """
+    if any(len(table) == 0 for table in tables):
+        return 0
+    wrong = np.zeros([len(table) for table in tables], dtype=bool)
+    peaks = [table.max(axis=0) for table in tables]
+    worst = sum(peaks, last)
     for y in np.flatnonzero(worst >= -slack):
-        total = np.asarray(last[q, y])
-        for table in others:
-            total = total[..., None] + table[:, y]
-        wrong |= total >= -slack
-    without_m = (slice(0, m),) * len(others)
-    correct = wrong.size - np.count_nonzero(wrong)
-    if q < m:
-        correct -= m ** len(others) - np.count_nonzero(wrong[without_m])
-    return int(correct)
+        chosen = [
+            np.flatnonzero(worst[y] - peak[y] + table[:, y] >= -2 * slack)
+            for table, peak in zip(tables, peaks, strict=True)
+        ]
+        total = np.asarray(last[y])
+        for table, tokens in zip(tables, chosen, strict=True):
+            total = total[..., None] + table[tokens, y]
+        box = np.ix_(*chosen)
+        wrong[box] |= total >= -slack
+    return int(wrong.size - np.count_nonzero(wrong))

@@ -81,6 +81,15 @@ def concatenate(items: list[int], span: int) -> int:
     return items[0]
 
 
+def repeat(item: int, count: int, span: int) -> int:
+    """`count` copies of an item of at most `span` bits side by side."""
+    copies = 1
+    while copies < count:
+        item |= item << copies * span
+        copies *= 2
+    return item & (1 << count * span) - 1
+
+
 def blocks_with_bits(number: int, count: int, span: int) -> int:
     """How many of the `count` blocks of `span` bits are not zero."""
     if number == 0 or count == 1:
@@ -100,9 +109,9 @@ def count_correct(lanes: Lanes, m: int, query: int, choices: list[list[int]]) ->
         return 0
     *outer, last = sorted([*choices, [0]], key=len)
     span, count = lanes.span, len(last)
-    fail = concatenate([lanes.wrong(m)] * count, span)
+    fail = repeat(lanes.wrong(m), count, span)
     total = concatenate([term + query + lanes.start for term in last], span)
-    wide = [[concatenate([term] * count, span) for term in terms] for terms in outer]
+    wide = [[repeat(term, count, span) for term in terms] for terms in outer]
 
     def walk(prefix: int, depth: int) -> int:
         if depth == len(wide):

@@ -1,0 +1,111 @@
+"""Telling a certificate's proof as a person would: the claim, the steps, and where sequences were lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from math import comb
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from certgen.certificate import AnyStep, Certificate, Correct, Counts, TokenMasks, UpperTable
+
+RULES = {
+    "direct_path_upper": "how far the query token itself can favour a wrong token over m (EUPU, plus the margin)",
+    "value_path_upper": "how far attending to a token can favour a wrong token over m (EVOU + PVOU, worst position)",
+    "pure_sequences": "the sequences m, ..., m, q, each evaluated",
+    "cubic_tokens": "tokens t that leave m ahead when n positions hold t and the others m: (q, m, n) by (q, m, n)",
+    "count_cubic": "sequences whose other tokens are all accepted: |T|^n C(k-1, n) in each cell",
+    "enumerate_sequences": "every sequence evaluated",
+    "total": "all regions together; they partition the sequences",
+}
+MOST_ROWS = 12
+
+
+def explain(certificate: Certificate) -> RenderableType:
+    """The proof as text and tables. It restates what the certificate says; only check-cert says whether it holds."""
+    return Group(*paragraphs(certificate))
+
+
+def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
+    predicate = certificate.predicate
+    v, k, claim = predicate.model.d_vocab, predicate.task.k, predicate.claim
+    ahead = "" if predicate.margin == "0" else f" by a logit margin of more than {predicate.margin}"
+    yield Text(f"Claim (not checked here; run check-cert): of all {v}^{k} = {claim.total:,} sequences, at least")
+    yield Text(f"{claim.correct:,} ({percent(claim.correct, claim.total)}) get the right answer{ahead}.")
+    yield Text(f"Model {certificate.subject[0].name}, sha256 {certificate.subject[0].digest.sha256}")
+    yield Text(f"Strategy {predicate.strategy}: {len(predicate.steps)} steps.\n")
+
+    for number, step in enumerate(predicate.steps):
+        origin = f"from {', '.join(map(str, step.premises))}" if step.premises else "from the weights"
+        yield Text(f"{number:>3}. {step.rule} ({origin}): {stated(step)}", style="bold")
+        yield Text(f"     {RULES[step.rule]}\n")
+
+    yield losses_by_maximum(v, k, predicate.steps)
+    for step in predicate.steps:
+        if isinstance(step.conclusion, TokenMasks):
+            yield losses_by_cell(v, k, step.conclusion)
+
+
+def percent(part: int, whole: int) -> str:
+    """Rounded down to three decimals, as the verdict's decimals are."""
+    return f"{part * 100_000 // whole / 1000:.3f}%"
+
+
+def stated(step: AnyStep) -> str:
+    """One line on a conclusion."""
+    match step.conclusion:
+        case UpperTable(exponent=exponent, rows=rows):
+            numbers = [number for row in rows for number in row]
+            low, high = (number * 2.0**exponent for number in (min(numbers), max(numbers)))
+            return f"{len(numbers):,} bounds from {low:.4g} to {high:.4g} logits"
+        case TokenMasks(masks=masks):
+            cells = [mask for rows in masks for row in rows for mask in row]
+            return f"{sum(mask.bit_count() for mask in cells):,} tokens accepted in {len(cells):,} cells"
+        case Counts(counts=counts):
+            return f"{sum(count[3] for count in counts):,} sequences in {len(counts):,} regions"
+        case Correct(correct=correct):
+            return f"{correct:,} sequences"
+
+
+def losses_by_maximum(v: int, k: int, steps: list[AnyStep]) -> Table:
+    """The maxima m whose sequences the proof loses most of."""
+    proved: Counter[int] = Counter()
+    used = steps[-1].premises
+    for number in used:
+        if isinstance(conclusion := steps[number].conclusion, Counts):
+            for m, _, _, correct in conclusion.counts:
+                proved[m] += correct
+    total = {m: (m + 1) ** k - m**k for m in range(v)}
+    lost = sorted(((total[m] - proved[m], m) for m in range(v)), reverse=True)
+    table = Table("maximum m", "sequences", "proved", "not proved", "share of all losses", title="Where the slack is")
+    everything = max(1, sum(loss for loss, _ in lost))
+    for loss, m in lost[:MOST_ROWS]:
+        if loss:
+            table.add_row(
+                str(m),
+                f"{total[m]:,}",
+                f"{proved[m]:,}",
+                f"{loss:,} ({percent(loss, total[m])})",
+                percent(loss, everything),
+            )
+    shown = sum(loss for loss, _ in lost[:MOST_ROWS])
+    if shown < everything and lost[0][0]:
+        table.add_row("others", "", "", f"{everything - shown:,}", percent(everything - shown, everything))
+    return table
+
+
+def losses_by_cell(v: int, k: int, tokens: TokenMasks) -> Table:
+    """For each number n of non-query positions that do not hold m: sequences, and how many accepted tokens cover."""
+    table = Table("n", "sequences", "proved", "mean share of tokens accepted", title="By number of positions without m")
+    for n in range(1, k):
+        cells = [(m, row[n - 1]) for m, rows in enumerate(tokens.masks) for row in rows if len(row) >= n]
+        there = sum(comb(k - 1, n) * m**n for m, _ in cells)
+        proved = sum(comb(k - 1, n) * mask.bit_count() ** n for _, mask in cells)
+        shares = [mask.bit_count() / m for m, mask in cells if m]
+        if there:
+            mean = sum(shares) / len(shares)
+            table.add_row(str(n), f"{there:,}", f"{proved:,} ({percent(proved, there)})", f"{mean:.3f}")
+    return table
