@@ -50,6 +50,92 @@ class UpperTable(Shape):
     rows: list[list[int]]
 
 
+Matrix = Annotated[list[Annotated[list[int], Field(min_length=1)]], Field(min_length=1)]
+
+
+class Peel(Shape):
+    """The projector onto @ along, both in units of 2^exponent."""
+
+    onto: Matrix
+    along: Matrix
+    exponent: Exponent
+
+
+class PeelArgs(Shape):
+    """One projector, or four: what is taken off the factors of the scores."""
+
+    peels: list[Peel]
+
+
+class ProductArgs(PeelArgs):
+    """A projector to measure each product in (or none); whether the mean row is treated apart."""
+
+    bases: list[Peel]
+    means: Annotated[int, Field(ge=0, le=1)]
+
+
+class RecursiveArgs(PeelArgs):
+    """At how many factors the mean row is treated apart."""
+
+    means: Annotated[int, Field(ge=0, le=3)]
+
+
+class SingularArgs(PeelArgs):
+    """A bound sigma on the largest singular value and the witness for it; sigma and ridge in units of 2^exponent."""
+
+    sigma: Natural
+    ridge: Natural
+    exponent: Exponent
+    witness: Matrix
+
+
+class GapArgs(WeightArgs):
+    """gaps[m][q][n], 0 for a cell left out."""
+
+    gaps: list[list[list[Natural]]]
+
+
+class CentreArgs(Shape):
+    """One row over d_model."""
+
+    centre: UpperTable
+
+
+class CentresArgs(Shape):
+    """rows[m][n] * 2^exponent: an attention around which wrong logits are compared."""
+
+    centres: UpperTable
+
+
+class DirectSpread(Shape):
+    """Centre (no row or one), and the spread of the rest of the direct path per query."""
+
+    centre: UpperTable
+    spread: UpperTable
+
+
+class TokenPath(Shape):
+    """Spread per query; slope, intercept, slope, ... per m, or per m and n."""
+
+    spread: UpperTable
+    lines: UpperTable
+
+
+class Scores(Shape):
+    """Kept scores [q][t] and the error per query, times sqrt(d_head), in units of 2^exponent."""
+
+    exponent: Exponent
+    kept: list[list[int]]
+    error: list[int]
+
+
+class Ranges(Shape):
+    """ranges[m][q][n] = [gap, low, high] in units of 2^-bits, or []."""
+
+    bits: Bits
+    ranges: list[list[list[list[int]]]]
+
+
 class TokenMasks(Shape):
     """masks[m][q][n-1]: accepted tokens as a bit mask."""
 
@@ -108,6 +194,84 @@ class EnumerateSequences(Step):
     conclusion: Counts
 
 
+class DirectPathSpread(Step):
+    rule: Literal["direct_path_spread"] = "direct_path_spread"
+    args: NoArgs
+    conclusion: DirectSpread
+
+
+class DirectPathCentredSpread(Step):
+    rule: Literal["direct_path_centred_spread"] = "direct_path_centred_spread"
+    args: CentreArgs
+    conclusion: DirectSpread
+
+
+class ValuePathSpread(Step):
+    rule: Literal["value_path_spread"] = "value_path_spread"
+    args: NoArgs
+    conclusion: UpperTable
+
+
+class MaxTokenDrop(Step):
+    rule: Literal["max_token_drop"] = "max_token_drop"
+    args: NoArgs
+    conclusion: TokenPath
+
+
+class MaxTokenMean(Step):
+    rule: Literal["max_token_mean"] = "max_token_mean"
+    args: CentresArgs
+    conclusion: TokenPath
+
+
+class MaxTokenEnvelope(Step):
+    rule: Literal["max_token_envelope"] = "max_token_envelope"
+    args: NoArgs
+    conclusion: TokenPath
+
+
+class ScoreExact(Step):
+    rule: Literal["score_exact"] = "score_exact"
+    args: NoArgs
+    conclusion: Scores
+
+
+class ScoreResidualSpread(Step):
+    rule: Literal["score_residual_spread"] = "score_residual_spread"
+    args: PeelArgs
+    conclusion: Scores
+
+
+class ScoreProductSpread(Step):
+    rule: Literal["score_product_spread"] = "score_product_spread"
+    args: ProductArgs
+    conclusion: Scores
+
+
+class ScoreRecursiveSpread(Step):
+    rule: Literal["score_recursive_spread"] = "score_recursive_spread"
+    args: RecursiveArgs
+    conclusion: Scores
+
+
+class ScoreSingularValue(Step):
+    rule: Literal["score_singular_value"] = "score_singular_value"
+    args: SingularArgs
+    conclusion: Scores
+
+
+class AttentionRanges(Step):
+    rule: Literal["attention_ranges"] = "attention_ranges"
+    args: GapArgs
+    conclusion: Ranges
+
+
+class GapCells(Step):
+    rule: Literal["gap_cells"] = "gap_cells"
+    args: NoArgs
+    conclusion: Counts
+
+
 class Total(Step):
     rule: Literal["total"] = "total"
     args: NoArgs
@@ -115,7 +279,26 @@ class Total(Step):
 
 
 AnyStep = Annotated[
-    DirectPathUpper | ValuePathUpper | PureSequences | CubicTokens | CountCubic | EnumerateSequences | Total,
+    DirectPathUpper
+    | ValuePathUpper
+    | PureSequences
+    | CubicTokens
+    | CountCubic
+    | EnumerateSequences
+    | DirectPathSpread
+    | DirectPathCentredSpread
+    | ValuePathSpread
+    | MaxTokenDrop
+    | MaxTokenMean
+    | MaxTokenEnvelope
+    | ScoreExact
+    | ScoreResidualSpread
+    | ScoreProductSpread
+    | ScoreRecursiveSpread
+    | ScoreSingularValue
+    | AttentionRanges
+    | GapCells
+    | Total,
     Field(discriminator="rule"),
 ]
 

@@ -53,10 +53,14 @@ class Circuits:
         return Dyadic.of(self.model.W_E) + Dyadic.of(self.model.W_pos)[-1:]
 
     @cached_property
-    def EUPU(self) -> Dyadic:
-        W_U = Dyadic.of(self.model.W_U)
+    def direct_constant(self) -> Dyadic:
+        """(b_V W_O + b_O) W_U + b_U."""
         value_bias = Dyadic.of(self.model.b_V) @ Dyadic.of(self.model.W_O) + Dyadic.of(self.model.b_O)
-        return self.query_residual @ W_U + (value_bias @ W_U + Dyadic.of(self.model.b_U))
+        return value_bias @ Dyadic.of(self.model.W_U) + Dyadic.of(self.model.b_U)
+
+    @cached_property
+    def EUPU(self) -> Dyadic:
+        return self.query_residual @ Dyadic.of(self.model.W_U) + self.direct_constant
 
     @cached_property
     def query_key(self) -> Dyadic:

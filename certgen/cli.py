@@ -132,19 +132,28 @@ def import_(
 
 
 @app.command()
-def strategies() -> None:
-    """List the strategies of `certgen prove`, with the cost of checking their proofs.
+def strategies(
+    names: Annotated[bool, typer.Option("--names", help="Only the names, one a line.")] = False,
+) -> None:
+    """List the strategies of `certgen prove`, by the class of their cost.
 
-    v is d_vocab and k the sequence length.
+    The classes are the rows of Table 1 of the paper (arXiv 2406.11779); v is
+    d_vocab, d is d_model, k the sequence length.  The names of the sub-cubic
+    family are sub-cubic/EUPU/ATTENTION/ERROR: how the direct path, the logits
+    of wrong tokens, and the error of the scores are bounded.
     """
     from rich.console import Console
     from rich.table import Table
 
-    from certgen.strategies import STRATEGIES
+    from certgen.strategies import COSTS, STRATEGIES
 
-    table = Table("strategy", "cost of checking", "idea")
-    for name, strategy in STRATEGIES.items():
-        table.add_row(name, strategy.cost, strategy.summary)
+    if names:
+        print("\n".join(STRATEGIES))
+        return
+    table = Table("class", "cost of checking", "strategies")
+    for cost_class, cost in COSTS.items():
+        members = [name for name, strategy in STRATEGIES.items() if strategy.cost_class == cost_class]
+        table.add_row(cost_class, cost, "\n".join(members), end_section=True)
     Console().print(table)
 
 

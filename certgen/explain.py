@@ -10,7 +10,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from certgen.certificate import AnyStep, Certificate, Correct, Counts, TokenMasks, UpperTable
+from certgen.certificate import (
+    AnyStep,
+    Certificate,
+    Counts,
+    DirectSpread,
+    Ranges,
+    Scores,
+    TokenMasks,
+    TokenPath,
+    UpperTable,
+)
 
 RULES = {
     "direct_path_upper": "how far the query token itself can favour a wrong token over m (EUPU, plus the margin)",
@@ -18,6 +28,19 @@ RULES = {
     "pure_sequences": "the sequences m, ..., m, q, each evaluated",
     "cubic_tokens": "tokens t that leave m ahead when n positions hold t and the others m: (q, m, n) by (q, m, n)",
     "count_cubic": "sequences whose other tokens are all accepted: |T|^n C(k-1, n) in each cell",
+    "direct_path_spread": "how far the query token can favour any logit over any other: the exact spread of EUPU[q]",
+    "direct_path_centred_spread": "one vector's direct path is kept; how far the rest can spread, without multiplying it out",
+    "value_path_spread": "how far attending to tokens up to t can favour any logit over any other (EVOU)",
+    "max_token_drop": "wrong logits against the attention on m: largest slope with largest intercept",
+    "max_token_mean": "wrong logits against the attention on m: exact at a centre, extreme slopes beside it",
+    "max_token_envelope": "wrong logits against the attention on m: the upper envelope of their lines",
+    "score_exact": "all scores, no error",
+    "score_residual_spread": "scores of low rank; the residual multiplied out for its spread",
+    "score_product_spread": "scores of low rank; the residual's spread from two factors",
+    "score_recursive_spread": "scores of low rank; the residual's spread factor by factor",
+    "score_singular_value": "scores of low rank; the residual's largest singular value",
+    "attention_ranges": "attention on m when every other token is at least a gap below it",
+    "gap_cells": "cells (q, m, n) in which m wins whatever the tokens a gap below it are",
     "enumerate_sequences": "every sequence evaluated",
     "total": "all regions together; they partition the sequences",
 }
@@ -56,18 +79,34 @@ def percent(part: int, whole: int) -> str:
 
 def stated(step: AnyStep) -> str:
     """One line on a conclusion."""
-    match step.conclusion:
-        case UpperTable(exponent=exponent, rows=rows):
-            numbers = [number for row in rows for number in row]
-            low, high = (number * 2.0**exponent for number in (min(numbers), max(numbers)))
-            return f"{len(numbers):,} bounds from {low:.4g} to {high:.4g} logits"
-        case TokenMasks(masks=masks):
-            cells = [mask for rows in masks for row in rows for mask in row]
-            return f"{sum(mask.bit_count() for mask in cells):,} tokens accepted in {len(cells):,} cells"
-        case Counts(counts=counts):
-            return f"{sum(count[3] for count in counts):,} sequences in {len(counts):,} regions"
-        case Correct(correct=correct):
-            return f"{correct:,} sequences"
+    conclusion = step.conclusion
+    if isinstance(conclusion, UpperTable):
+        return f"{span(conclusion)} logits"
+    if isinstance(conclusion, DirectSpread):
+        return f"{span(conclusion.spread)} logits"
+    if isinstance(conclusion, TokenPath):
+        return f"{sum(len(row) for row in conclusion.lines.rows) // 2:,} lines"
+    if isinstance(conclusion, Scores):
+        errors = UpperTable(exponent=conclusion.exponent, rows=[conclusion.error])
+        return f"errors: {span(errors)} (scores before division by sqrt(d_head))"
+    if isinstance(conclusion, Ranges):
+        cells = [cell for rows in conclusion.ranges for row in rows for cell in row]
+        used = [cell for cell in cells if cell]
+        mean = sum(cell[1] for cell in used) / max(1, len(used)) / 2.0**conclusion.bits
+        return f"{len(used):,} of {len(cells):,} cells have a gap; their mean least attention on m is {mean:.3f}"
+    if isinstance(conclusion, TokenMasks):
+        masks = [mask for rows in conclusion.masks for row in rows for mask in row]
+        return f"{sum(mask.bit_count() for mask in masks):,} tokens accepted in {len(masks):,} cells"
+    if isinstance(conclusion, Counts):
+        return f"{sum(count[3] for count in conclusion.counts):,} sequences in {len(conclusion.counts):,} regions"
+    return f"{conclusion.correct:,} sequences"
+
+
+def span(table: UpperTable) -> str:
+    """How many bounds, and between which values."""
+    numbers = [number for row in table.rows for number in row]
+    low, high = (number * 2.0**table.exponent for number in (min(numbers), max(numbers)))
+    return f"{len(numbers):,} bounds from {low:.4g} to {high:.4g}"
 
 
 def losses_by_maximum(v: int, k: int, steps: list[AnyStep]) -> Table:

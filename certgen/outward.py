@@ -41,3 +41,19 @@ def value_path_upper(circuits: Circuits) -> UpperTable:
         gain = (EVOU[: m + 1] - EVOU[: m + 1, m : m + 1] + position[None, :])[:, others]
         rows.append(gain.max(axis=1) if circuits.v > 1 else Dyadic(np.zeros(1, dtype=object), 0))
     return upper_table(rows)
+
+
+def row_spreads(table: Dyadic) -> Dyadic:
+    """For each row its largest entry minus its smallest."""
+    return Dyadic(table.integers.max(axis=1) - table.integers.min(axis=1), table.exponent)
+
+
+def product_spreads(left: Dyadic, right: Dyadic) -> Dyadic:
+    """Bounds on the row spreads of left @ right: sum over j of |left[i,j]| times the spread of right[j]."""
+    return Dyadic(abs(left.integers), left.exponent) @ row_spreads(right)
+
+
+def value_path_spread(circuits: Circuits) -> UpperTable:
+    """Running maximum over t of the spread of EVOU[t]."""
+    spreads = row_spreads(circuits.EVOU)
+    return upper_table([Dyadic(np.maximum.accumulate(spreads.integers), spreads.exponent)])

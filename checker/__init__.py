@@ -1,4 +1,4 @@
-"""The trusted side, standard library and integers only: check(model_path, certificate_path), or the check-cert command."""
+"""The trusted side, standard library and integers only: `check(model_path, certificate_path)`, or check-cert."""
 
 from checker.cli import check
 from checker.errors import Refusal

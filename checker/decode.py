@@ -101,6 +101,14 @@ def bounded(low: int, high: int) -> Decoder[int]:
     return decode
 
 
+def matrix(value: object, path: str) -> tuple[tuple[int, ...], ...]:
+    """A list of rows of one length, neither empty."""
+    rows = array(value, path, lambda row, at: array(row, at, integer))
+    if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
+        raise Malformed("not-a-matrix", path, "rows of one positive length")
+    return rows
+
+
 def constant(value: object, path: str, expected: object, code: str = "unsupported") -> None:
     """Exactly this value."""
     if type(value) is not type(expected) or value != expected:

@@ -6,6 +6,7 @@ Python integers only. The error proofs of the enclosures are in docs/rules.md, s
 from math import isqrt
 from operator import mul
 
+from checker.errors import Rejected
 from checker.weights import Matrix
 
 
@@ -21,13 +22,25 @@ def shift_up(number: int, bits: int) -> int:
 
 def matmul(left: Matrix, right: Matrix) -> Matrix:
     """The exact product. Cost rows * inner * columns multiplications."""
+    if len(left.rows[0]) != len(right.rows):
+        raise Rejected("wrong-shape", "", f"a matrix of {len(left.rows[0])} rows", str(len(right.rows)))
     columns = list(zip(*right.rows, strict=True))
     rows = [[sum(map(mul, row, column)) for column in columns] for row in left.rows]
     return Matrix(rows, left.exponent + right.exponent)
 
 
+def chain(factors: list[Matrix]) -> Matrix:
+    """The exact product of several matrices, from the left."""
+    product = factors[0]
+    for factor in factors[1:]:
+        product = matmul(product, factor)
+    return product
+
+
 def add(left: Matrix, right: Matrix) -> Matrix:
     """The exact sum; a right operand of one row is added to every row of the left one."""
+    if len(right.rows) not in (1, len(left.rows)) or len(right.rows[0]) != len(left.rows[0]):
+        raise Rejected("wrong-shape", "", f"rows of {len(left.rows[0])}", f"{len(right.rows)} of {len(right.rows[0])}")
     exponent = min(left.exponent, right.exponent)
     a, b = left.exponent - exponent, right.exponent - exponent
     others = right.rows * len(left.rows) if len(right.rows) == 1 else right.rows
@@ -41,6 +54,32 @@ def add(left: Matrix, right: Matrix) -> Matrix:
 def transpose(matrix: Matrix) -> Matrix:
     """Rows become columns."""
     return Matrix([list(column) for column in zip(*matrix.rows, strict=True)], matrix.exponent)
+
+
+def scale(matrix: Matrix, factor: int, exponent: int = 0) -> Matrix:
+    """The matrix times factor * 2^exponent."""
+    return Matrix([[x * factor for x in row] for row in matrix.rows], matrix.exponent + exponent)
+
+
+def negate(matrix: Matrix) -> Matrix:
+    """Every entry with the other sign."""
+    return scale(matrix, -1)
+
+
+def row_spreads(matrix: Matrix) -> list[int]:
+    """For each row its largest entry minus its smallest, in the matrix's unit."""
+    return [max(row) - min(row) for row in matrix.rows]
+
+
+def product_spreads(left: Matrix, right: Matrix) -> list[int]:
+    """Bounds on the row spreads of left @ right, in its unit: sum over j of |left[i,j]| spread(right[j])."""
+    spreads = row_spreads(right)
+    return [sum(map(mul, map(abs, row), spreads)) for row in left.rows]
+
+
+def mean_row(matrix: Matrix) -> Matrix:
+    """The mean of the rows, rounded down."""
+    return Matrix([[sum(column) // len(matrix.rows) for column in zip(*matrix.rows, strict=True)]], matrix.exponent)
 
 
 def sqrt_enclosure(numerator: int, denominator: int, bits: int) -> tuple[int, int]:

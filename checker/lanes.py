@@ -55,7 +55,8 @@ class Lanes:
 
     def terms(self, q: int, m: int, tokens: Sequence[int]) -> list[list[int]]:
         """terms[p][i] for position p and token tokens[i] <= m. Cost one product of a number by d_vocab lanes each."""
-        token_weights, position_weights = self.problem.weights_below(q, m, self.depth, self.bits)
+        token_weights = self.problem.token_weights(q, m, self.depth, self.bits)
+        position_weights = self.problem.position_weights(q, self.depth, self.bits)
         EUPU, EVOU, PVOU = self.upper
         EUPU_lower, EVOU_lower, PVOU_lower = self.lower
         table = []

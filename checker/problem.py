@@ -5,6 +5,7 @@ EUPU[q,y] the direct path of the query token q at the last position, scores spli
 """
 
 from functools import cached_property, lru_cache
+from itertools import accumulate
 
 from checker.errors import ResourceLimit
 from checker.exact import add, exp_enclosure, matmul, shift_down, shift_up, sqrt_enclosure, transpose
@@ -64,12 +65,15 @@ class Problem:
         return add(self.tensor("embed.W_E"), Matrix(last.rows[-1:], last.exponent))
 
     @cached_property
+    def direct_constant(self) -> Matrix:
+        """(b_V W_O + b_O) W_U + b_U, one row."""
+        value_bias = add(matmul(self.attention("b_V"), self.attention("W_O")), self.attention("b_O"))
+        return add(matmul(value_bias, self.tensor("unembed.W_U")), self.tensor("unembed.b_U"))
+
+    @cached_property
     def EUPU(self) -> Matrix:
         """Direct path with every bias after the attention: r(q, k-1) W_U + (b_V W_O + b_O) W_U + b_U."""
-        W_U = self.tensor("unembed.W_U")
-        value_bias = add(matmul(self.attention("b_V"), self.attention("W_O")), self.attention("b_O"))
-        constant = add(matmul(value_bias, W_U), self.tensor("unembed.b_U"))
-        return add(matmul(self.query_residual, W_U), constant)
+        return add(matmul(self.query_residual, self.tensor("unembed.W_U")), self.direct_constant)
 
     @cached_property
     def query_key(self) -> Matrix:
@@ -92,34 +96,38 @@ class Problem:
 
     def exponentials(self, scores: Matrix, row: int, depth: int) -> list[Enclosure]:
         """Enclosures of exp((score - largest score of the row) / sqrt(d_head)) * 2^depth."""
-        scale = depth + 16
         largest = max(scores.rows[row])
-        exponent = 2 * scores.exponent
-        enclosures = []
-        for score in scores.rows[row]:
-            square = (largest - score) ** 2
-            low, high = sqrt_enclosure(square << max(exponent, 0), self.h << max(-exponent, 0), scale)
-            enclosures.append(exp_enclosure(low, high, scale, depth))
-        return enclosures
+        return [self.exp_below(largest - score, scores.exponent, depth) for score in scores.rows[row]]
+
+    def exp_below(self, difference: int, exponent: int, depth: int) -> Enclosure:
+        """An enclosure of exp(-difference * 2^exponent / sqrt(d_head)) * 2^depth, for difference >= 0."""
+        square, scale = difference * difference, depth + 16
+        low, high = sqrt_enclosure(square << max(2 * exponent, 0), self.h << max(-2 * exponent, 0), scale)
+        return exp_enclosure(low, high, scale, depth)
 
     @lru_cache(maxsize=4)  # noqa: B019 - a problem lives as long as the check
-    def query_weights(self, depth: int) -> list[tuple[list[Enclosure], list[Enclosure]]]:
-        """For each query: enclosures of exp(sE) over tokens and exp(sP) over positions, each up to a positive factor.
+    def all_exponentials(self, name: str, depth: int) -> list[list[Enclosure]]:
+        """Enclosures of exp(sE) or exp(sP) for every query, each row up to a positive factor. One exp per entry."""
+        scores = {"token": self.token_scores, "position": self.position_scores}[name]
+        return [self.exponentials(scores, q, depth) for q in range(self.v)]
 
-        Cost d_vocab * (d_vocab + n_ctx) exponentials.
-        """
-        return [
-            (self.exponentials(self.token_scores, q, depth), self.exponentials(self.position_scores, q, depth))
-            for q in range(self.v)
-        ]
+    def token_weights(self, q: int, m: int, depth: int, bits: int) -> list[Enclosure]:
+        """Enclosures of exp(sE(q, t)) for t <= m up to a positive factor, at most 2^bits."""
+        return shorten(self.all_exponentials("token", depth)[q][: m + 1], bits)
 
-    def weights_below(self, q: int, m: int, depth: int, bits: int) -> tuple[list[Enclosure], list[Enclosure]]:
-        """Enclosures of exp(sE(q, t)) for t <= m and of exp(sP(q, p)), each up to a positive factor, at most 2^bits."""
-        tokens, positions = self.query_weights(depth)[q]
-        return shorten(tokens[: m + 1], bits), shorten(positions, bits)
+    def position_weights(self, q: int, depth: int, bits: int) -> list[Enclosure]:
+        """Enclosures of exp(sP(q, p)) up to a positive factor, at most 2^bits."""
+        return shorten(self.all_exponentials("position", depth)[q], bits)
 
 
 def shorten(enclosures: list[Enclosure], bits: int) -> list[Enclosure]:
     """The same numbers up to one power of two, rounded outward so that the largest upper end is at most 2^bits."""
     shift = max(0, max(high for _, high in enclosures).bit_length() - bits)
     return [(shift_down(low, shift), shift_up(high, shift)) for low, high in enclosures]
+
+
+def partial_sums(weights: list[Enclosure], heaviest: bool) -> list[Enclosure]:
+    """Entry n encloses the sum of the n smallest (or largest) weights."""
+    lows = sorted([low for low, _ in weights], reverse=heaviest)
+    highs = sorted([high for _, high in weights], reverse=heaviest)
+    return list(zip(accumulate(lows, initial=0), accumulate(highs, initial=0), strict=True))

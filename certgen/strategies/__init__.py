@@ -4,24 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from certgen.certificate import Certificate
 from certgen.circuits import Circuits
 from certgen.progress import Track
 from certgen.strategies.brute_force import brute_force
 from certgen.strategies.cubic import cubic
+from certgen.strategies.sub_cubic import cost_class, family, sub_cubic
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to prove: what it costs to check, and what it is in one line."""
+    """A way to prove: the class of its cost (the paper's names), and what it is in one line."""
 
     prove: Callable[[Circuits, Track], Certificate]
-    cost: str
+    cost_class: str
     summary: str
 
 
+COSTS = {
+    "brute-force": "v^k v",
+    "cubic": "v^3 k",
+    "sub-cubic": "v^2 d",
+    "low-rank QK": "v^2 (d + k) (EVOU, EUPU), v d^2 (scores)",
+    "low-rank EU": "v^2 d (EVOU, scores), v d (EUPU)",
+    "low-rank QK and EU": "v^2 d (EVOU), v d^2 (scores), v d (EUPU)",
+    "quadratic QK": "v^2 d (EVOU, EUPU), v d (scores)",
+    "quadratic QK and EU": "v^2 d (EVOU), v d (scores, EUPU)",
+}
+
 STRATEGIES = {
-    "brute-force": Strategy(brute_force, "v^k", "evaluate every sequence; the bound is the truth"),
-    "cubic": Strategy(cubic, "v^3 k", "group sequences by how many positions do not hold the maximum"),
+    "brute-force": Strategy(brute_force, "brute-force", "evaluate every sequence; the bound is the truth"),
+    "cubic": Strategy(cubic, "cubic", "group sequences by how many positions do not hold the maximum"),
+} | {
+    f"sub-cubic/{direct}/{attention}/{error}": Strategy(
+        partial(sub_cubic, direct=direct, attention=attention, error=error),
+        cost_class(direct, error),
+        "bound everything at least a gap below the maximum at once",
+    )
+    for direct, attention, error in family()
 }

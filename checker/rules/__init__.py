@@ -1,23 +1,70 @@
 """The table of rules. Each is a pure function in the file of its name; its soundness proof is in docs/rules.md."""
 
-from checker.judgement import Accuracy, CubicTokens, DirectPathUpper, Tally, ValuePathUpper
-from checker.rules import (
-    count_cubic,
-    cubic_tokens,
-    direct_path_upper,
-    enumerate_sequences,
-    pure_sequences,
-    total,
-    value_path_upper,
+from checker.decode import Decoder, array, bounded, matrix
+from checker.judgement import (
+    EXPONENT,
+    Accuracy,
+    AttentionRanges,
+    CubicTokens,
+    DirectPathSpread,
+    DirectPathUpper,
+    MaxTokenPath,
+    ScoreApproximation,
+    Tally,
+    UpperTable,
+    ValuePathSpread,
+    ValuePathUpper,
+    decode_rows,
 )
+from checker.rules.attention_ranges import attention_ranges
+from checker.rules.count_cubic import count_cubic
+from checker.rules.cubic_tokens import cubic_tokens
+from checker.rules.direct_path_centred_spread import direct_path_centred_spread
+from checker.rules.direct_path_spread import direct_path_spread
+from checker.rules.direct_path_upper import direct_path_upper
+from checker.rules.enumerate_sequences import enumerate_sequences
+from checker.rules.gap_cells import gap_cells
+from checker.rules.max_token_drop import max_token_drop
+from checker.rules.max_token_envelope import max_token_envelope
+from checker.rules.max_token_mean import max_token_mean
+from checker.rules.pure_sequences import pure_sequences
 from checker.rules.rule import LANE_ARGS, WEIGHT_ARGS, Rule
+from checker.rules.score_exact import score_exact
+from checker.rules.score_product_spread import score_product_spread
+from checker.rules.score_recursive_spread import score_recursive_spread
+from checker.rules.score_residual_spread import score_residual_spread
+from checker.rules.score_singular_value import score_singular_value
+from checker.rules.total import total
+from checker.rules.value_path_spread import value_path_spread
+from checker.rules.value_path_upper import value_path_upper
+from checker.scores import decode_peels
+
+PEELS: dict[str, Decoder[object]] = {"peels": decode_peels}
+PRODUCT_ARGS = {**PEELS, "bases": decode_peels, "means": bounded(0, 1)}
+NATURAL = bounded(0, 1 << 1024)
+SINGULAR_ARGS = {**PEELS, "sigma": NATURAL, "ridge": NATURAL, "exponent": EXPONENT, "witness": matrix}
+GAPS = {"gaps": lambda value, path: array(value, path, decode_rows)}
+CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 
 RULES = {
-    "direct_path_upper": Rule(direct_path_upper.direct_path_upper, (), {}, DirectPathUpper),
-    "value_path_upper": Rule(value_path_upper.value_path_upper, (), {}, ValuePathUpper),
-    "pure_sequences": Rule(pure_sequences.pure_sequences, (), LANE_ARGS, Tally),
-    "cubic_tokens": Rule(cubic_tokens.cubic_tokens, (DirectPathUpper, ValuePathUpper), WEIGHT_ARGS, CubicTokens),
-    "count_cubic": Rule(count_cubic.count_cubic, (CubicTokens,), {}, Tally),
-    "enumerate_sequences": Rule(enumerate_sequences.enumerate_sequences, (), LANE_ARGS, Tally),
-    "total": Rule(total.total, (Tally,), {}, Accuracy, repeat=True),
+    "direct_path_upper": Rule(direct_path_upper, (), {}, DirectPathUpper),
+    "value_path_upper": Rule(value_path_upper, (), {}, ValuePathUpper),
+    "pure_sequences": Rule(pure_sequences, (), LANE_ARGS, Tally),
+    "cubic_tokens": Rule(cubic_tokens, (DirectPathUpper, ValuePathUpper), WEIGHT_ARGS, CubicTokens),
+    "count_cubic": Rule(count_cubic, (CubicTokens,), {}, Tally),
+    "enumerate_sequences": Rule(enumerate_sequences, (), LANE_ARGS, Tally),
+    "direct_path_spread": Rule(direct_path_spread, (), {}, DirectPathSpread),
+    "direct_path_centred_spread": Rule(direct_path_centred_spread, (), {"centre": UpperTable.decode}, DirectPathSpread),
+    "value_path_spread": Rule(value_path_spread, (), {}, ValuePathSpread),
+    "max_token_drop": Rule(max_token_drop, (DirectPathSpread,), {}, MaxTokenPath),
+    "max_token_mean": Rule(max_token_mean, (DirectPathSpread,), {"centres": UpperTable.decode}, MaxTokenPath),
+    "max_token_envelope": Rule(max_token_envelope, (DirectPathSpread,), {}, MaxTokenPath),
+    "score_exact": Rule(score_exact, (), {}, ScoreApproximation),
+    "score_residual_spread": Rule(score_residual_spread, (), PEELS, ScoreApproximation),
+    "score_product_spread": Rule(score_product_spread, (), PRODUCT_ARGS, ScoreApproximation),
+    "score_recursive_spread": Rule(score_recursive_spread, (), {**PEELS, "means": bounded(0, 3)}, ScoreApproximation),
+    "score_singular_value": Rule(score_singular_value, (), SINGULAR_ARGS, ScoreApproximation),
+    "attention_ranges": Rule(attention_ranges, (ScoreApproximation,), {**WEIGHT_ARGS, **GAPS}, AttentionRanges),
+    "gap_cells": Rule(gap_cells, CELLS, {}, Tally),
+    "total": Rule(total, (Tally,), {}, Accuracy, repeat=True),
 }

@@ -1,9 +1,7 @@
 """Rule cubic_tokens; proof: docs/rules.md#cubic_tokens."""
 
-from itertools import accumulate
-
 from checker.judgement import CubicTokens, DirectPathUpper, ValuePathUpper
-from checker.problem import Enclosure, Problem
+from checker.problem import Enclosure, Problem, partial_sums
 
 
 def cubic_tokens(
@@ -24,7 +22,8 @@ def cubic_tokens(
         values = [c << value.exponent - exponent for c in value.rows[m]]
         rows = []
         for q in range(m + 1):
-            tokens, positions = problem.weights_below(q, m, args["depth"], args["bits"])
+            tokens = problem.token_weights(q, m, args["depth"], args["bits"])
+            positions = problem.position_weights(q, args["depth"], args["bits"])
             u = direct.rows[m][q] << direct.exponent - exponent
             slopes = [times(u + c, weight) for c, weight in zip(values, tokens, strict=True)]
             query = times(slopes[q], positions[-1])
@@ -45,10 +44,3 @@ def cubic_tokens(
 def times(factor: int, weight: Enclosure) -> int:
     """The largest value of factor * w for w in the enclosure of a weight."""
     return factor * weight[factor >= 0]
-
-
-def partial_sums(weights: list[Enclosure], heaviest: bool) -> list[Enclosure]:
-    """Entry n encloses the sum of the n smallest (or largest) weights."""
-    lows = sorted([low for low, _ in weights], reverse=heaviest)
-    highs = sorted([high for _, high in weights], reverse=heaviest)
-    return list(zip(accumulate(lows, initial=0), accumulate(highs, initial=0), strict=True))

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from checker.decode import Decoder, bounded
+from checker.decode import Decoder
 from checker.errors import Rejected
-from checker.judgement import EXPONENT, Fact
+from checker.judgement import BITS, EXPONENT, Fact
 from checker.problem import Problem
 
 # exp is enclosed to 2^-depth of the largest weight of a query; weights are then kept to `bits` bits.
-WEIGHT_ARGS: dict[str, Decoder[object]] = {"depth": bounded(8, 4096), "bits": bounded(8, 4096)}
+WEIGHT_ARGS: dict[str, Decoder[object]] = {"depth": BITS, "bits": BITS}
 # Logit differences are rounded up to multiples of 2^exponent.
 LANE_ARGS: dict[str, Decoder[object]] = {"exponent": EXPONENT, **WEIGHT_ARGS}
 

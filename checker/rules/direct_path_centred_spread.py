@@ -1,0 +1,21 @@
+"""Rule direct_path_centred_spread; proof: docs/rules.md#direct_path_centred_spread."""
+
+from checker.exact import add, negate, product_spreads
+from checker.judgement import DirectPathSpread, UpperTable
+from checker.problem import Problem
+from checker.weights import Matrix
+
+
+def direct_path_centred_spread(problem: Problem, premises: tuple[()], args: dict[str, UpperTable]) -> DirectPathSpread:
+    """The direct path of one vector is kept for all queries, the rest bounded without multiplying it out.
+
+    Requires   nothing; args.centre is any row over d_model.
+    Concludes  DirectPathSpread with that centre: for each q the sum over j of |r(q, k-1)_j - centre_j| times the
+               spread of row j of W_U.
+    Cost       2 d_vocab d_model multiplications and comparisons.
+    """
+    centre = args["centre"]
+    rest = add(problem.query_residual, negate(Matrix([list(row) for row in centre.rows], centre.exponent)))
+    W_U = problem.tensor("unembed.W_U")
+    spreads = product_spreads(rest, W_U)
+    return DirectPathSpread(centre, UpperTable(rest.exponent + W_U.exponent, (tuple(spreads),)))
