@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint schema bench check-cert.pyz clean
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,6 +27,18 @@ test: .venv/test lint
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
+
+# Times of proving and checking, beside the targets.
+bench: .venv/base
+	$(BIN)/python bench/run.py
+
+schema: .venv/base
+	$(BIN)/python -c 'from certgen.certificate import json_schema; print(json_schema(), end="")' \
+		> schemas/certificate-v1.schema.json
+
+# The checker alone, in one file: python -S -I check-cert.pyz MODEL CERT
+check-cert.pyz:
+	$(PYTHON) tools/pack_checker.py $@
 
 clean:
 	rm -rf .venv build dist out *.egg-info check-cert.pyz

@@ -12,9 +12,9 @@ from certgen.circuits import Circuits
 from certgen.dyadic import BoolArray, FloatArray
 from certgen.score_error import SCORE_ERRORS, ScoreStep
 
-BITS = 40  # of a stated attention
-DEPTH = 96  # of the exponentials behind it
-SLACK = 2.0**-32  # above every rounding of this search and of the checker at this precision
+BITS = 32  # of a stated attention, and of the position weights behind it
+DEPTH = 48  # bits of the exponentials
+SLACK = 2.0 ** (2 - BITS)  # above every other rounding of this search and of the checker
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,21 +51,27 @@ def attention_on(circuits: Circuits, scores: Scores, m: int) -> Attention:
     near = (kept[:, m:] - np.maximum.accumulate(kept, axis=1)[:, below] - error) * scale
     far = (kept[:, m:] - np.minimum.accumulate(kept, axis=1)[:, below] + error) * scale
 
-    weights = np.exp(-circuits.position_gaps[: m + 1])
+    weights = [table[: m + 1] for table in circuits.position_weights(DEPTH, BITS)]
     own_query = (queries == m)[:, None]
-    sums = [np.pad(np.cumsum(order, axis=1), ((0, 0), (1, 0))) for order in sorted_both_ways(weights[:, :-1])]
-    held = k - 1 - np.arange(k)
+    light, heavy = (
+        [np.pad(np.cumsum(order, axis=1), ((0, 0), (1, 0))) for order in orders]
+        for orders in zip(*(sorted_both_ways(table[:, :-1]) for table in weights), strict=True)
+    )
+    n = np.arange(k)
     shares = []
-    for (mine, others), difference in ((sums, near), (sums[::-1], far)):
-        own = mine[:, held] + np.where(own_query, weights[:, -1:], 0.0)
-        rest = others[:, np.arange(k)] + np.where(own_query, 0.0, weights[:, -1:])
+    # the least attention: m on light positions, the others on heavy ones; the most: the other way round
+    for mine, others, difference, up in ((light, heavy, near, 0), (heavy, light, far, 1)):
+        own = mine[up][:, k - 1 - n] + np.where(own_query, weights[up][:, -1:], 0.0)
+        rest = others[1 - up][:, n] + np.where(own_query, 0.0, weights[1 - up][:, -1:])
         lead = np.exp(-np.minimum(np.abs(difference), 700.0))
+        rounding = 2.0 ** (3 - DEPTH) * np.where((difference >= 0) == (up == 1), -1.0, 1.0)
+        lead = np.maximum(lead + rounding, 0.0)
         x = np.where(difference >= 0, 1.0, lead)[:, None, :]
         y = np.where(difference >= 0, lead, 1.0)[:, None, :]
         shares.append(own[:, :, None] * x / (own[:, :, None] * x + rest[:, :, None] * y + 1e-300))
     low = np.floor((shares[0] - SLACK) * 2.0**BITS)
     high = np.ceil((shares[1] + SLACK) * 2.0**BITS)
-    n = np.arange(k)[None, :, None]
+    n = n[None, :, None]
     fits = own_query[:, :, None] | (queries[:, None] <= below[None, :])[:, None, :]
     exists = np.where(own_query[:, :, None], n >= 1, n <= k - 2)
     return Attention(low, high, np.asarray(fits & exists))

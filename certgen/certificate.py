@@ -23,7 +23,9 @@ Bits = Annotated[int, Field(ge=8, le=4096)]
 class Shape(BaseModel):
     """Exactly the declared fields, of exactly the declared types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class NoArgs(Shape):
@@ -388,5 +390,8 @@ class Certificate(Shape):
 
 def json_schema() -> str:
     """schemas/certificate-v1.schema.json, as text."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Certificate.model_json_schema(by_alias=True)}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Certificate.model_json_schema(by_alias=True, mode="serialization"),
+    }
     return json.dumps(schema, indent=2) + "\n"

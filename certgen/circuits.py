@@ -117,9 +117,9 @@ class Circuits:
         """The margin in units of 2^value_scale, rounded up."""
         return math.nextafter(float(self.margin * Fraction(2) ** -self.value_scale), math.inf) if self.margin else 0.0
 
-    def position_weights(self, bits: int) -> tuple[FloatArray, FloatArray]:
+    def position_weights(self, depth: int, bits: int) -> tuple[FloatArray, FloatArray]:
         """Outward bounds on exp(sP) relative to each query's largest, when `bits` bits are kept, [q, p]."""
-        return outward_exp(self.position_gaps, self.position_gaps.min(axis=1, keepdims=True), self.depth, bits)
+        return outward_exp(self.position_gaps, self.position_gaps.min(axis=1, keepdims=True), depth, bits)
 
     def token_weights(self, m: int, bits: int) -> tuple[FloatArray, FloatArray]:
         """Outward bounds on exp(sE) relative to each query's largest among tokens up to m, [q <= m, t <= m]."""

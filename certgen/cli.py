@@ -27,12 +27,17 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"certgen: {error.message}", file=sys.stderr)
+        print(printable(f"certgen: {error.message}"), file=sys.stderr)
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+            print(printable(f"  {error.hint}"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def printable(text: str) -> str:
+    """Without control characters: messages can quote what a file contains."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 @app.command()
@@ -198,6 +203,64 @@ def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .ce
     from certgen.explain import explain
 
     Console().print(explain(Certificate.load(certificate)))
+
+
+@app.command()
+def length(
+    model: Annotated[Path, typer.Argument(help="The model file.")],
+    certificates: Annotated[list[Path], typer.Argument(help="Certificates about it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per certificate.")] = False,
+) -> None:
+    """Measure proof length: run the very checker on integers that count their operations.
+
+    The unit is one operation on 64-bit words.  Numbers read from the model and
+    the certificate count as well.
+    """
+    import json
+
+    from certgen.length import proof_length
+
+    for path in certificates:
+        measured = proof_length(model, path)
+        parts = {"model": measured.model, "certificate": measured.certificate, "derivation": measured.derivation}
+        if as_json:
+            print(json.dumps({"file": str(path), "length": measured.total, **parts}))
+        else:
+            detail = ", ".join(f"{name} {count:,}" for name, count in parts.items())
+            print(f"{path}: {measured.total:,} operations ({detail})")
+
+
+@app.command("error-table")
+def error_table(
+    model: Annotated[Path, typer.Argument(help="The model file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
+) -> None:
+    """Show how errors compound: one residual of the scores, bounded at falling cost.
+
+    Every number is certain: derived by the checker's rule where one is named,
+    by exact integer arithmetic otherwise.  The last column is what the paper
+    (arXiv 2406.11779) reports for its model.
+    """
+    import dataclasses
+    import json
+    from fractions import Fraction
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from certgen.circuits import Circuits
+    from certgen.error_table import error_table
+    from certgen.models import load_model
+
+    rows = error_table(Circuits(load_model(model), Fraction(0)))
+    if as_json:
+        for row in rows:
+            print(json.dumps(dataclasses.asdict(row)))
+        return
+    table = Table("bound on the spread of a row", "value", "cost", "derived by", "paper")
+    for row in rows:
+        table.add_row(row.name, f"{row.bound:.3f}", row.cost, row.rule or "exact arithmetic", row.paper)
+    Console().print(table)
 
 
 @app.command()

@@ -29,7 +29,7 @@ RULES = {
     "cubic_tokens": "tokens t that leave m ahead when n positions hold t and the others m: (q, m, n) by (q, m, n)",
     "count_cubic": "sequences whose other tokens are all accepted: |T|^n C(k-1, n) in each cell",
     "direct_path_spread": "how far the query token can favour any logit over any other: the exact spread of EUPU[q]",
-    "direct_path_centred_spread": "one vector's direct path is kept; how far the rest can spread, without multiplying it out",
+    "direct_path_centred_spread": "one vector is kept; how far the rest of that path spreads, factor by factor",
     "value_path_spread": "how far attending to tokens up to t can favour any logit over any other (EVOU)",
     "max_token_drop": "wrong logits against the attention on m: largest slope with largest intercept",
     "max_token_mean": "wrong logits against the attention on m: exact at a centre, extreme slopes beside it",

@@ -111,7 +111,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         **arrays,
         path=Path(path),
         sha256=hashlib.sha256(file_bytes).hexdigest(),
-        tensor_sha256={name: hashlib.sha256(tensor.data).hexdigest() for name, tensor in stored.items()},
+        tensor_sha256={name: hashlib.sha256(stored[name].data).hexdigest() for name in TENSOR_SHAPES},
     )
 
 

@@ -62,10 +62,9 @@ def max_diff_exact(circuits: Circuits) -> ScoreStep:
     return ScoreResidualSpread(premises=[], args=PeelArgs(peels=split.peels), conclusion=conclusion)
 
 
-def svd(circuits: Circuits) -> ScoreStep:
-    """Rank 1 kept, sqrt(2) times the residual's largest singular value."""
-    split = two_factors(circuits)
-    bound = singular_value(*split.factors)
+def singular_step(circuits: Circuits, split: Split) -> ScoreStep:
+    """sqrt(2) times the largest singular value of a split's residual."""
+    bound = singular_value(chain(split.factors[:-1]), split.factors[-1])
     error = np.array([ceil_sqrt(2 * bound.sigma**2)] * circuits.v, dtype=object)
     args = SingularArgs(
         peels=split.peels, sigma=bound.sigma, ridge=bound.ridge, exponent=bound.exponent, witness=bound.witness
@@ -143,7 +142,7 @@ def max_diff(circuits: Circuits, means: int) -> ScoreStep:
 
 
 SCORE_ERRORS: dict[str, Callable[[Circuits], ScoreStep]] = {
-    "svd": svd,
+    "svd": lambda circuits: singular_step(circuits, two_factors(circuits)),
     "max-diff": lambda circuits: max_diff(circuits, 0),
     "mean+max-diff": lambda circuits: max_diff(circuits, 1),
     "max-diff-exact": max_diff_exact,

@@ -7,23 +7,38 @@ separation lemma (docs/rules.md); all must be negative.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from certgen.certificate import LaneArgs
 from certgen.circuits import LN2, RELATIVE_SLACK, Circuits
 from certgen.dyadic import FloatArray
 
-WEIGHT_BITS = 36
-VALUE_BITS = 32
 VALUE_BOUND = 7.0  # six table entries and the margin, each below 1 in units of 2^value_scale
 
 
-def lane_args(circuits: Circuits) -> LaneArgs:
-    """Precision that the checker is asked to use, to which the slack below belongs."""
-    exponent = max(circuits.value_scale - VALUE_BITS, -(1 << 14))
-    return LaneArgs(depth=circuits.depth, bits=WEIGHT_BITS, exponent=exponent)
+@dataclass(frozen=True)
+class Precision:
+    """What the checker is asked to keep: bits of attention weights, and of logit differences."""
+
+    weight_bits: int
+    value_bits: int
+
+
+# Enough to decide the sequences of a trained model, in which some token of weight near 1 always occurs.
+USUAL_PRECISION = Precision(36, 32)
+
+
+def full_precision(circuits: Circuits) -> Precision:
+    """Enough for sequences made of the smallest weights alone."""
+    return Precision(min(2 * circuits.depth, 4096), 48)
+
+
+def lane_args(circuits: Circuits, precision: Precision) -> LaneArgs:
+    """The arguments of the rules that evaluate sequences."""
+    exponent = max(circuits.value_scale - precision.value_bits, -(1 << 14))
+    return LaneArgs(depth=circuits.depth, bits=precision.weight_bits, exponent=exponent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +47,22 @@ class Numerators:
 
     circuits: Circuits
     m: int
+    precision: Precision
 
     def differences(self, table: FloatArray) -> FloatArray:
         """Each row relative to its entry for m."""
         return table - table[:, self.m : self.m + 1]
 
-    def slack(self, q: npt.NDArray[np.intp] | int) -> FloatArray:
-        """How far below zero a numerator must be here for the checker's outward rounding to leave it negative."""
-        gap = self.circuits.token_gaps[q, : self.m + 1].min(axis=-1)
+    def slack(self, q: int, weight: FloatArray) -> FloatArray:
+        """How far from zero a numerator must be for the checker to see its sign: `weight` is that of all positions."""
+        gap = self.circuits.token_gaps[q, : self.m + 1].min()
         deep = np.exp(np.minimum(gap - (self.circuits.depth - 4) * LN2, 10.0))
-        weight = 2.0 ** (4 - WEIGHT_BITS) + deep + RELATIVE_SLACK
-        return np.asarray(self.circuits.k * (VALUE_BOUND * weight + 2.0 ** (3 - VALUE_BITS)))
+        absolute = self.circuits.k * VALUE_BOUND * (2.0 ** (4 - self.precision.weight_bits) + deep)
+        relative = VALUE_BOUND * RELATIVE_SLACK + 2.0 ** (3 - self.precision.value_bits)
+        return np.asarray(absolute + relative * weight)
 
-    def of_pair(self, q: int) -> FloatArray:
-        """F[p, t, y] for one query, t <= m; F[:, :, m] is minus infinity, since m is no wrong token."""
+    def of_pair(self, q: int) -> tuple[FloatArray, FloatArray]:
+        """F[p, t, y] and weights[p, t] for one query, t <= m; F[:, :, m] is minus infinity, as m is no wrong token."""
         c, upto = self.circuits, self.m + 1
         EUPU, EVOU, PVOU = c.float_tables
         gaps = c.token_gaps[q, :upto]
@@ -53,53 +70,78 @@ class Numerators:
         value = self.differences(EVOU[:upto])[None, :, :] + self.differences(PVOU)[:, None, :]
         F = weights[:, :, None] * (value + self.differences(EUPU[q : q + 1]) + c.float_margin)
         F[:, :, self.m] = -np.inf
-        return np.asarray(F)
+        return F, weights
 
 
-def pure_correct(circuits: Circuits, m: int) -> npt.NDArray[np.bool_]:
+def pure_correct(circuits: Circuits, m: int, precision: Precision) -> list[bool]:
     """For each query q <= m: is the sequence m, ..., m, q correct?"""
-    numerators = Numerators(circuits, m)
-    worst = []
+    numerators = Numerators(circuits, m, precision)
+    correct = []
     for q in range(m + 1):
-        F = numerators.of_pair(q)
-        worst.append(np.max(F[:-1, m].sum(axis=0) + F[-1, q]))
-    return np.asarray(np.array(worst) < -numerators.slack(np.arange(m + 1)))
+        F, weights = numerators.of_pair(q)
+        worst = np.max(F[:-1, m].sum(axis=0) + F[-1, q])
+        correct.append(bool(worst < -numerators.slack(q, weights[:-1, m].sum() + weights[-1, q])))
+    return correct
 
 
-def count_correct(circuits: Circuits, q: int, m: int) -> int:
-    """Sequences with query q and maximum m that are correct; every one is decided.
+class Tally(NamedTuple):
+    """Sequences found correct, and those too close to a tie to say."""
+
+    correct: int
+    undecided: int
+
+
+def count_correct(circuits: Circuits, q: int, m: int, precision: Precision) -> Tally:
+    """Sequences with query q and maximum m.
 
     For q < m they are split by the first non-query position that holds m, so that each part is a product set.
     """
-    numerators = Numerators(circuits, m)
-    *others, last = numerators.of_pair(q)
-    slack = float(numerators.slack(q))
+    k = circuits.k
+    pair = PairTables(Numerators(circuits, m, precision), q)
     if q == m:
-        return count_in_product(others, last[q], slack)
-    return sum(
-        count_in_product([*(table[:m] for table in others[:p]), others[p][m:], *others[p + 1 :]], last[q], slack)
-        for p in range(len(others))
-    )
+        return pair.count([slice(0, m + 1)] * (k - 1))
+    parts = [pair.count([slice(0, m)] * p + [slice(m, m + 1)] + [slice(0, m + 1)] * (k - 2 - p)) for p in range(k - 1)]
+    return Tally(sum(part.correct for part in parts), sum(part.undecided for part in parts))
 
 
-def count_in_product(tables: list[FloatArray], last: FloatArray, slack: float) -> int:
-    """Correct sequences of a product set: tables[p][t, y] for each token allowed at position p, last[y] for the query.
+class PairTables:
+    """The numerators of one pair (q, m), ready to be summed over product sets."""
 
-    Evaluated are only wrong tokens y, and tokens t, that can make a sum reach zero when all else is at its worst.
-    """
-    if any(len(table) == 0 for table in tables):
-        return 0
-    wrong = np.zeros([len(table) for table in tables], dtype=bool)
-    peaks = [table.max(axis=0) for table in tables]
-    worst = sum(peaks, last)
-    for y in np.flatnonzero(worst >= -slack):
-        chosen = [
-            np.flatnonzero(worst[y] - peak[y] + table[:, y] >= -2 * slack)
-            for table, peak in zip(tables, peaks, strict=True)
-        ]
-        total = np.asarray(last[y])
-        for table, tokens in zip(tables, chosen, strict=True):
-            total = total[..., None] + table[tokens, y]
-        box = np.ix_(*chosen)
-        wrong[box] |= total >= -slack
-    return int(wrong.size - np.count_nonzero(wrong))
+    def __init__(self, numerators: Numerators, q: int) -> None:
+        self.numerators, self.q = numerators, q
+        F, weights = numerators.of_pair(q)
+        self.others, self.last = F[:-1], F[-1, q]
+        self.weights, self.last_weight = weights[:-1], weights[-1, q]
+
+    def count(self, choices: list[slice]) -> Tally:
+        """Count over the tokens choices[p] at each position p.
+
+        Evaluated are only wrong tokens y, and tokens t, that can bring a sum to zero when all else is at its worst.
+        """
+        tables = [table[chosen] for table, chosen in zip(self.others, choices, strict=True)]
+        weights = [row[chosen] for row, chosen in zip(self.weights, choices, strict=True)]
+        if any(len(table) == 0 for table in tables):
+            return Tally(0, 0)
+        widest = float(self.numerators.slack(self.q, np.asarray(float(len(tables) + 1))))
+        suspect = np.zeros([len(table) for table in tables], dtype=bool)
+        wrong = np.zeros_like(suspect)
+        peaks = [table.max(axis=0) for table in tables]
+        worst = sum(peaks, self.last)
+        for y in np.flatnonzero(worst >= -widest):
+            reach = [worst[y] - peak[y] + table[:, y] for table, peak in zip(tables, peaks, strict=True)]
+            tokens = [np.flatnonzero(row >= -2 * widest) for row in reach]
+            total = outer_sum(self.last[y], [table[t, y] for table, t in zip(tables, tokens, strict=True)])
+            weight = outer_sum(self.last_weight, [row[t] for row, t in zip(weights, tokens, strict=True)])
+            slack = self.numerators.slack(self.q, weight)
+            box = np.ix_(*tokens)
+            suspect[box] |= total >= -slack
+            wrong[box] |= total >= slack
+        return Tally(int(np.count_nonzero(~suspect)), int(np.count_nonzero(suspect & ~wrong)))
+
+
+def outer_sum(first: float, rows: list[FloatArray]) -> FloatArray:
+    """The sum of `first` and one entry of each row, for all choices of entries."""
+    total = np.asarray(first)
+    for row in rows:
+        total = total[..., None] + row
+    return total

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 
 from checker.certificate import decode_certificate
@@ -93,9 +94,20 @@ def main(arguments: list[str] | None = None) -> int:
     for path in options.certificates:
         line, data = describe(outcome_of(options.model, path, options.budget))
         codes.append(int(str(data["exit_code"])))
-        if not options.quiet:
-            print(json.dumps(data) if options.json else line, flush=True)
+        if not options.quiet and not written(json.dumps(data) if options.json else line):
+            codes.append(InternalError.exit_code)
+            break
     return max(codes)
+
+
+def written(line: str) -> bool:
+    """Print a verdict; a verdict that nobody can read must not end in an exit code that looks like one."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to fail at exit
+        return False
+    return True
 
 
 if __name__ == "__main__":

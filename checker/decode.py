@@ -111,7 +111,7 @@ def matrix(value: object, path: str) -> tuple[tuple[int, ...], ...]:
 
 def constant(value: object, path: str, expected: object, code: str = "unsupported") -> None:
     """Exactly this value."""
-    if type(value) is not type(expected) or value != expected:
+    if isinstance(value, bool) or value != expected:
         raise Malformed(code, path, str(expected), show(value))
 
 

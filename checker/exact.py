@@ -38,17 +38,23 @@ def chain(factors: list[Matrix]) -> Matrix:
 
 
 def add(left: Matrix, right: Matrix) -> Matrix:
-    """The exact sum; a right operand of one row is added to every row of the left one."""
-    if len(right.rows) not in (1, len(left.rows)) or len(right.rows[0]) != len(left.rows[0]):
-        raise Rejected("wrong-shape", "", f"rows of {len(left.rows[0])}", f"{len(right.rows)} of {len(right.rows[0])}")
+    """The exact sum of two matrices of one shape."""
+    if [len(row) for row in left.rows] != [len(row) for row in right.rows]:
+        raise Rejected("wrong-shape", "", f"{len(left.rows)} rows of {len(left.rows[0])}", f"{len(right.rows)} rows")
     exponent = min(left.exponent, right.exponent)
     a, b = left.exponent - exponent, right.exponent - exponent
-    others = right.rows * len(left.rows) if len(right.rows) == 1 else right.rows
     rows = [
         [(x << a) + (y << b) for x, y in zip(row, other, strict=True)]
-        for row, other in zip(left.rows, others, strict=True)
+        for row, other in zip(left.rows, right.rows, strict=True)
     ]
     return Matrix(rows, exponent)
+
+
+def add_row(matrix: Matrix, row: Matrix) -> Matrix:
+    """The exact sum of every row of a matrix and a single row."""
+    if len(row.rows) != 1:
+        raise Rejected("wrong-shape", "", "a single row", f"{len(row.rows)} rows")
+    return add(matrix, Matrix(row.rows * len(matrix.rows), row.exponent))
 
 
 def transpose(matrix: Matrix) -> Matrix:

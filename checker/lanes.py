@@ -108,10 +108,11 @@ def count_correct(lanes: Lanes, m: int, query: int, choices: list[list[int]]) ->
     """
     if not all(choices):
         return 0
-    *outer, last = sorted([*choices, [0]], key=len)
+    start = query + lanes.start + sum([terms[0] for terms in choices if len(terms) == 1])
+    *outer, last = sorted([terms for terms in choices if len(terms) > 1], key=len) or [[0]]
     span, count = lanes.span, len(last)
     fail = repeat(lanes.wrong(m), count, span)
-    total = concatenate([term + query + lanes.start for term in last], span)
+    total = concatenate([term + start for term in last], span)
     wide = [[repeat(term, count, span) for term in terms] for terms in outer]
 
     def walk(prefix: int, depth: int) -> int:

@@ -1,6 +1,6 @@
 """The logits of wrong tokens as lines in the attention a on the maximum m."""
 
-from checker.exact import add, matmul
+from checker.exact import add, add_row, matmul
 from checker.judgement import DirectPathSpread
 from checker.problem import Problem
 from checker.weights import Matrix
@@ -18,7 +18,7 @@ def wrong_token_lines(problem: Problem, direct: DirectPathSpread) -> tuple[list[
     if direct.centre.rows:
         centre = Matrix([list(row) for row in direct.centre.rows], direct.centre.exponent)
         kept = add(matmul(centre, problem.tensor("unembed.W_U")), problem.direct_constant)
-    position = add(PVOU, kept)
+    position = add_row(PVOU, kept)
     exponent = min(EVOU.exponent, position.exponent)
     e_shift, p_shift = EVOU.exponent - exponent, position.exponent - exponent
     lines = []

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 
 from checker.errors import ResourceLimit
-from checker.exact import add, exp_enclosure, matmul, shift_down, shift_up, sqrt_enclosure, transpose
+from checker.exact import add, add_row, exp_enclosure, matmul, shift_down, shift_up, sqrt_enclosure, transpose
 from checker.weights import Matrix, Weights
 
 Enclosure = tuple[int, int]
@@ -62,7 +62,7 @@ class Problem:
     def query_residual(self) -> Matrix:
         """r(q, k-1) = W_E[q] + W_pos[k-1], d_vocab x d_model."""
         last = self.tensor("pos_embed.W_pos")
-        return add(self.tensor("embed.W_E"), Matrix(last.rows[-1:], last.exponent))
+        return add_row(self.tensor("embed.W_E"), Matrix(last.rows[-1:], last.exponent))
 
     @cached_property
     def direct_constant(self) -> Matrix:
@@ -73,7 +73,7 @@ class Problem:
     @cached_property
     def EUPU(self) -> Matrix:
         """Direct path with every bias after the attention: r(q, k-1) W_U + (b_V W_O + b_O) W_U + b_U."""
-        return add(matmul(self.query_residual, self.tensor("unembed.W_U")), self.direct_constant)
+        return add_row(matmul(self.query_residual, self.tensor("unembed.W_U")), self.direct_constant)
 
     @cached_property
     def query_key(self) -> Matrix:
@@ -81,7 +81,7 @@ class Problem:
 
         b_K adds the same to every position's score of a query and leaves the attention unchanged.
         """
-        queries = add(matmul(self.query_residual, self.attention("W_Q")), self.attention("b_Q"))
+        queries = add_row(matmul(self.query_residual, self.attention("W_Q")), self.attention("b_Q"))
         return matmul(queries, transpose(self.attention("W_K")))
 
     @cached_property
@@ -122,7 +122,7 @@ class Problem:
 
 def shorten(enclosures: list[Enclosure], bits: int) -> list[Enclosure]:
     """The same numbers up to one power of two, rounded outward so that the largest upper end is at most 2^bits."""
-    shift = max(0, max(high for _, high in enclosures).bit_length() - bits)
+    shift = max(high for _, high in enclosures).bit_length() - bits
     return [(shift_down(low, shift), shift_up(high, shift)) for low, high in enclosures]
 
 

@@ -24,7 +24,7 @@ from certgen.dyadic import FloatArray
 from certgen.outward import direct_path_upper, value_path_upper
 from certgen.progress import Track
 from certgen.proof import Proof
-from certgen.sequences import lane_args, pure_correct
+from certgen.sequences import Precision, full_precision, lane_args, pure_correct
 
 WEIGHT_BITS = 64
 
@@ -39,9 +39,12 @@ def cubic(circuits: Circuits, track: Track) -> Certificate:
     u = proof.add(DirectPathUpper(premises=[], args=NoArgs(), conclusion=direct))
     c = proof.add(ValuePathUpper(premises=[], args=NoArgs(), conclusion=value))
     masks = [accepted_tokens(circuits, direct, value, m) for m in track(range(circuits.v), "cubic")]
+    precision = full_precision(circuits)
     args = WeightArgs(depth=circuits.depth, bits=WEIGHT_BITS)
     tokens = proof.add(CubicTokens(premises=[u, c], args=args, conclusion=TokenMasks(masks=masks)))
-    pure = proof.add(PureSequences(premises=[], args=lane_args(circuits), conclusion=pure_counts(circuits)))
+    pure = proof.add(
+        PureSequences(premises=[], args=lane_args(circuits, precision), conclusion=pure_counts(circuits, precision))
+    )
     count = proof.add(CountCubic(premises=[tokens], args=NoArgs(), conclusion=cubic_counts(circuits.k, masks)))
     return proof.certificate("cubic", [pure, count])
 
@@ -59,7 +62,7 @@ def accepted_tokens(circuits: Circuits, direct: UpperTable, value: UpperTable, m
     low, high = circuits.token_weights(m, WEIGHT_BITS)
     slopes = times(u[:, None] + c[None, :], low, high)  # [q, t]
 
-    p_low, p_high = (weights[: m + 1] for weights in circuits.position_weights(WEIGHT_BITS))
+    p_low, p_high = (weights[: m + 1] for weights in circuits.position_weights(circuits.depth, WEIGHT_BITS))
     query = times(np.diagonal(slopes), p_low[:, -1], p_high[:, -1])[:, None]
     sums = [np.sort(weights[:, :-1], axis=1) for weights in (p_low, p_high)]
     light = [prefix_sums(weights) for weights in sums]
@@ -83,11 +86,11 @@ def prefix_sums(weights: FloatArray) -> FloatArray:
     return np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
 
 
-def pure_counts(circuits: Circuits) -> Counts:
+def pure_counts(circuits: Circuits, precision: Precision) -> Counts:
     """The cells n = 0, one sequence each."""
     counts = []
     for m in range(circuits.v):
-        correct = pure_correct(circuits, m)
+        correct = pure_correct(circuits, m, precision)
         counts += [[m, 1 << q, 1, int(correct[q])] for q in range(m if circuits.k == 1 else 0, m + 1)]
     return Counts(counts=counts)
 

@@ -45,7 +45,6 @@ from certgen.progress import Track
 from certgen.proof import Proof
 from certgen.score_error import SCORE_ERRORS
 
-
 ATTENTIONS = ("mean-query+diff", "drop-average-query-per-output-logit-reasoning", "upper-envelope")
 CENTRES = 25  # attentions tried as a centre for each (m, n)
 

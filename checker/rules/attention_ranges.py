@@ -12,7 +12,7 @@ def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args
     """How much attention m gets when all other tokens are at least a gap below it.
 
     Requires   ScoreApproximation. args.gaps[m][q][n] is 0 to say nothing about the cell (q, m, n), or a gap g with
-               1 <= g <= m, and q = m or q <= m - g.
+               1 <= g <= m, where either q = m and n > 0, or q <= m - g.
     Concludes  AttentionRanges, in units of 2^-args.bits.
     Cost       two divisions per cell, two exponentials per pair and gap that occurs.
     """
@@ -34,8 +34,9 @@ def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args
                 if g == 0:
                     row.append(())
                     continue
-                if not (1 <= g <= m and (q == m or q <= m - g)):
-                    raise Rejected("bad-gap", f"args.gaps[{m}][{q}][{n}]", "1 <= g <= m; q = m or q <= m - g", show(g))
+                if not (1 <= g <= m and (n > 0 if q == m else q <= m - g)):
+                    expected = "1 <= g <= m, with n > 0 for q = m and q <= m - g otherwise"
+                    raise Rejected("bad-gap", f"args.gaps[{m}][{q}][{n}]", expected, show(g))
                 # m has k - 1 - n positions, and the last one if it is the query; the other tokens have the rest
                 own, rest = (last, (0, 0)) if q == m else ((0, 0), last)
                 near, far = kept[m] - highest[m - g] - error, kept[m] - lowest[m - g] + error

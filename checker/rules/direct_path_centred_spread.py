@@ -1,6 +1,6 @@
 """Rule direct_path_centred_spread; proof: docs/rules.md#direct_path_centred_spread."""
 
-from checker.exact import add, negate, product_spreads
+from checker.exact import add_row, negate, product_spreads
 from checker.judgement import DirectPathSpread, UpperTable
 from checker.problem import Problem
 from checker.weights import Matrix
@@ -15,7 +15,7 @@ def direct_path_centred_spread(problem: Problem, premises: tuple[()], args: dict
     Cost       2 d_vocab d_model multiplications and comparisons.
     """
     centre = args["centre"]
-    rest = add(problem.query_residual, negate(Matrix([list(row) for row in centre.rows], centre.exponent)))
+    rest = add_row(problem.query_residual, negate(Matrix([list(row) for row in centre.rows], centre.exponent)))
     W_U = problem.tensor("unembed.W_U")
     spreads = product_spreads(rest, W_U)
     return DirectPathSpread(centre, UpperTable(rest.exponent + W_U.exponent, (tuple(spreads),)))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from checker.errors import Rejected
-from checker.exact import add, chain, matmul, mean_row, negate, product_spreads, row_spreads
+from checker.exact import add, add_row, chain, matmul, mean_row, negate, product_spreads, row_spreads
 from checker.judgement import ScoreApproximation
 from checker.problem import Problem
 from checker.scores import Peel, approximation, peel, split_scores
@@ -37,7 +37,7 @@ def spread_bounds(left: Matrix, right: Matrix, means: int, basis: Peel | None) -
     parts = []
     if means:
         centre = mean_row(left)
-        left = add(left, negate(centre))
+        left = add_row(left, negate(centre))
         spread = row_spreads(matmul(centre, right)) * len(left.rows)
         parts.append(Matrix([spread], centre.exponent + right.exponent))
     if basis is not None:

@@ -3,7 +3,7 @@
 from operator import mul
 from typing import Any
 
-from checker.exact import add, chain, mean_row, negate, row_spreads
+from checker.exact import add_row, chain, mean_row, negate, row_spreads
 from checker.judgement import ScoreApproximation
 from checker.problem import Problem
 from checker.scores import approximation, split_scores
@@ -23,7 +23,7 @@ def score_recursive_spread(problem: Problem, premises: tuple[()], args: dict[str
         factor, base = factors[level], 0
         if level < args["means"]:
             centre = mean_row(factor)
-            factor = add(factor, negate(centre))
+            factor = add_row(factor, negate(centre))
             (base,) = row_spreads(chain([centre, *factors[level + 1 :]]))
         spreads = [base + sum(map(mul, map(abs, row), spreads)) for row in factor.rows]
     return approximation(kept, spreads, sum(factor.exponent for factor in factors))

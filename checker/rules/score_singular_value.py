@@ -3,7 +3,7 @@
 from typing import Any
 
 from checker.errors import Rejected, show
-from checker.exact import add, chain, mean_row, negate, scale, sqrt_enclosure, transpose
+from checker.exact import add, add_row, chain, mean_row, negate, scale, sqrt_enclosure, transpose
 from checker.judgement import ScoreApproximation
 from checker.problem import Problem
 from checker.scores import approximation, split_scores
@@ -22,7 +22,7 @@ def score_singular_value(problem: Problem, premises: tuple[()], args: dict[str, 
     """
     kept, factors = split_scores(problem, args["peels"])
     left, right = chain(factors[:-1]), transpose(factors[-1])
-    right = add(right, negate(mean_row(right)))  # moves every residual of a query by the same amount
+    right = add_row(right, negate(mean_row(right)))  # moves every residual of a query by the same amount
     size, exponent = len(right.rows[0]), args["exponent"]
     identity = [[int(i == j) for j in range(size)] for i in range(size)]
     G = add(chain([transpose(right), right]), scale(Matrix(identity, exponent), args["ridge"]))
