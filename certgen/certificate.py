@@ -83,11 +83,12 @@ class RecursiveArgs(PeelArgs):
 
 
 class SingularArgs(PeelArgs):
-    """A bound sigma on the largest singular value and the witness for it; sigma and ridge in units of 2^exponent."""
+    """A bound sigma on the largest singular value and the witness for it; sigma in units of 2^exponent."""
 
     sigma: Natural
-    ridge: Natural
     exponent: Exponent
+    ridge: Natural
+    ridge_exponent: Exponent
     witness: Matrix
 
 

@@ -57,7 +57,7 @@ def exact_EQKE(circuits: Circuits) -> ScoreStep:
 
 def max_diff_exact(circuits: Circuits) -> ScoreStep:
     """Rank 1 kept, the exact spread of the residual."""
-    split = two_factors(circuits)
+    split = two_factors(circuits, flat=True)
     conclusion = stated_scores(split.kept, row_spreads(split.factors[0] @ split.factors[1]))
     return ScoreResidualSpread(premises=[], args=PeelArgs(peels=split.peels), conclusion=conclusion)
 
@@ -67,7 +67,12 @@ def singular_step(circuits: Circuits, split: Split) -> ScoreStep:
     bound = singular_value(chain(split.factors[:-1]), split.factors[-1])
     error = np.array([ceil_sqrt(2 * bound.sigma**2)] * circuits.v, dtype=object)
     args = SingularArgs(
-        peels=split.peels, sigma=bound.sigma, ridge=bound.ridge, exponent=bound.exponent, witness=bound.witness
+        peels=split.peels,
+        sigma=bound.sigma,
+        exponent=bound.exponent,
+        ridge=bound.ridge,
+        ridge_exponent=bound.ridge_exponent,
+        witness=bound.witness,
     )
     conclusion = stated_scores(split.kept, Dyadic(error, bound.exponent))
     return ScoreSingularValue(premises=[], args=args, conclusion=conclusion)
@@ -137,12 +142,12 @@ def recursive(split: Split, means: int) -> ScoreStep:
 
 def max_diff(circuits: Circuits, means: int) -> ScoreStep:
     """Rank 1 kept, the residual bounded in the coordinates of its singular vectors."""
-    split = two_factors(circuits)
+    split = two_factors(circuits, flat=True)
     return product(split, [product_basis(*split.factors)], means)
 
 
 SCORE_ERRORS: dict[str, Callable[[Circuits], ScoreStep]] = {
-    "svd": lambda circuits: singular_step(circuits, two_factors(circuits)),
+    "svd": lambda circuits: singular_step(circuits, two_factors(circuits, flat=False)),
     "max-diff": lambda circuits: max_diff(circuits, 0),
     "mean+max-diff": lambda circuits: max_diff(circuits, 1),
     "max-diff-exact": max_diff_exact,

@@ -28,6 +28,7 @@ class Split:
 
 def rounded(onto: FloatArray, along: FloatArray) -> Peel:
     """The projector onto @ along with entries rounded to HINT_BITS bits of the largest, scaled to be alike."""
+    onto, along = np.nan_to_num(onto), np.nan_to_num(along)
     balance = np.sqrt(np.abs(along).max() / np.abs(onto).max()) if onto.any() and along.any() else 1.0
     onto, along = onto * balance, along / balance
     largest = max(np.abs(onto).max(), np.abs(along).max(), 2.0**-500)
@@ -59,16 +60,37 @@ def scaled(table: Dyadic) -> FloatArray:
     return table.floats(table.magnitude())
 
 
-def two_factor_split(circuits: Circuits) -> Split:
-    """(r W_Q + b_Q) W_K^T and W_E^T; peeled off is the best rank-1 approximation of their product."""
+def two_factor_split(circuits: Circuits, flat: bool) -> Split:
+    """(r W_Q + b_Q) W_K^T and W_E^T; peeled off is a rank-1 approximation of their product.
+
+    It is the best one in the Frobenius norm, or, if `flat`, one with less spread within the rows of the residual.
+    """
     queries, tokens = circuits.query_key, Dyadic.of(circuits.model.W_E).T
     u, s, vt = centred_singular_vectors(circuits)
     units = 2.0 ** (queries.magnitude() - circuits.token_scores.magnitude())
     onto = (circuits.model.W_E - circuits.model.W_E.mean(axis=0)).T @ vt[0]
     along = scaled(queries).T @ u[:, 0] * (units / s[0] if s[0] > 0 else 0.0)
+    if flat:
+        pattern = circuits.model.W_E @ along
+        scores = circuits.token_scores.floats(queries.magnitude())
+        coefficients = flattening_coefficients(scores, pattern, scaled(queries) @ onto)
+        onto = np.linalg.lstsq(scaled(queries), coefficients)[0]
     peel = rounded(onto[:, None], along[None, :])
     factors = [peeled(queries, peel), tokens]
     return Split([peel], circuits.token_scores - factors[0] @ factors[1], factors)
+
+
+def flattening_coefficients(rows: FloatArray, pattern: FloatArray, start: FloatArray) -> FloatArray:
+    """For each row the multiple of the pattern, within a tenth of a start, whose removal leaves the least spread.
+
+    The spread is convex in the coefficient: ternary search, all rows at once.
+    """
+    low, high = np.sort(np.stack([0.9 * start, 1.1 * start]), axis=0)
+    for _ in range(60):
+        third = (high - low) / 3
+        left, right = (np.ptp(rows - c[:, None] * pattern, axis=1) for c in (low + third, high - third))
+        low, high = np.where(left < right, low, low + third), np.where(left < right, high - third, high)
+    return np.asarray((low + high) / 2)
 
 
 def four_factor_split(circuits: Circuits) -> Split:
@@ -106,34 +128,33 @@ def product_basis(left: Dyadic, right: Dyadic) -> Peel:
 
 @dataclass(frozen=True)
 class SingularValue:
-    """Bound s and ridge r in units of 2^exponent, and the witness W of rule score_singular_value."""
+    """Bound sigma 2^exponent, ridge 2^ridge_exponent, and the witness W of rule score_singular_value."""
 
     sigma: int
-    ridge: int
     exponent: int
+    ridge: int
+    ridge_exponent: int
     witness: list[list[int]]
 
 
 def singular_value(left: Dyadic, right: Dyadic) -> SingularValue:
-    """Bound the largest singular value of left @ right after centring the columns of right's transpose."""
-    A = left.floats()
-    B = right.floats()
+    """Bound the largest singular value of left @ right after centring the rows of right."""
+    A, B = scaled(left), scaled(right)
     B = B - B.mean(axis=1, keepdims=True)
     size = len(B)
-    ridge = max(float(np.trace(B @ B.T)) / size * 2.0**-20, 2.0**-40)
+    ridge = float(np.trace(B @ B.T)) / size * 2.0**-20 + 2.0**-60
     G = B @ B.T + ridge * np.eye(size)
     H = A.T @ A
     root = np.linalg.cholesky(G)
-    largest = float(np.sqrt(np.linalg.eigvalsh(root.T @ H @ root)[-1]))
+    largest = float(np.sqrt(max(np.linalg.eigvalsh(root.T @ H @ root)[-1], 0.0)))
     sigma = max(largest, 2.0**-20) * (1 + 2.0**-10)
-    N = sigma**2 * G - G @ H @ G
-    values, vectors = np.linalg.eigh(N)
+    values, vectors = np.linalg.eigh(sigma**2 * G - G @ H @ G)
     witness = vectors / np.sqrt(np.maximum(values, values[-1] * 1e-13))
-    exponent = int(np.frexp(min(sigma, ridge))[1]) - HINT_BITS
     shift = 2.0**24 / np.abs(witness).max(axis=0).min()
     return SingularValue(
-        sigma=int(np.ceil(np.ldexp(sigma, -exponent))),
-        ridge=int(np.ceil(np.ldexp(ridge, -exponent))),
-        exponent=exponent,
+        sigma=int(np.ceil(sigma * 2.0**50)),
+        exponent=left.magnitude() + right.magnitude() - 50,
+        ridge=int(np.ceil(ridge * 2.0**80)),
+        ridge_exponent=2 * right.magnitude() - 80,
         witness=[[round(x) for x in row] for row in (witness * shift).tolist()],
     )

@@ -42,7 +42,8 @@ from checker.scores import decode_peels
 PEELS: dict[str, Decoder[object]] = {"peels": decode_peels}
 PRODUCT_ARGS = {**PEELS, "bases": decode_peels, "means": bounded(0, 1)}
 NATURAL = bounded(0, 1 << 1024)
-SINGULAR_ARGS = {**PEELS, "sigma": NATURAL, "ridge": NATURAL, "exponent": EXPONENT, "witness": matrix}
+SIGMA = {"sigma": NATURAL, "exponent": EXPONENT}
+SINGULAR_ARGS = {**PEELS, **SIGMA, "ridge": NATURAL, "ridge_exponent": EXPONENT, "witness": matrix}
 GAPS = {"gaps": lambda value, path: array(value, path, decode_rows)}
 CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 

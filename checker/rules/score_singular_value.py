@@ -13,8 +13,8 @@ from checker.weights import Matrix
 def score_singular_value(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> ScoreApproximation:
     """A low-rank part of the scores; of the residual A B only the largest singular value is used, for all queries.
 
-    Requires   nothing. args.peels are any projectors, args.sigma * 2^args.exponent is s, args.ridge * 2^args.exponent
-               is r >= 0, args.witness is any matrix W with d_model rows.
+    Requires   nothing. args.peels are any projectors, args.sigma * 2^args.exponent is s, args.ridge *
+               2^args.ridge_exponent is r >= 0, args.witness is any matrix W with d_model rows.
                With each row of B shifted to mean zero, G = B B^T + r I, H = A^T A and N = s^2 G - G H G, every diagonal
                entry of W^T N W is larger than the sum of the absolute values of the others in its row, and W is square.
     Concludes  ScoreApproximation with error sqrt(2) s for every query.
@@ -24,8 +24,8 @@ def score_singular_value(problem: Problem, premises: tuple[()], args: dict[str, 
     left, right = chain(factors[:-1]), transpose(factors[-1])
     right = add_row(right, negate(mean_row(right)))  # moves every residual of a query by the same amount
     size, exponent = len(right.rows[0]), args["exponent"]
-    identity = [[int(i == j) for j in range(size)] for i in range(size)]
-    G = add(chain([transpose(right), right]), scale(Matrix(identity, exponent), args["ridge"]))
+    ridge = [[args["ridge"] * (i == j) for j in range(size)] for i in range(size)]
+    G = add(chain([transpose(right), right]), Matrix(ridge, args["ridge_exponent"]))
     H = chain([transpose(left), left])
     N = add(scale(G, args["sigma"] ** 2, 2 * exponent), negate(chain([G, H, G])))
     witness = Matrix([list(row) for row in args["witness"]], 0)
