@@ -45,6 +45,18 @@ class LaneArgs(WeightArgs):
     exponent: Exponent
 
 
+class BranchArgs(LaneArgs):
+    """queries[m] is a set of queries q <= m as a bit mask."""
+
+    queries: list[Natural]
+
+
+class SeparableArgs(BranchArgs):
+    """Losses are rounded down to multiples of budget / steps."""
+
+    steps: Annotated[int, Field(ge=1, le=1 << 16)]
+
+
 class UpperTable(Shape):
     """Upper bounds rows[i][j] * 2^exponent."""
 
@@ -275,6 +287,24 @@ class GapCells(Step):
     conclusion: Counts
 
 
+class SeparableRelaxed(Step):
+    rule: Literal["separable_relaxed"] = "separable_relaxed"
+    args: SeparableArgs
+    conclusion: Counts
+
+
+class SeparableExact(Step):
+    rule: Literal["separable_exact"] = "separable_exact"
+    args: SeparableArgs
+    conclusion: Counts
+
+
+class BranchSequences(Step):
+    rule: Literal["branch_sequences"] = "branch_sequences"
+    args: BranchArgs
+    conclusion: Counts
+
+
 class Total(Step):
     rule: Literal["total"] = "total"
     args: NoArgs
@@ -301,6 +331,9 @@ AnyStep = Annotated[
     | ScoreSingularValue
     | AttentionRanges
     | GapCells
+    | SeparableRelaxed
+    | SeparableExact
+    | BranchSequences
     | Total,
     Field(discriminator="rule"),
 ]

@@ -41,6 +41,9 @@ RULES = {
     "score_singular_value": "scores of low rank; the residual's largest singular value",
     "attention_ranges": "attention on m when every other token is at least a gap below it",
     "gap_cells": "cells (q, m, n) in which m wins whatever the tokens a gap below it are",
+    "separable_relaxed": "sequences that stay correct even if each position favours its own worst wrong token",
+    "separable_exact": "sequences left after counting, wrong token by wrong token, those it can win",
+    "branch_sequences": "sequences decided in bundles that share a prefix",
     "enumerate_sequences": "every sequence evaluated",
     "total": "all regions together; they partition the sequences",
 }

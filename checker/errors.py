@@ -3,6 +3,9 @@
 No text that came from a certificate is ever echoed, so no input can forge a verdict line.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Refusal(Exception):
     """The certificate was not verified. Subclasses fix the verdict word and the exit code."""
@@ -23,6 +26,15 @@ class Refusal(Exception):
         where = f" at {self.path}" if self.path else ""
         detail = f": expected {self.expected}" if self.expected else ""
         return f"{self.code}{where}{detail}{', got ' + self.got if self.got else ''}"
+
+
+@contextmanager
+def located(path: str) -> Iterator[None]:
+    """Any refusal inside happened under this path."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise refusal.under(path) from None
 
 
 class Rejected(Refusal):

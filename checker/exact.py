@@ -62,32 +62,6 @@ def transpose(matrix: Matrix) -> Matrix:
     return Matrix([list(column) for column in zip(*matrix.rows, strict=True)], matrix.exponent)
 
 
-def scale(matrix: Matrix, factor: int, exponent: int = 0) -> Matrix:
-    """The matrix times factor * 2^exponent."""
-    return Matrix([[x * factor for x in row] for row in matrix.rows], matrix.exponent + exponent)
-
-
-def negate(matrix: Matrix) -> Matrix:
-    """Every entry with the other sign."""
-    return scale(matrix, -1)
-
-
-def row_spreads(matrix: Matrix) -> list[int]:
-    """For each row its largest entry minus its smallest, in the matrix's unit."""
-    return [max(row) - min(row) for row in matrix.rows]
-
-
-def product_spreads(left: Matrix, right: Matrix) -> list[int]:
-    """Bounds on the row spreads of left @ right, in its unit: sum over j of |left[i,j]| spread(right[j])."""
-    spreads = row_spreads(right)
-    return [sum(map(mul, map(abs, row), spreads)) for row in left.rows]
-
-
-def mean_row(matrix: Matrix) -> Matrix:
-    """The mean of the rows, rounded down."""
-    return Matrix([[sum(column) // len(matrix.rows) for column in zip(*matrix.rows, strict=True)]], matrix.exponent)
-
-
 def sqrt_enclosure(numerator: int, denominator: int, bits: int) -> tuple[int, int]:
     """lower <= sqrt(numerator / denominator) * 2^bits <= upper, one apart, or equal when the root is exact there.
 
@@ -147,3 +121,8 @@ def exp_upper(x: int, scale: int, bits: int) -> int:
     for _ in range(count):
         value = shift_up(value * value, work)
     return shift_up(value, work - bits)
+
+
+def times(factor: int, enclosure: tuple[int, int]) -> int:
+    """The largest value of factor * w for w in the enclosure of a non-negative number."""
+    return factor * enclosure[factor >= 0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
 from checker.decode import array, bounded, integer, record
-from checker.errors import Refusal, Rejected, show
+from checker.errors import Malformed, Refusal, Rejected, show
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -41,15 +41,19 @@ def require_same_length(derived: int, stated: int, path: str) -> None:
 
 
 def require_each(
-    derived: Rows, stated: Rows, follows: Callable[[int, int], bool], refusal: Callable[[int, int], Refusal]
+    derived: Rows,
+    stated: Rows,
+    follows: Callable[[int, int], bool],
+    refusal: Callable[[int, int], Refusal],
+    path: str = "rows",
 ) -> None:
     """Tables of one shape in which every stated entry follows from the derived one."""
-    require_same_length(len(derived), len(stated), "rows")
+    require_same_length(len(derived), len(stated), path)
     for i, (derived_row, stated_row) in enumerate(zip(derived, stated, strict=True)):
-        require_same_length(len(derived_row), len(stated_row), f"rows[{i}]")
+        require_same_length(len(derived_row), len(stated_row), f"{path}[{i}]")
         for j, (ours, theirs) in enumerate(zip(derived_row, stated_row, strict=True)):
             if not follows(ours, theirs):
-                raise refusal(ours, theirs).under(f"rows[{i}][{j}]")
+                raise refusal(ours, theirs).under(f"{path}[{i}][{j}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,6 @@ class DirectPathUpper(UpperTable):
     """rows[m][q], q <= m: bounds max over y != m of EUPU[q,y] - EUPU[q,m], plus the margin."""
 
 
-class ValuePathSpread(UpperTable):
-    """rows[0][t]: bounds max over y, y' of EVOU[t',y] - EVOU[t',y'] for every t' <= t."""
-
-
 class ValuePathUpper(UpperTable):
     """rows[m][t], t <= m: bounds max over y != m of (EVOU[t,y] - EVOU[t,m] + max over p of PVOU[p,y] - PVOU[p,m])."""
 
@@ -110,17 +110,15 @@ class CubicTokens:
         """Every stated token is accepted."""
         require_same_length(len(self.masks), len(stated.masks), "masks")
         for m, (ours, theirs) in enumerate(zip(self.masks, stated.masks, strict=True)):
-            try:
-                require_each(
-                    ours,
-                    theirs,
-                    lambda accepted, claimed: claimed >= 0 and claimed & ~accepted == 0,
-                    lambda accepted, claimed: Rejected(
-                        "token-not-accepted", "", f"a subset of {show(accepted)}", show(claimed)
-                    ),
-                )
-            except Refusal as refusal:
-                raise refusal.under(f"masks[{m}]") from None
+            require_each(
+                ours,
+                theirs,
+                lambda accepted, claimed: claimed >= 0 and claimed & ~accepted == 0,
+                lambda accepted, claimed: Rejected(
+                    "token-not-accepted", "", f"a subset of {show(accepted)}", show(claimed)
+                ),
+                f"masks[{m}]",
+            )
 
 
 class Count(NamedTuple):
@@ -144,7 +142,8 @@ class Tally:
         """{"counts": [[m, queries, ns, correct], ...]}"""
         rows = decode_rows(record(value, path, ("counts",))["counts"], f"{path}.counts")
         for index, row in enumerate(rows):
-            require_same_length(4, len(row), f"{path}.counts[{index}]")
+            if len(row) != 4:
+                raise Malformed("wrong-type", f"{path}.counts[{index}]", "four integers", f"{len(row)} integers")
         return cls(tuple([Count(*row) for row in rows]))
 
     def require_entails(self, stated: Self) -> None:
@@ -174,123 +173,3 @@ class Accuracy:
         """A smaller number follows from a larger one."""
         if not stated.correct <= self.correct:
             raise Rejected("count-too-large", "correct", f"<= {show(self.correct)}", show(stated.correct))
-
-
-@dataclass(frozen=True, slots=True)
-class DirectPathSpread:
-    """For all q, y, y': (EUPU[q,y] - M[y]) - (EUPU[q,y'] - M[y']) is at most spread.rows[0][q] * 2^spread.exponent.
-
-    M is (centre W_U + c), with c the constant row of EUPU and centre one row over d_model, or 0 if centre has no row.
-    """
-
-    centre: UpperTable
-    spread: UpperTable
-
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"centre": {"exponent": e, "rows": []} or one row, "spread": {"exponent": e, "rows": [[...]]}}"""
-        fields = record(value, path, ("centre", "spread"))
-        centre = UpperTable.decode(fields["centre"], f"{path}.centre")
-        return cls(centre, UpperTable.decode(fields["spread"], f"{path}.spread"))
-
-    def require_entails(self, stated: Self) -> None:
-        """The same centre, and no smaller spreads."""
-        if self.centre != stated.centre:
-            raise Rejected("other-centre", "centre", "the centre of the arguments")
-        self.spread.require_entails(stated.spread)
-
-
-@dataclass(frozen=True, slots=True)
-class MaxTokenPath:
-    """Bounds on the logits when the attention on m is a, and nothing is known of the other tokens.
-
-    For q <= m, y != m, 0 <= a <= 1:  EUPU[q,y] - EUPU[q,m] + max over p of (PVOU[p,y] - PVOU[p,m])
-    + a (EVOU[m,y] - EVOU[m,m])  <=  spread[q] + max over the lines of m (and n) of slope a + intercept.
-    spread.rows is [[per q]]. lines.rows has one row slope, intercept, slope, ... per m, or n_ctx such rows
-    (n = 0, 1, ...) per m.
-    """
-
-    spread: UpperTable
-    lines: UpperTable
-
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"spread": {"exponent": e, "rows": [[...]]}, "lines": {"exponent": e, "rows": [[...], ...]}}"""
-        fields = record(value, path, ("spread", "lines"))
-        spread = UpperTable.decode(fields["spread"], f"{path}.spread")
-        return cls(spread, UpperTable.decode(fields["lines"], f"{path}.lines"))
-
-    def require_entails(self, stated: Self) -> None:
-        """No smaller spreads, slopes and intercepts (a is not negative)."""
-        for name in ("spread", "lines"):
-            try:
-                getattr(self, name).require_entails(getattr(stated, name))
-            except Refusal as refusal:
-                raise refusal.under(name) from None
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreApproximation:
-    """For all q, t, t': |(S[q,t] - S[q,t']) - (K[q,t] - K[q,t'])| <= error[q] * 2^exponent.
-
-    S = sE sqrt(d_head), K = kept * 2^exponent.
-    """
-
-    exponent: int
-    kept: Rows
-    error: tuple[int, ...]
-
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"exponent": e, "kept": [[...] per q], "error": [... per q]}"""
-        fields = record(value, path, ("exponent", "kept", "error"))
-        exponent = EXPONENT(fields["exponent"], f"{path}.exponent")
-        error = array(fields["error"], f"{path}.error", integer)
-        return cls(exponent, decode_rows(fields["kept"], f"{path}.kept"), error)
-
-    def require_entails(self, stated: Self) -> None:
-        """Per query, the error grows by at least the spread of the change in the kept scores."""
-        ours, theirs = max(self.exponent - stated.exponent, 0), max(stated.exponent - self.exponent, 0)
-        require_same_length(len(self.kept), len(stated.kept), "kept")
-        require_same_length(len(self.error), len(stated.error), "error")
-        for q, (row, stated_row) in enumerate(zip(self.kept, stated.kept, strict=True)):
-            require_same_length(len(row), len(stated_row), f"kept[{q}]")
-            change = [(x << theirs) - (y << ours) for x, y in zip(stated_row, row, strict=True)]
-            needed = max(change) - min(change) + (self.error[q] << ours)
-            if not needed <= stated.error[q] << theirs:
-                raise Rejected(
-                    "error-too-small", f"error[{q}]", f">= {show(-(-needed >> theirs))}", show(stated.error[q])
-                )
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionRanges:
-    """ranges[m][q][n] = (g, low, high): in a sequence of the cell (q, m, n) whose tokens other than m are all at most
-    m - g, the attention on m is between low / 2^bits and high / 2^bits. An empty range says nothing about its cell."""
-
-    bits: int
-    ranges: tuple[tuple[Rows, ...], ...]
-
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"bits": b, "ranges": [[[[g, low, high] or [] for n] for q] for m]}"""
-        fields = record(value, path, ("bits", "ranges"))
-        ranges = array(fields["ranges"], f"{path}.ranges", lambda row, at: array(row, at, decode_rows))
-        return cls(BITS(fields["bits"], f"{path}.bits"), ranges)
-
-    def require_entails(self, stated: Self) -> None:
-        """The same cells, gaps and unit, and no narrower ranges."""
-        if self.bits != stated.bits:
-            raise Rejected("wrong-unit", "bits", show(self.bits), show(stated.bits))
-        require_same_length(len(self.ranges), len(stated.ranges), "ranges")
-        for m, (rows, stated_rows) in enumerate(zip(self.ranges, stated.ranges, strict=True)):
-            require_same_length(len(rows), len(stated_rows), f"ranges[{m}]")
-            for q, (row, stated_row) in enumerate(zip(rows, stated_rows, strict=True)):
-                path = f"ranges[{m}][{q}]"
-                require_same_length(len(row), len(stated_row), path)
-                for n, (ours, theirs) in enumerate(zip(row, stated_row, strict=True)):
-                    require_same_length(len(ours), len(theirs), f"{path}[{n}]")
-                    if ours and not (ours[0] == theirs[0] and theirs[1] <= ours[1] and ours[2] <= theirs[2]):
-                        raise Rejected(
-                            "range-too-narrow", f"{path}[{n}]", ", ".join(map(show, ours)), ", ".join(map(show, theirs))
-                        )

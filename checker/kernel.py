@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from checker.certificate import Certificate
-from checker.errors import OtherModel, Refusal, Rejected, show
+from checker.errors import OtherModel, Rejected, located, show
 from checker.judgement import Accuracy, Fact
 from checker.problem import Problem
 from checker.rules import RULES
@@ -43,25 +43,19 @@ def verify(certificate: Certificate, weights: Weights, budget: int) -> Verdict:
     problem = Problem(weights, certificate.margin, budget)
     proved: list[Fact] = []
     for index, step in enumerate(certificate.steps):
-        try:
+        with located(f"predicate.steps[{index}]"):
             rule = RULES[step.rule]
             premises = tuple([fact_before(proved, number, at) for at, number in enumerate(step.premises)])
             rule.require_premises(premises)
             derived = rule.derive(problem, premises, step.args)
-            try:
+            with located("conclusion"):
                 derived.require_entails(step.conclusion)
-            except Refusal as refusal:
-                raise refusal.under("conclusion") from None
-        except Refusal as refusal:
-            raise refusal.under(f"predicate.steps[{index}]") from None
         proved.append(step.conclusion)
     claim = Accuracy(certificate.correct)
     if not proved or not isinstance(proved[-1], Accuracy):
         raise Rejected("nothing-proved", "predicate.steps", "a last step that concludes an accuracy")
-    try:
+    with located("predicate.claim"):
         proved[-1].require_entails(claim)
-    except Refusal as refusal:
-        raise refusal.under("predicate.claim") from None
     sizes = weights.sizes
     return Verdict(
         claim.correct, certificate.total, certificate.k, sizes["d_vocab"], certificate.margin, weights.file_digest

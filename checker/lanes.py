@@ -1,38 +1,24 @@
 """All wrong tokens of a sequence at once: one big integer whose lane y holds an upper bound on the numerator of y.
 
-By the separation lemma (docs/rules.md) a sequence x with query q and maximum m is correct if for every y != m
-
-    sum over p of F_p(x_p) < 0,   F_p(t) = exp(s(q,p,t)) V_p(t),
-    V_p(t) = EUPU[q,y] - EUPU[q,m] + EVOU[t,y] - EVOU[t,m] + PVOU[p,y] - PVOU[p,m] + margin.
-
 A term is the integer sum over y of (upper bound of F_p(t) + offset) * 2^(width y). The offset makes every lane
 non-negative and the width leaves room for n_ctx terms, so lanes never touch and adding integers adds all lanes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from checker.exact import shift_down, shift_up
+from checker.numerators import Numerators
 from checker.problem import Problem
 
 
-class Lanes:
-    """Terms for one problem: values rounded up to multiples of 2^exponent, attention weights kept to `bits` bits."""
+class Lanes(Numerators):
+    """Numerators of all wrong tokens side by side."""
 
     def __init__(self, problem: Problem, exponent: int, depth: int, bits: int) -> None:
-        self.problem, self.depth, self.bits = problem, depth, bits
-        tables = (problem.EUPU, problem.EVOU, problem.PVOU)
-        upper = [[[shift_up(x, exponent - table.exponent) for x in row] for row in table.rows] for table in tables]
-        self.lower = [
-            [[shift_down(x, exponent - table.exponent) for x in row] for row in table.rows] for table in tables
-        ]
-        self.margin = problem.margin_upper(exponent)
-        # |EUPU[q,y] - EUPU[q,m] + ... + margin| in units of 2^exponent, roundings included
-        largest = sum(max(abs(x) for row in table for x in row) for table in upper)
-        self.value_bound = 2 * largest + 3 + self.margin
-        self.offset = self.value_bound << bits
+        super().__init__(problem, exponent, depth, bits)
+        self.offset = self.bound << bits
         self.width = (2 * problem.k * self.offset).bit_length() + 1
-        self.upper = [[sum(x << self.width * y for y, x in enumerate(row)) for row in table] for table in upper]
+        self.packed = [[sum(x << self.width * y for y, x in enumerate(row)) for row in table] for table in self.upper]
 
     @property
     def span(self) -> int:
@@ -53,24 +39,36 @@ class Lanes:
         """The top bits of the lanes of all y != m: none of them set means that the sequence is correct."""
         return (self.ones ^ 1 << self.width * m) << self.width - 1
 
+    def largest(self, terms: list[int]) -> int:
+        """Lane by lane the largest of some terms; 0 if there are none. Cost d_vocab comparisons per term."""
+        lane = (1 << self.width) - 1
+        shifts = [self.width * y for y in range(self.problem.v)]
+        return sum([max([term >> shift & lane for term in terms], default=0) << shift for shift in shifts])
+
     def terms(self, q: int, m: int, tokens: Sequence[int]) -> list[list[int]]:
         """terms[p][i] for position p and token tokens[i] <= m. Cost one product of a number by d_vocab lanes each."""
-        token_weights = self.problem.token_weights(q, m, self.depth, self.bits)
-        position_weights = self.problem.position_weights(q, self.depth, self.bits)
-        EUPU, EVOU, PVOU = self.upper
-        EUPU_lower, EVOU_lower, PVOU_lower = self.lower
+        EUPU, EVOU, PVOU = self.packed
         table = []
-        for p, (p_low, p_high) in enumerate(position_weights):
+        for p, weights in enumerate(self.weights(q, m, tokens)):
             row = []
-            for t in tokens:
-                t_low, t_high = token_weights[t]
-                low, high = p_low * t_low >> self.bits, shift_up(p_high * t_high, self.bits)
-                right = EUPU_lower[q][m] + EVOU_lower[t][m] + PVOU_lower[p][m] - self.margin
+            for t, (low, high) in zip(tokens, weights, strict=True):
                 # weight * value <= low * value + (high - low) * bound on |value|
-                slack = self.offset + (high - low) * self.value_bound - low * right
+                slack = self.offset + (high - low) * self.bound - low * self.of_maximum(q, m, p, t)
                 row.append(low * (EUPU[q] + EVOU[t] + PVOU[p]) + slack * self.ones)
             table.append(row)
         return table
+
+
+def product_sets(others: list[list[int]], q: int, m: int) -> Iterator[list[list[int]]]:
+    """The sequences with query q and maximum m as disjoint product sets of terms; others[p][t] are for tokens t <= m.
+
+    For q < m: by the first non-query position that holds m, smaller tokens before it, any up to m after it.
+    """
+    if q == m:
+        yield others
+    else:
+        for first in range(len(others)):
+            yield [row[:m] for row in others[:first]] + [others[first][m:]] + others[first + 1 :]
 
 
 def concatenate(items: list[int], span: int) -> int:

@@ -1,7 +1,7 @@
 """The logits of wrong tokens as lines in the attention a on the maximum m."""
 
+from checker.approximations import DirectPathSpread
 from checker.exact import add, add_row, matmul
-from checker.judgement import DirectPathSpread
 from checker.problem import Problem
 from checker.weights import Matrix
 

@@ -9,11 +9,13 @@ The sum is kept, the last product is the residual. Any supplied U and V give a t
 
 from typing import NamedTuple
 
+from checker.approximations import ScoreApproximation
 from checker.decode import array, matrix, record
 from checker.errors import Rejected
-from checker.exact import add, chain, matmul, negate, transpose
-from checker.judgement import EXPONENT, Rows, ScoreApproximation
+from checker.exact import add, chain, matmul, transpose
+from checker.judgement import EXPONENT, Rows
 from checker.problem import Problem
+from checker.spreads import negate
 from checker.weights import Matrix
 
 

@@ -11,6 +11,7 @@ from certgen.circuits import Circuits
 from certgen.progress import Track
 from certgen.strategies.brute_force import brute_force
 from certgen.strategies.cubic import cubic
+from certgen.strategies.separable import exact, separable_exact, separable_relaxed
 from certgen.strategies.sub_cubic import cost_class, family, sub_cubic
 
 
@@ -25,6 +26,9 @@ class Strategy:
 
 COSTS = {
     "brute-force": "v^k v",
+    "exact": "v^3 k v, and v per prefix of a wrong sequence",
+    "separable, v^4": "v^3 k v, and a count per pair and wrong token",
+    "separable, v^3": "v^3 k v, and a count per pair",
     "cubic": "v^3 k",
     "sub-cubic": "v^2 d",
     "low-rank QK": "v^2 (d + k) (EVOU, EUPU), v d^2 (scores)",
@@ -36,6 +40,11 @@ COSTS = {
 
 STRATEGIES = {
     "brute-force": Strategy(brute_force, "brute-force", "evaluate every sequence; the bound is the truth"),
+    "exact": Strategy(exact, "exact", "bundles of sequences settled at once; the bound is the truth"),
+    "separable-exact": Strategy(separable_exact, "separable, v^4", "each wrong token by itself, its sequences counted"),
+    "separable-relaxed": Strategy(
+        separable_relaxed, "separable, v^3", "the worst wrong token of each position, counted"
+    ),
     "cubic": Strategy(cubic, "cubic", "group sequences by how many positions do not hold the maximum"),
 } | {
     f"sub-cubic/{direct}/{attention}/{error}": Strategy(

@@ -3,8 +3,8 @@
 from itertools import accumulate
 from typing import Any
 
+from checker.approximations import AttentionRanges, ScoreApproximation
 from checker.errors import Rejected, show
-from checker.judgement import AttentionRanges, ScoreApproximation
 from checker.problem import Enclosure, Problem, partial_sums
 
 

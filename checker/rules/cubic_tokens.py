@@ -1,7 +1,8 @@
 """Rule cubic_tokens; proof: docs/rules.md#cubic_tokens."""
 
+from checker.exact import times
 from checker.judgement import CubicTokens, DirectPathUpper, ValuePathUpper
-from checker.problem import Enclosure, Problem, partial_sums
+from checker.problem import Problem, partial_sums
 
 
 def cubic_tokens(
@@ -39,8 +40,3 @@ def cubic_tokens(
             rows.append(tuple(row))
         masks.append(tuple(rows))
     return CubicTokens(tuple(masks))
-
-
-def times(factor: int, weight: Enclosure) -> int:
-    """The largest value of factor * w for w in the enclosure of a weight."""
-    return factor * weight[factor >= 0]

@@ -1,8 +1,10 @@
 """Rule direct_path_centred_spread; proof: docs/rules.md#direct_path_centred_spread."""
 
-from checker.exact import add_row, negate, product_spreads
-from checker.judgement import DirectPathSpread, UpperTable
+from checker.approximations import DirectPathSpread
+from checker.exact import add_row
+from checker.judgement import UpperTable
 from checker.problem import Problem
+from checker.spreads import negate, product_spreads
 from checker.weights import Matrix
 
 

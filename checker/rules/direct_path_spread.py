@@ -1,8 +1,9 @@
 """Rule direct_path_spread; proof: docs/rules.md#direct_path_spread."""
 
-from checker.exact import row_spreads
-from checker.judgement import DirectPathSpread, UpperTable
+from checker.approximations import DirectPathSpread
+from checker.judgement import UpperTable
 from checker.problem import Problem
+from checker.spreads import row_spreads
 
 
 def direct_path_spread(problem: Problem, premises: tuple[()], args: dict[str, object]) -> DirectPathSpread:

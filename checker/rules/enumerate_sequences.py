@@ -1,7 +1,7 @@
 """Rule enumerate_sequences; proof: docs/rules.md#enumerate_sequences."""
 
 from checker.judgement import Count, Tally
-from checker.lanes import Lanes, count_correct
+from checker.lanes import Lanes, count_correct, product_sets
 from checker.problem import Problem
 
 
@@ -19,12 +19,6 @@ def enumerate_sequences(problem: Problem, premises: tuple[()], args: dict[str, i
     for m in range(v):
         for q in range(m if k == 1 else 0, m + 1):
             *others, last = lanes.terms(q, m, range(m + 1))
-            if q == m:
-                correct = count_correct(lanes, m, last[q], others)
-            else:  # by the first non-query position that holds m: smaller tokens before it, any up to m after it
-                correct = 0
-                for first in range(k - 1):
-                    choices = [row[:m] for row in others[:first]] + [others[first][m:]] + others[first + 1 :]
-                    correct += count_correct(lanes, m, last[q], choices)
+            correct = sum([count_correct(lanes, m, last[q], choices) for choices in product_sets(others, q, m)])
             counts.append(Count(m, 1 << q, (1 << k - (q < m)) - 1, correct))
     return Tally(tuple(counts))

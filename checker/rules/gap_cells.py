@@ -2,7 +2,8 @@
 
 from math import comb
 
-from checker.judgement import AttentionRanges, Count, MaxTokenPath, Tally, ValuePathSpread
+from checker.approximations import AttentionRanges, MaxTokenPath, ValuePathSpread
+from checker.judgement import Count, Tally
 from checker.problem import Problem
 
 

@@ -1,6 +1,7 @@
 """Rule max_token_drop; proof: docs/rules.md#max_token_drop."""
 
-from checker.judgement import DirectPathSpread, MaxTokenPath, UpperTable
+from checker.approximations import DirectPathSpread, MaxTokenPath
+from checker.judgement import UpperTable
 from checker.max_token import wrong_token_lines
 from checker.problem import Problem
 

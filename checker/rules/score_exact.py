@@ -1,6 +1,6 @@
 """Rule score_exact; proof: docs/rules.md#score_exact."""
 
-from checker.judgement import ScoreApproximation
+from checker.approximations import ScoreApproximation
 from checker.problem import Problem
 from checker.scores import approximation
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from checker.approximations import ScoreApproximation
 from checker.errors import Rejected
-from checker.exact import add, add_row, chain, matmul, mean_row, negate, product_spreads, row_spreads
-from checker.judgement import ScoreApproximation
+from checker.exact import add, add_row, chain, matmul
 from checker.problem import Problem
 from checker.scores import Peel, approximation, peel, split_scores
+from checker.spreads import mean_row, negate, product_spreads, row_spreads
 from checker.weights import Matrix
 
 

@@ -1,9 +1,10 @@
 """Rule score_residual_spread; proof: docs/rules.md#score_residual_spread."""
 
-from checker.exact import chain, row_spreads
-from checker.judgement import ScoreApproximation
+from checker.approximations import ScoreApproximation
+from checker.exact import chain
 from checker.problem import Problem
 from checker.scores import Peel, approximation, split_scores
+from checker.spreads import row_spreads
 
 
 def score_residual_spread(

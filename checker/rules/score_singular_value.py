@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from checker.approximations import ScoreApproximation
 from checker.errors import Rejected, show
-from checker.exact import add, add_row, chain, mean_row, negate, scale, sqrt_enclosure, transpose
-from checker.judgement import ScoreApproximation
+from checker.exact import add, add_row, chain, sqrt_enclosure, transpose
 from checker.problem import Problem
 from checker.scores import approximation, split_scores
+from checker.spreads import mean_row, negate, scale
 from checker.weights import Matrix
 
 

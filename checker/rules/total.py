@@ -19,7 +19,7 @@ def total(problem: Problem, premises: tuple[Tally, ...], args: dict[str, object]
     for at, tally in enumerate(premises):
         for index, count in enumerate(tally.counts):
             path = f"premises[{at}].counts[{index}]"
-            if not (0 <= count.m < v and 0 <= count.queries < 1 << count.m + 1 and count.correct >= 0):
+            if not (0 <= count.m < v and 0 < count.queries < 1 << count.m + 1 and count.ns > 0 <= count.correct):
                 raise Rejected("no-such-region", path)
             for q in range(count.m + 1):
                 if count.queries >> q & 1:

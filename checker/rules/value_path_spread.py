@@ -2,9 +2,9 @@
 
 from itertools import accumulate
 
-from checker.exact import row_spreads
-from checker.judgement import ValuePathSpread
+from checker.approximations import ValuePathSpread
 from checker.problem import Problem
+from checker.spreads import row_spreads
 
 
 def value_path_spread(problem: Problem, premises: tuple[()], args: dict[str, object]) -> ValuePathSpread:

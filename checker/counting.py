@@ -1,0 +1,47 @@
+"""Counting sequences whose sum over positions reaches a threshold, by generating polynomials in big integers."""
+
+from collections.abc import Iterator
+from math import prod
+
+from checker.errors import Rejected
+from checker.problem import Problem
+
+
+def require_queries(problem: Problem, queries: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """The pairs (q, m) that bit masks of queries per maximum stand for, in the order m, then q."""
+    if len(queries) != problem.v or not all(0 <= mask < 2 << m for m, mask in enumerate(queries)):
+        raise Rejected("wrong-shape", "args.queries", f"{problem.v} masks of queries q <= m")
+    return ((q, m) for m, mask in enumerate(queries) for q in range(m + 1) if mask >> q & 1)
+
+
+def sequences_of_pair(problem: Problem, q: int, m: int) -> int:
+    """How many sequences have query q and maximum m."""
+    others = problem.k - 1
+    return int((m + 1) ** others - (m**others if q < m else 0))
+
+
+def count_reaching(tables: list[list[int]], last: int, steps: int, require_final: bool) -> int:
+    """At least as many as there are choices of one entry per table with sum + last >= 0.
+
+    With `require_final` only choices that take the final entry of some table count. Losses against the largest entries
+    are rounded down to multiples of budget / steps.
+    """
+    peaks = [max(table) for table in tables]
+    budget = sum(peaks) + last
+    if budget < 0:
+        return 0
+    losses = [
+        [(peak - x) * (steps + 1) // (budget + 1) for x in table] for peak, table in zip(peaks, tables, strict=True)
+    ]
+    reaching = count_within(losses, steps)
+    return reaching - count_within([row[:-1] for row in losses], steps) if require_final else reaching
+
+
+def count_within(losses: list[list[int]], steps: int) -> int:
+    """How many choices of one loss per row have a sum of at most `steps`."""
+    width = prod(map(len, losses)).bit_length() + 1  # a lane holds any number of choices
+    lanes = (1 << width * (steps + 1)) - 1
+    product = 1
+    for row in losses:
+        product = product * sum([1 << width * loss for loss in row if loss <= steps]) & lanes
+    return product % ((1 << width) - 1)  # the sum of the lanes, as 2^width = 1 here

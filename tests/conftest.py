@@ -1,0 +1,45 @@
+"""Shared by all tests: where things are, and how to run the checker."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch load
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+CheckCert = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """A trained model: max-of-4 over 64 tokens."""
+    return ROOT / "models" / "max-of-4-seed-123.safetensors"
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The folder of small models."""
+    return TESTS / "models"
+
+
+@pytest.fixture(scope="session")
+def certificates() -> Path:
+    """The corpus, one folder per outcome."""
+    return TESTS / "certificates"
+
+
+@pytest.fixture(scope="session")
+def check_cert() -> CheckCert:
+    """Runs `python -m checker` with these arguments."""
+
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "checker", *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    return run

@@ -1,0 +1,667 @@
+"""Writes tests/models (the tiny ones) and tests/certificates: `python tests/make_corpus.py`, by hand.
+
+Folders say the outcome: accept, reject (exit code 1), malformed (3), other-model (4), resource-limit (5). A refused
+file is named by its error code: CODE--what.cert.json. Every certificate names its model in subject[0].name; what
+cannot be read that far is about tiny.safetensors.
+"""
+
+import copy
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tiny import AXES, BIASES, near_correct, random_tensors, tiny_model, zero_tensors
+
+TESTS = Path(__file__).parent
+MODELS = TESTS / "models"
+CERTIFICATES = TESTS / "certificates"
+EXIT_CODES = {"accept": 0, "reject": 1, "malformed": 3, "other-model": 4, "resource-limit": 5}
+
+Statement = dict[str, Any]
+Edit = Callable[[Statement], object]
+
+
+def write_models() -> None:
+    """The tiny models. numpy may change its streams one day: then the files stay and this function goes."""
+    rng = np.random.default_rng
+    mixed = {name: ("BF16" if name in BIASES else "F64" if name == "embed.W_E" else "F16") for name in AXES}
+    tiny_model(MODELS / "tiny.safetensors", near_correct(rng(0), 5, 4, biases=True), "F32")
+    tiny_model(MODELS / "mixed-dtypes.safetensors", near_correct(rng(1), 3, 3, biases=True), mixed)
+    tiny_model(MODELS / "one-token.safetensors", random_tensors(rng(2), 1, 3, 2, 2), "F32")
+    tiny_model(MODELS / "one-position.safetensors", near_correct(rng(3), 4, 1, biases=True), "F32")
+    tiny_model(MODELS / "all-ties.safetensors", zero_tensors(3, 2, 1, 1), "F32")
+    square = zero_tensors(
+        *(2, 2, 3, 1),
+        W_E=[[-20, 0, 0], [5, 0, 0]],
+        W_pos=[[0, 10, 0], [0, -10, 0]],
+        W_U=[[1, 0], [0, 0], [1, 0]],
+        W_V=[0, 1, 0],
+        W_O=[0, 0, 1],
+    )
+    tiny_model(MODELS / "as-many-positions-as-tokens.safetensors", square, "F32")
+    tiny_model(MODELS / "long.safetensors", random_tensors(rng(4), 5, 12, 1, 1), "F16")
+
+
+def prove(model: str, strategy: str, margin: str = "0") -> Statement:
+    """The generator's certificate, as JSON, its tensor digests in the order of tiny.AXES."""
+    from certgen.circuits import Circuits
+    from certgen.models import load_model
+    from certgen.progress import quiet
+    from certgen.strategies import STRATEGIES
+
+    circuits = Circuits(load_model(MODELS / f"{model}.safetensors"), Fraction(margin))
+    statement = json.loads(STRATEGIES[strategy].prove(circuits, quiet).to_bytes())
+    info = statement["predicate"]["model"]
+    info["tensors"] = {name: info["tensors"][name] for name in AXES}
+    return statement
+
+
+# Together they use every rule of the family.
+SUB_CUBIC = (
+    "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE",
+    "sub-cubic/global-max-diff-exact/upper-envelope/max-diff-exact",
+    "sub-cubic/max-diff/drop-average-query-per-output-logit-reasoning/mean+max-diff-subproduct",
+    "sub-cubic/mean-query+max-diff/upper-envelope/mean-recursive+max-diff-subproduct-recursive",
+    "sub-cubic/svd-query+max-diff/mean-query+diff/svd",
+)
+
+
+def kept(strategy: str) -> Statement:
+    """The certificate in accept/ if it is there: its hints are floating-point linear algebra, which machines do
+    differently, so it is proved anew only by main()."""
+    path = CERTIFICATES / "accept" / kept_name(strategy)
+    return json.loads(path.read_bytes()) if path.exists() else prove("tiny", strategy)
+
+
+def kept_name(strategy: str) -> str:
+    return f"tiny--{strategy.replace('/', '--')}.cert.json"
+
+
+def to_bytes(statement: Statement) -> bytes:
+    """One step a line."""
+    if not isinstance(statement["predicate"].get("steps"), list):
+        return json.dumps(statement, indent=1).encode()
+    head = {**statement, "predicate": {**statement["predicate"], "steps": []}}
+    steps = ",\n".join(json.dumps(step, separators=(",", ":")) for step in statement["predicate"]["steps"])
+    before, after = json.dumps(head, indent=1).rsplit("[]", 1)
+    return f"{before}[\n{steps}\n  ]{after}\n".encode()
+
+
+def edited(base: Statement, *edits: Edit) -> Statement:
+    """A changed copy."""
+    statement = copy.deepcopy(base)
+    for edit in edits:
+        edit(statement)
+    return statement
+
+
+def put(*path: str | int, value: object) -> Edit:
+    """Replaces (or adds) what is at the path."""
+
+    def edit(statement: Any) -> None:
+        for key in path[:-1]:
+            statement = statement[key]
+        statement[path[-1]] = value
+
+    return edit
+
+
+def change(*path: str | int, by: int) -> Edit:
+    """Adds to the number at the path."""
+
+    def edit(statement: Any) -> None:
+        for key in path[:-1]:
+            statement = statement[key]
+        statement[path[-1]] += by
+
+    return edit
+
+
+def drop(*path: str | int) -> Edit:
+    """Deletes what is at the path."""
+
+    def edit(statement: Any) -> None:
+        for key in path[:-1]:
+            statement = statement[key]
+        del statement[path[-1]]
+
+    return edit
+
+
+def step_of(statement: Statement, rule: str) -> int:
+    """The number of the only step with this rule."""
+    (index,) = [i for i, step in enumerate(statement["predicate"]["steps"]) if step["rule"] == rule]
+    return index
+
+
+def at(statement: Statement, rule: str, *path: str | int) -> tuple[str | int, ...]:
+    """The path of a field of the step with this rule."""
+    return ("predicate", "steps", step_of(statement, rule), *path)
+
+
+def accepted() -> Iterator[tuple[str, bytes]]:
+    """accept/MODEL--what.cert.json"""
+    for model in ("tiny", "mixed-dtypes", "one-token", "one-position", "all-ties"):
+        for strategy in ("brute-force", "cubic"):
+            yield f"{model}--{strategy}.cert.json", to_bytes(prove(model, strategy))
+    for strategy in ("brute-force", "cubic"):
+        yield f"tiny--{strategy}-margin.cert.json", to_bytes(prove("tiny", strategy, "1/8"))
+    for strategy in SUB_CUBIC:
+        yield kept_name(strategy), to_bytes(kept(strategy))
+    yield "tiny--cubic.cert.json.gz", gzip.compress(to_bytes(prove("tiny", "cubic")), mtime=0)
+
+    cubic, brute = prove("tiny", "cubic"), prove("tiny", "brute-force")
+    yield "tiny--claim-zero.cert.json", to_bytes(edited(brute, put("predicate", "claim", "correct", value=0)))
+    direct, value = (at(cubic, rule, "conclusion") for rule in ("direct_path_upper", "value_path_upper"))
+    total = at(cubic, "total")
+    weaker = [
+        change(*direct, "rows", 4, 0, by=1),
+        change(*value, "rows", 4, 4, by=1),
+        put(*at(cubic, "cubic_tokens", "conclusion", "masks", 4, 4, 0), value=0),
+        put(*at(cubic, "count_cubic", "conclusion", "counts", -1, 3), value=0),
+        put(*total, "conclusion", "correct", value=10),
+        put("predicate", "claim", "correct", value=9),
+    ]
+    yield "tiny--weaker-bounds.cert.json", to_bytes(edited(cubic, *weaker))
+
+    def coarser(statement: Statement) -> None:
+        for path in (direct, value):
+            table = statement[path[0]][path[1]][path[2]]["conclusion"]
+            table["exponent"] += 3
+            table["rows"] = [[-(-x >> 3) for x in row] for row in table["rows"]]
+
+    yield "tiny--coarser-exponent.cert.json", to_bytes(edited(cubic, coarser))
+
+    def unused(statement: Statement) -> None:
+        steps = statement["predicate"]["steps"]
+        steps.insert(len(steps) - 1, copy.deepcopy(steps[0]))
+        steps[-1]["premises"].reverse()
+
+    yield "tiny--unused-step.cert.json", to_bytes(edited(cubic, unused))
+
+
+def rejected() -> Iterator[tuple[str, Statement]]:
+    """reject/CODE--what: well formed, about this very model, and wrong."""
+    cubic, brute = prove("tiny", "cubic"), prove("tiny", "brute-force")
+    margin = prove("tiny", "cubic", "1/8")
+    model, claim, steps = ("predicate", "model"), ("predicate", "claim"), ("predicate", "steps")
+    direct, value, tokens, pure, count, total = (
+        at(cubic, rule)
+        for rule in (
+            "direct_path_upper",
+            "value_path_upper",
+            "cubic_tokens",
+            "pure_sequences",
+            "count_cubic",
+            "total",
+        )
+    )
+    last = step_of(cubic, "total")
+
+    for size in ("d_vocab", "d_model", "d_head", "n_ctx"):
+        yield f"wrong-size--{size}", edited(cubic, change(*model, size, by=-1))
+    yield "wrong-task--k-is-3", edited(cubic, put("predicate", "task", "k", value=3))
+    yield "wrong-total--of-k-3", edited(cubic, put(*claim, "total", value=5**3))
+    yield "wrong-total--zero", edited(cubic, put(*claim, "total", value=0), put(*claim, "correct", value=0))
+
+    yield "nothing-proved--no-steps", edited(cubic, put(*steps, value=[]))
+    yield (
+        "nothing-proved--no-steps-claim-zero",
+        edited(cubic, put(*steps, value=[]), put(*claim, "correct", value=0)),
+    )
+    yield "nothing-proved--no-total", edited(cubic, drop(*total))
+    yield (
+        "nothing-proved--total-not-last",
+        edited(cubic, lambda s: s["predicate"]["steps"].append(s["predicate"]["steps"][0])),
+    )
+
+    for what, number in (("itself", last), ("later", last + 1), ("negative", -1), ("huge", 10**3000)):
+        yield f"bad-premise--{what}", edited(cubic, put(*total, "premises", 0, value=number))
+    yield "bad-premise--nothing-before", edited(cubic, put(*direct, "premises", value=[0]))
+    yield "wrong-premises--none-for-total", edited(cubic, put(*total, "premises", value=[]))
+    yield "wrong-premises--one-too-many", edited(cubic, put(*tokens, "premises", value=[0, 1, 1]))
+    yield "wrong-premises--one-missing", edited(cubic, put(*tokens, "premises", value=[0]))
+    yield "wrong-premises--swapped", edited(cubic, put(*tokens, "premises", value=[1, 0]))
+    yield "wrong-premises--for-an-axiom", edited(cubic, put(*value, "premises", value=[0]))
+    yield "wrong-premises--table-instead-of-tally", edited(cubic, put(*total, "premises", 0, value=0))
+
+    yield "wrong-shape--row-missing", edited(cubic, drop(*direct, "conclusion", "rows", 4))
+    yield "wrong-shape--no-rows", edited(cubic, put(*direct, "conclusion", "rows", value=[]))
+    yield "wrong-shape--entry-missing", edited(cubic, drop(*value, "conclusion", "rows", 4, 4))
+    yield (
+        "wrong-shape--entry-added",
+        edited(cubic, put(*value, "conclusion", "rows", 0, value=[1 << 99, 1 << 99])),
+    )
+    yield "wrong-shape--maximum-missing", edited(cubic, drop(*tokens, "conclusion", "masks", 4))
+    yield "wrong-shape--query-missing", edited(cubic, drop(*tokens, "conclusion", "masks", 4, 4))
+    yield "wrong-shape--n-added", edited(cubic, put(*tokens, "conclusion", "masks", 4, 0, value=[0, 0, 0]))
+    yield "wrong-shape--region-missing", edited(cubic, drop(*pure, "conclusion", "counts", 0))
+    yield "wrong-shape--no-regions", edited(cubic, put(*pure, "conclusion", "counts", value=[]))
+
+    yield "bound-too-small--direct-path", edited(cubic, change(*direct, "conclusion", "rows", 4, 2, by=-1))
+    yield "bound-too-small--value-path", edited(cubic, change(*value, "conclusion", "rows", 3, 1, by=-1))
+    yield "bound-too-small--other-exponent", edited(cubic, change(*value, "conclusion", "exponent", by=-1))
+    yield "bound-too-small--margin-forgotten", edited(cubic, put("predicate", "margin", value="1/8"))
+    yield "token-not-accepted--one-more", edited(cubic, more_tokens(cubic))
+    yield (
+        "token-not-accepted--the-maximum-itself",
+        edited(cubic, change(*tokens, "conclusion", "masks", 4, 4, 0, by=16)),
+    )
+    yield "token-not-accepted--negative-mask", edited(cubic, put(*tokens, "conclusion", "masks", 4, 4, 0, value=-1))
+    yield "token-not-accepted--looser-table", edited(cubic, change(*value, "conclusion", "rows", 4, 3, by=1 << 60))
+
+    yield "wrong-region--other-n", edited(cubic, put(*count, "conclusion", "counts", 0, 2, value=3))
+    yield "wrong-region--other-query", edited(cubic, put(*pure, "conclusion", "counts", 1, 1, value=2))
+    yield "wrong-region--other-maximum", edited(cubic, change(*pure, "conclusion", "counts", 0, 0, by=1))
+    yield (
+        "wrong-region--no-queries",
+        edited(brute, put(*at(brute, "enumerate_sequences", "conclusion", "counts", 0, 1), value=0)),
+    )
+    for rule, base in (("pure_sequences", cubic), ("count_cubic", cubic), ("enumerate_sequences", brute)):
+        yield f"count-too-large--{rule}", edited(base, change(*at(base, rule, "conclusion", "counts", -1, 3), by=1))
+    yield "count-too-large--total", edited(cubic, change(*total, "conclusion", "correct", by=1))
+    yield "count-too-large--claim", edited(cubic, change(*claim, "correct", by=1))
+    yield "count-too-large--claim-all", edited(cubic, put(*claim, "correct", value=5**4))
+    yield (
+        "count-too-large--claim-above-stated-total",
+        edited(cubic, put(*total, "conclusion", "correct", value=-1), put(*claim, "correct", value=0)),
+    )
+    yield "count-too-large--margin-forgotten", edited(brute, put("predicate", "margin", value="1/8"))
+    yield (
+        "count-too-large--margin-one-above",
+        edited(margin, put("predicate", "margin", value="4"), loosen(margin), put(*claim, "correct", value=0)),
+    )
+    yield "no-such-region--negative-count", edited(cubic, put(*pure, "conclusion", "counts", 0, 3, value=-1))
+    tally, other = cubic["predicate"]["steps"][last]["premises"]
+    yield "region-covered-twice--same-premise", edited(cubic, put(*total, "premises", value=[tally, tally]))
+    yield "region-covered-twice--third-premise", edited(cubic, put(*total, "premises", value=[tally, other, other]))
+
+    def again(statement: Statement) -> None:
+        """The same tally derived by two steps."""
+        listed = statement["predicate"]["steps"]
+        listed.insert(last, copy.deepcopy(listed[tally]))
+        listed[-1]["premises"] = [tally, other, last]
+
+    yield "region-covered-twice--same-tally-by-another-step", edited(cubic, again)
+    yield "region-left-out--pure-sequences", edited(cubic, put(*total, "premises", value=[other]))
+    yield "region-left-out--other-sequences", edited(cubic, put(*total, "premises", value=[tally]))
+    yield (
+        "region-left-out--claim-zero",
+        edited(
+            cubic,
+            put(*total, "premises", value=[tally]),
+            put(*total, "conclusion", "correct", value=0),
+            put(*claim, "correct", value=0),
+        ),
+    )
+
+
+def rejected_sub_cubic() -> Iterator[tuple[str, Statement]]:
+    """The same for the rules of the sub-cubic family."""
+    exact, residual, product, recursive, singular = map(kept, SUB_CUBIC)
+    owner: dict[str, Statement] = {}
+    for base in (exact, residual, product, recursive, singular):
+        for step in base["predicate"]["steps"]:
+            owner.setdefault(step["rule"], base)
+
+    def of(rule: str, *path: str | int) -> tuple[Statement, tuple[str | int, ...]]:
+        return owner[rule], at(owner[rule], rule, *path)
+
+    def wrong(rule: str, *path: str | int, by: int = -1) -> Statement:
+        base, place = of(rule, *path)
+        return edited(base, change(*place, by=by))
+
+    for rule in ("direct_path_spread", "direct_path_centred_spread"):
+        if rule in owner:
+            yield f"bound-too-small--{rule}", wrong(rule, "conclusion", "spread", "rows", 0, 2)
+    yield "bound-too-small--value_path_spread", wrong("value_path_spread", "conclusion", "rows", 0, 3)
+    for rule in ("max_token_drop", "max_token_mean", "max_token_envelope"):
+        yield f"bound-too-small--{rule}-slope", wrong(rule, "conclusion", "lines", "rows", 3, 0, by=-(1 << 99))
+        yield f"bound-too-small--{rule}-intercept", wrong(rule, "conclusion", "lines", "rows", 3, 1, by=-(1 << 99))
+        yield f"bound-too-small--{rule}-spread", wrong(rule, "conclusion", "spread", "rows", 0, 1)
+    yield "other-centre--one-unit-away", wrong("direct_path_centred_spread", "conclusion", "centre", "rows", 0, 0)
+    yield (
+        "wrong-shape--centre-too-short",
+        edited_at(*of("direct_path_centred_spread"), drop("args", "centre", "rows", 0, 0)),
+    )
+    yield (
+        "wrong-shape--no-centre",
+        edited_at(*of("direct_path_centred_spread"), put("args", "centre", "rows", value=[])),
+    )
+    yield "wrong-shape--a-centre-for-each-query", centres_of_queries()
+    yield "wrong-shape--centre-of-n-missing", edited_at(*of("max_token_mean"), drop("args", "centres", "rows", 2, 0))
+    for rule in (rule for rule in owner if rule.startswith("score_")):
+        yield f"error-too-small--{rule}", wrong(rule, "conclusion", "error", 4)
+        yield f"error-too-small--{rule}-kept-scores-moved", wrong(rule, "conclusion", "kept", 4, 0, by=1 << 999)
+        if rule != "score_exact":
+            yield f"wrong-shape--{rule}-no-peels", edited_at(*of(rule), put("args", "peels", value=[]))
+    yield "not-dominant--sigma-too-small", edited_at(*of("score_singular_value"), halve_sigma)
+    yield "not-dominant--witness-of-zeros", edited_at(*of("score_singular_value"), zero_witness)
+    base, place = of("attention_ranges")
+    m, q, n = next(
+        (m, q, n)
+        for m, rows in enumerate(base["predicate"]["steps"][place[2]]["conclusion"]["ranges"])
+        for q, row in enumerate(rows)
+        for n, cell in enumerate(row)
+        if cell
+    )
+    cell = ("conclusion", "ranges", m, q, n)
+    stated = base["predicate"]["steps"][place[2]]["conclusion"]["ranges"][m][q][n]
+    yield "range-too-narrow--low-end", edited(base, put(*place, *cell, 1, value=stated[2] + 1))
+    yield "range-too-narrow--high-end", edited(base, put(*place, *cell, 2, value=stated[1] - 1))
+    yield "range-too-narrow--other-gap", wrong("attention_ranges", *cell, 0, by=1)
+    yield "wrong-unit--twice-as-fine", wrong("attention_ranges", "conclusion", "bits", by=1)
+    for what, gap in (("negative", -1), ("above-m", m + 1), ("huge", 10**3000)):
+        yield f"bad-gap--{what}", edited(base, put(*place, "args", "gaps", m, q, n, value=gap))
+    yield "bad-gap--query-within-the-gap", edited(base, put(*place, "args", "gaps", 4, 3, 0, value=2))
+    yield "bad-gap--the-maximum-alone", edited(base, put(*place, "args", "gaps", 4, 4, 0, value=1))
+    yield "wrong-shape--gap-of-an-impossible-cell", edited_at(base, place, lambda s: s["args"]["gaps"][4][0].append(1))
+    yield "wrong-shape--gap-missing", edited_at(base, place, drop("args", "gaps", 4, 0, 0))
+    yield "wrong-shape--range-left-out", edited(base, put(*place, *cell, value=[]))
+    cells, counts = of("gap_cells", "conclusion", "counts")
+    yield "count-too-large--gap_cells", edited(cells, change(*counts, -1, 3, by=1))
+
+
+def edited_at(base: Statement, path: tuple[str | int, ...], edit: Edit) -> Statement:
+    """A copy with the step at the path changed."""
+    return edited(base, lambda statement: edit(statement[path[0]][path[1]][path[2]]))
+
+
+def halve_sigma(step: Statement) -> None:
+    step["args"]["sigma"] //= 2
+
+
+def zero_witness(step: Statement) -> None:
+    step["args"]["witness"] = [[0] * len(row) for row in step["args"]["witness"]]
+
+
+def centres_of_queries() -> Statement:
+    """A false claim, 3 of 4 where 1 is true: one centre for each query, each equal to the query, leaves nothing to
+    spread, and with as many positions as tokens the centres pass for one per position."""
+    statement = prove("as-many-positions-as-tokens", "brute-force")
+    centre = {"exponent": 0, "rows": [[-20, -10, 0], [5, -10, 0]]}
+    spread = {"exponent": 0, "rows": [[0, 0]]}
+    gaps = [[[0, 0]], [[1], [0, 1]]]
+    half = 1 << 31
+    ranges = [[[[], []]], [[[1, half, half]], [[], [1, half, half]]]]
+    counts = [[0, 1, 1, 0], [0, 1, 2, 0], [1, 1, 1, 1], [1, 2, 1, 1], [1, 2, 2, 1]]
+    steps: list[tuple[str, list[int], Statement, Statement]] = [
+        ("direct_path_centred_spread", [], {"centre": centre}, {"centre": centre, "spread": spread}),
+        ("max_token_envelope", [0], {}, {"spread": spread, "lines": {"exponent": 0, "rows": [[0, 10], [0, -5]]}}),
+        ("value_path_spread", [], {}, {"exponent": 0, "rows": [[0, 0]]}),
+        ("score_exact", [], {}, {"exponent": 0, "kept": [[0, 0], [0, 0]], "error": [0, 0]}),
+        ("attention_ranges", [3], {"depth": 64, "bits": 32, "gaps": gaps}, {"bits": 32, "ranges": ranges}),
+        ("gap_cells", [4, 1, 2], {}, {"counts": counts}),
+        ("total", [5], {}, {"correct": 3}),
+    ]
+    names = ("rule", "premises", "args", "conclusion")
+    written = [dict(zip(names, step, strict=True)) for step in steps]
+    return edited(
+        statement,
+        put("predicate", "steps", value=written),
+        put("predicate", "claim", "correct", value=3),
+        put("predicate", "strategy", value="none"),
+    )
+
+
+def more_tokens(base: Statement) -> Edit:
+    """Accepts one more token, in the first cell that misses one."""
+    path = at(base, "cubic_tokens", "conclusion", "masks")
+    masks = base["predicate"]["steps"][path[2]]["conclusion"]["masks"]
+    for m, rows in enumerate(masks):
+        for q, row in enumerate(rows):
+            for n, mask in enumerate(row):
+                missing = (1 << m) - 1 & ~mask
+                if missing:
+                    return put(*path, m, q, n, value=mask | missing & -missing)
+    raise ValueError("every token is accepted")
+
+
+def loosen(base: Statement) -> Edit:
+    """Tables that hold for any margin and no accepted tokens: only the sequences of one token are left to fail."""
+
+    def edit(statement: Statement) -> None:
+        for rule in ("direct_path_upper", "value_path_upper"):
+            table = statement["predicate"]["steps"][step_of(base, rule)]["conclusion"]
+            table["rows"] = [[1 << 99] * len(row) for row in table["rows"]]
+        tokens = statement["predicate"]["steps"][step_of(base, "cubic_tokens")]["conclusion"]
+        tokens["masks"] = [[[0] * len(row) for row in rows] for rows in tokens["masks"]]
+        counts = statement["predicate"]["steps"][step_of(base, "count_cubic")]["conclusion"]["counts"]
+        for count in counts:
+            count[3] = 0
+
+    return edit
+
+
+def about_other_models() -> Iterator[tuple[str, Statement]]:
+    """other-model/CODE--what: about other weights than those of the model that it is checked against."""
+    cubic = prove("tiny", "cubic")
+    digest = ("subject", 0, "digest", "sha256")
+    tensors = ("predicate", "model", "tensors")
+    names = list(cubic["predicate"]["model"]["tensors"])
+    stored = cubic["predicate"]["model"]["tensors"]
+    yield "model-digest--zeros", edited(cubic, put(*digest, value="0" * 64))
+    yield (
+        "model-digest--of-another-model",
+        edited(cubic, put(*digest, value=prove("one-token", "cubic")["subject"][0]["digest"]["sha256"])),
+    )
+    yield (
+        "model-digest--no-steps",
+        edited(cubic, put(*digest, value="0" * 64), put("predicate", "steps", value=[])),
+    )
+    yield "tensor-digest--zeros", edited(cubic, put(*tensors, names[0], value="0" * 64))
+    yield (
+        "tensor-digest--swapped",
+        edited(
+            cubic,
+            put(*tensors, "embed.W_E", value=stored["unembed.W_U"]),
+            put(*tensors, "unembed.W_U", value=stored["embed.W_E"]),
+        ),
+    )
+
+
+def over_limits() -> Iterator[tuple[str, Statement]]:
+    """resource-limit/CODE--what: checking would cost too much."""
+    cubic = prove("long", "cubic")
+    step = {
+        "rule": "enumerate_sequences",
+        "premises": [],
+        "args": {"exponent": -20, "depth": 64, "bits": 32},
+        "conclusion": {"counts": []},
+    }
+    yield "over-budget--5-to-the-12-sequences", edited(cubic, put("predicate", "steps", value=[step]))
+
+
+def malformed() -> Iterator[tuple[str, bytes]]:
+    """malformed/CODE--what.cert.json: outside the format; about tiny.safetensors if anything."""
+    cubic = prove("tiny", "cubic")
+    plain = to_bytes(cubic)
+    packed = gzip.compress(plain, mtime=0)
+
+    def raw(old: str, new: str) -> bytes:
+        text = plain.decode()
+        if text.count(old) < 1:
+            raise ValueError(old)
+        return text.replace(old, new, 1).encode()
+
+    task, claim, steps = ("predicate", "task"), ("predicate", "claim"), ("predicate", "steps")
+    tokens = at(cubic, "cubic_tokens")
+    correct = f'"correct": {cubic["predicate"]["claim"]["correct"]},'
+
+    yield "not-json--empty", b""
+    yield "not-json--truncated", plain[: len(plain) // 2]
+    yield "not-json--last-brace-missing", plain.rstrip()[:-1]
+    yield "not-json--two-values", plain + b"{}\n"
+    yield "not-json--byte-order-mark", b"\xef\xbb\xbf" + plain
+    yield "not-json--utf-16", plain.decode().encode("utf-16")
+    yield "not-json--latin-1", raw("tiny.safetensors", "t\xefny").decode().encode("latin-1")
+    yield "not-json--deep-nesting", b"[" * 5000 + b"]" * 5000
+    yield "not-json--underscore", raw(correct, '"correct": 1_0,')
+    yield "not-json--leading-zero", raw(correct, '"correct": 010,')
+    yield "not-json--plus-sign", raw(correct, '"correct": +10,')
+    yield "not-json--hexadecimal", raw(correct, '"correct": 0x10,')
+    yield "not-json--full-width-digits", raw(correct, '"correct": １０,')
+    yield "not-json--comment", b"// a comment\n" + plain
+    yield "not-json--trailing-comma", raw(correct, '"correct": 10,,')
+    for name in ("NaN", "Infinity", "-Infinity", "1e400", "1e3", "10.0", "-0.0"):
+        yield f"not-an-integer--{name}", raw(correct, f'"correct": {name},')
+    yield "bad-number--minus-zero", raw(correct, '"correct": -0,')
+    yield "bad-number--4001-digits", raw(correct, f'"correct": {"1" * 4001},')
+    yield "bad-number--5000-digits", raw(correct, f'"correct": {"1" * 5000},')
+    yield "duplicate-key--top", raw('"predicateType":', '"_type": "VERIFIED", "predicateType":')
+    yield "duplicate-key--claim", raw(correct, f'{correct} "correct": 625,')
+    yield "duplicate-key--step", raw('"premises":[]', '"premises":[],"premises":[]')
+    yield "bad-gzip--truncated", packed[:-1]
+    yield "bad-gzip--only-the-magic", packed[:2]
+    yield "bad-gzip--trailing-garbage", packed + b"VERIFIED"
+    yield "bad-gzip--two-members", packed + packed
+    yield "bad-gzip--checksum", packed[:-8] + bytes(8)
+    yield "not-json--gzip-in-gzip", gzip.compress(packed, mtime=0)
+
+    yield "wrong-type--list-at-top", b"[" + plain + b"]"
+    yield "wrong-type--null", b"null"
+    levels = {
+        "statement": (),
+        "subject": ("subject", 0),
+        "digest": ("subject", 0, "digest"),
+        "predicate": ("predicate",),
+        "task": task,
+        "model": ("predicate", "model"),
+        "tensors": ("predicate", "model", "tensors"),
+        "claim": claim,
+        "step": tokens,
+        "args": (*tokens, "args"),
+        "conclusion": (*tokens, "conclusion"),
+    }
+    for level, path in levels.items():
+        yield f"unknown-field--{level}", to_bytes(edited(cubic, put(*path, "comment", value=1)))
+    removed = {
+        "statement": ("_type",),
+        "subject": ("subject", 0, "name"),
+        "digest": ("subject", 0, "digest", "sha256"),
+        "version": ("predicate", "formatVersion"),
+        "margin": ("predicate", "margin"),
+        "task": (*task, "k"),
+        "size": ("predicate", "model", "d_head"),
+        "tensor": ("predicate", "model", "tensors", "embed.W_E"),
+        "claim": (*claim, "total"),
+        "step": (*tokens, "premises"),
+        "args": (*tokens, "args", "bits"),
+        "conclusion": (*tokens, "conclusion", "masks"),
+    }
+    for what, path in removed.items():
+        yield f"missing-field--{what}", to_bytes(edited(cubic, drop(*path)))
+    mistyped: dict[str, tuple[tuple[str | int, ...], object]] = {
+        "true-as-correct": ((*claim, "correct"), True),
+        "true-as-mask": ((*tokens, "conclusion", "masks", 4, 4, 0), True),
+        "false-as-premise": ((*tokens, "premises", 0), False),
+        "text-as-integer": ((*claim, "correct"), "1_000"),
+        "text-as-bound": ((*at(cubic, "direct_path_upper"), "conclusion", "rows", 0, 0), "12"),
+        "number-as-margin": (("predicate", "margin"), 0),
+        "number-as-strategy": (("predicate", "strategy"), 1),
+        "list-as-rule": ((*tokens, "rule"), ["cubic_tokens"]),
+        "number-as-steps": (steps, 0),
+        "object-as-premises": ((*tokens, "premises"), {}),
+        "null-as-conclusion": ((*tokens, "conclusion"), None),
+        "list-as-args": ((*tokens, "args"), []),
+        "number-as-digest": (("subject", 0, "digest", "sha256"), 0),
+        "number-as-name": (("subject", 0, "name"), 0),
+        "object-as-subject": (("subject",), {}),
+    }
+    for what, (path, value) in mistyped.items():
+        yield f"wrong-type--{what}", to_bytes(edited(cubic, put(*path, value=value)))
+    unsupported: dict[str, tuple[tuple[str | int, ...], object]] = {
+        "statement-type": (("_type",), "https://in-toto.io/Statement/v0.1"),
+        "predicate-type": (("predicateType",), "urn:compact-proofs:accuracy-certificate:v2"),
+        "semantics": (("predicate", "semantics"), "float32-any-order"),
+        "task": ((*task, "name"), "min-of-k"),
+        "no-subject": (("subject",), []),
+        "two-subjects": (("subject",), cubic["subject"] * 2),
+    }
+    first = ("args", "peels", 0, "onto")
+    for what, rows in (("no-rows", []), ("empty-rows", [[], []]), ("ragged", [[1], [1, 2]])):
+        path = at(kept(SUB_CUBIC[4]), "score_singular_value", *first)
+        yield f"not-a-matrix--{what}", to_bytes(edited(kept(SUB_CUBIC[4]), put(*path, value=rows)))
+    for what, (path, value) in unsupported.items():
+        yield f"unsupported--{what}", to_bytes(edited(cubic, put(*path, value=value)))
+    version = ("predicate", "formatVersion")
+    newer = edited(cubic, put(*version, value=2), put("predicate", "novelty", value=[]))
+    yield "unsupported-version--newer-with-a-new-field", to_bytes(newer)
+    for what, value in (("zero", 0), ("true", True), ("text", "1"), ("null", None)):
+        yield f"unsupported-version--{what}", to_bytes(edited(cubic, put(*version, value=value)))
+    for what, value in (("misspelt", "cubic_token"), ("empty", ""), ("upper-case", "TOTAL"), ("dunder", "__class__")):
+        yield f"unknown-rule--{what}", to_bytes(edited(cubic, put(*tokens, "rule", value=value)))
+    ranges: dict[str, tuple[tuple[str | int, ...], int]] = {
+        "negative-claim": ((*claim, "correct"), -1),
+        "negative-total": ((*claim, "total"), -1),
+        "bits-too-few": ((*tokens, "args", "bits"), 7),
+        "depth-too-deep": ((*tokens, "args", "depth"), 4097),
+        "exponent-too-large": ((*at(cubic, "value_path_upper"), "conclusion", "exponent"), (1 << 14) + 1),
+        "exponent-too-small": ((*at(cubic, "pure_sequences"), "args", "exponent"), -(1 << 14) - 1),
+    }
+    for what, (path, value) in ranges.items():
+        yield f"out-of-range--{what}", to_bytes(edited(cubic, put(*path, value=value)))
+    digest = cubic["subject"][0]["digest"]["sha256"]
+    for what, value in (("upper-case", digest.upper()), ("short", digest[:-1]), ("newline", digest + "\n")):
+        yield f"bad-digest--{what}", to_bytes(edited(cubic, put("subject", 0, "digest", "sha256", value=value)))
+    yield (
+        "bad-digest--tensor",
+        to_bytes(edited(cubic, put("predicate", "model", "tensors", "embed.W_E", value="g" * 64))),
+    )
+    fractions = {
+        "spaces": " 3/4 ",
+        "newline": "3/4\n",
+        "underscore": "1_000",
+        "exponent": "1e3",
+        "decimal": "0.5",
+        "full-width": "１",
+        "superscript": "²",
+        "not-lowest-terms": "2/4",
+        "over-one": "3/1",
+        "over-zero": "1/0",
+        "zero-over": "0/5",
+        "negative": "-1",
+        "negative-fraction": "-1/2",
+        "minus-zero": "-0",
+        "plus": "+1",
+        "leading-zero": "01",
+        "empty": "",
+        "infinity": "Infinity",
+        "1001-digits": "1" * 1001,
+        "5000-digits": "1" * 5000,
+    }
+    for what, text in fractions.items():
+        yield f"bad-fraction--{what}", to_bytes(edited(cubic, put("predicate", "margin", value=text)))
+
+
+def corpus() -> dict[str, bytes]:
+    """Every file, by its path in tests/certificates."""
+    files = {f"accept/{name}": data for name, data in accepted()}
+    for folder, statements in (
+        ("reject", rejected()),
+        ("reject", rejected_sub_cubic()),
+        ("other-model", about_other_models()),
+        ("resource-limit", over_limits()),
+    ):
+        files |= {f"{folder}/{name}.cert.json": to_bytes(statement) for name, statement in statements}
+    return files | {f"malformed/{name}.cert.json": data for name, data in malformed()}
+
+
+def main() -> None:
+    """Write everything anew."""
+    MODELS.mkdir(exist_ok=True)
+    write_models()
+    for folder in EXIT_CODES:
+        shutil.rmtree(CERTIFICATES / folder, ignore_errors=True)
+        (CERTIFICATES / folder).mkdir(parents=True)
+    for name, data in corpus().items():
+        (CERTIFICATES / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The canonical model file: exact values, exact digests, and a refusal for every deviation."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from certgen import files
+from certgen.errors import UserError
+from certgen.files import write_atomically
+from certgen.models import TENSOR_SHAPES, StoredTensor, decode_tensor, load_model, save_model
+
+SIZES = {"1": 1, "d_vocab": 5, "d_model": 3, "d_head": 2, "n_ctx": 4}
+
+
+def random_tensors(dtype: Any = np.float32) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=[SIZES[axis] for axis in axes]).astype(dtype) for name, axes in TENSOR_SHAPES.items()}
+
+
+def safetensors_bytes(entries: list[tuple[str, str, list[int], bytes]], gap: int = 0) -> bytes:
+    """A file written by hand, so that it can be wrong: `entries` are (name, dtype, shape, data)."""
+    header, data = [], b""
+    for name, dtype, shape, content in entries:
+        offsets = [len(data), len(data) + len(content)]
+        fields = json.dumps({"dtype": dtype, "shape": shape, "data_offsets": offsets})
+        header.append(f"{json.dumps(name)}: {fields}")
+        data += content + b"\0" * gap
+    text = ("{" + ", ".join(header) + "}").encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def model_entries() -> list[tuple[str, str, list[int], bytes]]:
+    return [(name, "F32", list(array.shape), array.tobytes()) for name, array in random_tensors().items()]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_values_sizes_and_digests_survive_the_file(tmp_path: Path, dtype: Any) -> None:
+    path = tmp_path / "model.safetensors"
+    tensors = random_tensors(dtype)
+    save_model(path, tensors)
+    model = load_model(path)
+
+    assert (model.d_vocab, model.d_model, model.d_head, model.n_ctx) == (5, 3, 2, 4)
+    for name, tensor in tensors.items():
+        loaded = getattr(model, name.rpartition(".")[2])
+        assert loaded.dtype == np.float64
+        assert np.array_equal(loaded, tensor[0] if TENSOR_SHAPES[name][0] == "1" else tensor)
+        assert model.tensor_sha256[name] == hashlib.sha256(tensor.tobytes()).hexdigest()
+    assert model.path == path
+    assert model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert model.W_O.shape == (2, 3) and model.b_Q.shape == (2,) and model.b_O.shape == (3,)
+
+
+def test_dtypes_may_be_mixed_and_arrays_need_not_be_contiguous(tmp_path: Path) -> None:
+    tensors = random_tensors(np.float16)
+    tensors["unembed.W_U"] = np.asfortranarray(random_tensors(np.float64)["unembed.W_U"])
+    save_model(tmp_path / "model.safetensors", tensors)
+    model = load_model(tmp_path / "model.safetensors")
+    assert np.array_equal(model.W_U, tensors["unembed.W_U"])
+    assert np.array_equal(model.W_E, tensors["embed.W_E"])
+
+
+def test_every_bfloat16_decodes_to_the_number_it_is() -> None:
+    import torch
+
+    patterns = np.arange(2**16, dtype="<u2")
+    decoded = decode_tensor("W", StoredTensor("BF16", (2**16,), patterns.tobytes()))
+    expected = torch.from_numpy(patterns.view(np.int16)).view(torch.bfloat16).float().numpy()
+    assert np.array_equal(decoded, expected, equal_nan=True)
+
+
+def test_a_bfloat16_model_loads_and_its_digest_is_of_the_stored_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    entries = [
+        (name, "BF16", [SIZES[axis] for axis in axes], b"\xc0\xbf" * int(np.prod([SIZES[axis] for axis in axes])))
+        for name, axes in TENSOR_SHAPES.items()
+    ]
+    path.write_bytes(safetensors_bytes(entries))
+    model = load_model(path)
+    assert (model.W_Q == -1.5).all()
+    assert model.tensor_sha256["blocks.0.attn.b_Q"] == hashlib.sha256(b"\xc0\xbf" * 2).hexdigest()
+
+
+def test_weights_cannot_be_changed_by_accident(tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", random_tensors())
+    model = load_model(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="read-only"):
+        model.W_Q[0, 0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("embed.W_E", np.zeros(5), "embed.W_E has shape .*d_vocab, d_model"),
+        ("embed.W_E", np.zeros((0, 3)), "embed.W_E .* empty"),
+        ("embed.W_E", np.zeros((5, 3), dtype=np.int64), "embed.W_E has dtype int64"),
+        ("pos_embed.W_pos", np.zeros((4, 2)), r"pos_embed.W_pos .* expected .* = \[4, 3\]"),
+        ("blocks.0.attn.W_Q", np.zeros((2, 3, 2)), r"blocks.0.attn.W_Q .* expected .* = \[1, 3, "),
+        ("blocks.0.attn.W_K", np.zeros((1, 3, 3)), r"blocks.0.attn.W_K .* = \[1, 3, 2\]"),
+        ("blocks.0.attn.W_O", np.zeros((1, 3, 2)), r"blocks.0.attn.W_O .* = \[1, 2, 3\]"),
+        ("blocks.0.attn.b_V", np.zeros(2), "blocks.0.attn.b_V has shape"),
+        ("unembed.W_U", np.zeros((3, 6)), "unembed.W_U .*\n.*one logit per token"),
+        ("unembed.b_U", np.zeros(4), "unembed.b_U has shape"),
+        ("unembed.b_U", np.array([0, 1, np.nan, 2, 3]), r"unembed.b_U is not finite: nan at \[2\]"),
+        ("blocks.0.attn.W_V", np.full((1, 3, 2), -np.inf), "blocks.0.attn.W_V is not finite: -inf"),
+        ("blocks.0.attn.W_Z", np.zeros(1), "blocks.0.attn.W_Z is not part"),
+    ],
+)
+def test_a_deviating_tensor_is_named_on_saving_and_on_loading(
+    tmp_path: Path, name: str, value: np.ndarray, reason: str
+) -> None:
+    import safetensors.numpy
+
+    path = tmp_path / "model.safetensors"
+    tensors = {**random_tensors(), name: value}
+    with pytest.raises(UserError, match=reason):
+        save_model(path, tensors)
+    assert not path.exists()
+    path.write_bytes(safetensors.numpy.save(tensors))
+    with pytest.raises(UserError, match=reason.replace("dtype int64", "dtype I64")):
+        load_model(path)
+
+
+@pytest.mark.parametrize("name", TENSOR_SHAPES)
+def test_a_missing_tensor_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(safetensors_bytes([entry for entry in model_entries() if entry[0] != name]))
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "header"),
+        (b"\xff" * 8, "header"),
+        (b"PK\x03\x04 is another kind of file", "header"),
+        (safetensors_bytes(model_entries())[:-1], "not well-formed|not fully covered|not a well-formed"),
+        (safetensors_bytes(model_entries()) + b"\0", "not fully covered"),
+        (safetensors_bytes(model_entries(), gap=4), "not a well-formed"),
+        (safetensors_bytes([("embed.W_E", "F32", [2, 2], b"\0" * 4)]), "not a well-formed"),
+        (safetensors_bytes([("embed.W_E", "F8_E4M3", [1], b"\0")]), "embed.W_E has dtype F8_E4M3"),
+    ],
+)
+def test_a_malformed_file_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=reason):
+        load_model(path)
+
+
+def test_two_tensors_of_one_name_are_refused(tmp_path: Path) -> None:
+    content = safetensors_bytes(model_entries())
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size]
+    twice = header[:-1] + b", " + header[1:]
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(twice).to_bytes(8, "little") + twice + content[8 + size :])
+    with pytest.raises(UserError, match=r"embed\.W_E occurs more than once"):
+        load_model(path)
+
+
+def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.safetensors", tmp_path):
+        with pytest.raises(UserError, match=f"cannot read {path}"):
+            load_model(path)
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failed_write_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, failure: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(files.os, failing, fail)
+    expected = UserError if isinstance(failure, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as raised:
+        write_atomically(path, b"new")
+    assert expected is KeyboardInterrupt or f"cannot write {path}: No space left on device" in str(raised.value)
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+    assert path.read_bytes() == b"old"
+
+
+def test_a_write_replaces_the_whole_file_and_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"a longer old content")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    for path in (tmp_path / "absent" / "file", tmp_path / "directory"):
+        with pytest.raises(UserError, match=f"cannot write {path}"):
+            write_atomically(path, b"new")
+    assert os.listdir(tmp_path) == ["directory"]

@@ -1,0 +1,221 @@
+"""Training: the theory's forward pass, seeds that do not know each other, a command line that explains itself."""
+
+import itertools
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from certgen import cli, training
+from certgen.cli import main, model_paths, parse_seeds
+from certgen.errors import UserError
+from certgen.models import TENSOR_SHAPES, load_model
+from certgen.training import Recipe, train
+
+TINY = Recipe(k=3, d_vocab=7, d_model=6, d_head=5, steps=20, batch_size=16)
+
+
+def reference_logits(weights: dict[str, np.ndarray], tokens: tuple[int, ...]) -> np.ndarray:
+    """One sequence's logits at the last position, computed position by position."""
+    residual = np.array([weights["W_E"][token] + weights["W_pos"][p] for p, token in enumerate(tokens)])
+    query = residual[-1] @ weights["W_Q"]
+    keys, values = residual @ weights["W_K"], residual @ weights["W_V"]
+    scores = keys @ query / math.sqrt(query.size)
+    attention = np.exp(scores) / np.exp(scores).sum()
+    return (residual[-1] + attention @ values @ weights["W_O"]) @ weights["W_U"]
+
+
+def test_the_batched_logits_are_those_of_the_transformer() -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"W_E": (7, 4), "W_pos": (3, 4), "W_Q": (4, 2), "W_K": (4, 2), "W_V": (4, 2), "W_O": (2, 4), "W_U": (4, 7)}
+    stacked = {name: rng.normal(size=(2, *shape)) for name, shape in shapes.items()}
+    tokens = rng.integers(7, size=(2, 30, 3))
+    batched = training.logits({name: torch.from_numpy(w) for name, w in stacked.items()}, torch.from_numpy(tokens))
+    for seed, row in itertools.product(range(2), range(30)):
+        expected = reference_logits({name: w[seed] for name, w in stacked.items()}, tokens[seed, row])
+        assert batched[seed, row].numpy() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_the_loss_is_accurate_where_float32_would_say_zero() -> None:
+    outputs = torch.tensor([[[0.0, 25.0]]], dtype=torch.float32)
+    (loss,) = training._losses(outputs, torch.tensor([[[0, 1]]])).flatten().tolist()
+    assert loss == pytest.approx(math.exp(-25), rel=1e-4)
+    assert -outputs.log_softmax(dim=2)[0, 0, 1].item() == 0.0
+
+
+def test_every_matrix_starts_normal_with_the_stated_deviation_and_biases_are_zero() -> None:
+    recipe = Recipe(k=40, d_vocab=64, d_model=25, d_head=60, steps=0)
+    (model,) = train(recipe, [5])
+    for name, tensor in model.tensors.items():
+        assert tensor.dtype == np.float32
+        if ".b_" in name:
+            assert not tensor.any()
+        else:
+            assert tensor.std() == pytest.approx(0.8 / 5, rel=0.1)
+            assert abs(tensor.mean()) < 0.02
+
+
+def test_the_first_step_is_that_of_adamw_with_the_recipe_s_rates() -> None:
+    recipe = Recipe(k=2, d_vocab=8, d_model=8, d_head=8, batch_size=512)
+    before, after = (
+        train(Recipe(**{**recipe.__dict__, "steps": steps}), [0])[0].tensors["unembed.W_U"].astype(np.float64)
+        for steps in (0, 1)
+    )
+    gradient_part = after - (1 - 1e-3 * 0.01) * before  # weight decay first, then a step of lr times the sign
+    assert np.abs(gradient_part) == pytest.approx(np.full((8, 8), 1e-3), rel=1e-3)
+
+
+def test_a_seed_s_model_does_not_depend_on_its_company() -> None:
+    together = train(TINY, [3, 4, 5])
+    for model in together:
+        (alone,) = train(TINY, [model.seed])
+        for name in TENSOR_SHAPES:
+            assert alone.tensors[name] == pytest.approx(model.tensors[name], abs=1e-6)
+    assert not np.allclose(together[0].tensors["embed.W_E"], together[1].tensors["embed.W_E"], atol=0.01)
+
+
+def test_training_twice_gives_the_same_bytes() -> None:
+    first, second = train(TINY, [8, 9]), train(TINY, [8, 9])
+    assert all(
+        (a.tensors[name] == b.tensors[name]).all() for a, b in zip(first, second, strict=True) for name in TENSOR_SHAPES
+    )
+
+
+def test_training_learns_and_the_sampled_accuracy_is_honest() -> None:
+    losses = []
+    recipe = Recipe(k=2, d_vocab=8, steps=250)
+    (model,) = train(recipe, [0], lambda step, loss: losses.append((step, loss)))
+    assert [step for step, _ in losses] == list(range(1, 251))
+    assert losses[0][1] == pytest.approx(math.log(8), abs=1.0)
+    assert model.loss < 0.3 * losses[0][1]
+
+    weights = {}
+    for name, tensor in model.tensors.items():
+        weights[name.rpartition(".")[2]] = (tensor[0] if TENSOR_SHAPES[name][0] == "1" else tensor).astype(np.float64)
+    sequences = list(itertools.product(range(8), repeat=2))
+    exact = sum(reference_logits(weights, x).argmax() == max(x) for x in sequences) / len(sequences)
+    assert exact > 0.7
+    assert abs(model.accuracy - exact) <= 6 * model.standard_error
+    assert model.standard_error == pytest.approx(math.sqrt(model.accuracy * (1 - model.accuracy) / 65_536))
+
+
+def test_a_tie_counts_as_wrong() -> None:
+    recipe = Recipe(k=2, d_vocab=3, d_model=2, d_head=2)
+    zeros = {
+        name: torch.zeros(1, *shape)
+        for name, shape in {
+            "W_E": (3, 2),
+            "W_pos": (2, 2),
+            "W_Q": (2, 2),
+            "W_K": (2, 2),
+            "W_V": (2, 2),
+            "W_O": (2, 2),
+            "W_U": (2, 3),
+        }.items()
+    }
+    _, correct = training._sample(recipe, zeros, [torch.Generator().manual_seed(0)])
+    assert correct == [0]
+
+
+def test_k_one_and_a_single_token_are_fine() -> None:
+    (identity,) = train(Recipe(k=1, d_vocab=4, steps=1, batch_size=1), [0])
+    (trivial,) = train(Recipe(k=2, d_vocab=1, steps=1), [0])
+    assert identity.tensors["pos_embed.W_pos"].shape == (1, 32)
+    assert trivial.accuracy == 1.0 and trivial.standard_error == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("7", [7]), ("0-3", [0, 1, 2, 3]), ("0,3,7", [0, 3, 7]), ("5, 0-2,1", [5, 0, 1, 2]), ("4-4", [4])],
+)
+def test_seeds_are_read(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,", "-1", "1-", "3-1", "1_0", "٣", "0-1000", "0-999,1000", "9" * 5000])
+def test_seeds_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--seeds"):
+        parse_seeds(text)
+
+
+def test_every_seed_gets_a_path_of_its_own(tmp_path: Path) -> None:
+    directory, file = tmp_path / "new" / "models", tmp_path / "m.safetensors"
+    names = [f"max-of-4-vocab-9-seed-{seed}.safetensors" for seed in (0, 1)]
+    assert model_paths(directory, 4, 9, [0, 1]) == [directory / name for name in names]
+    assert directory.is_dir()
+    assert model_paths(file, 4, 9, [0]) == [file]
+    assert model_paths(tmp_path / "{seed}" / "m.st", 4, 9, [0, 1]) == [tmp_path / "0" / "m.st", tmp_path / "1" / "m.st"]
+    with pytest.raises(UserError, match="one file, but there are 2 seeds"):
+        model_paths(file, 4, 9, [0, 1])
+    file.touch()
+    with pytest.raises(UserError, match="cannot create the directory"):
+        model_paths(file / "below", 4, 9, [0])
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["certgen", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_train_and_import_write_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ("--k", 2, "--d-vocab", 5, "--d-model", 4, "--d-head", 3, "--steps", 3, "--batch-size", 8)
+    assert run(monkeypatch, "train", *sizes, "--seeds", "0,2", "-o", tmp_path / "m-{seed}.safetensors") == 0
+    printed = capsys.readouterr().out
+    assert "65,536 random sequences" in printed and "standard error" in printed
+    model = load_model(tmp_path / "m-2.safetensors")
+    assert (model.n_ctx, model.d_vocab, model.d_model, model.d_head) == (2, 5, 4, 3)
+
+    assert run(monkeypatch, "import", tmp_path / "m-2.safetensors", "-o", tmp_path / "copy.safetensors", "--k", 2) == 0
+    copy = load_model(tmp_path / "copy.safetensors")
+    assert copy.tensor_sha256 == model.tensor_sha256
+    assert copy.sha256 in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--k", 2, "--seed", 1, "--seeds", "1-2"), "--seed and --seeds are both given"),
+        (("train", "--k", 2, "--seeds", "x"), "cannot read 'x'"),
+        (("train", "--k", 2, "--seeds", "0-1", "-o", "m.safetensors"), "m.safetensors is one file"),
+        (("import", "absent.pth", "-o", "m.safetensors"), "cannot read absent.pth"),
+    ],
+)
+def test_a_mistake_is_explained_in_two_lines_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: tuple[object, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 2
+    assert captured.out == "" and list(tmp_path.iterdir()) == []
+
+
+def test_without_torch_training_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert run(monkeypatch, "train", "--k", 2, "-o", tmp_path) == 2
+    assert "compact-proofs[train]" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_130_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", interrupt)
+    assert run(monkeypatch, "train", "--k", 2, "-o", tmp_path) == 130
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(cli, "app", interrupt)
+    assert run(monkeypatch) == 130
