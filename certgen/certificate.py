@@ -32,6 +32,12 @@ class NoArgs(Shape):
     pass
 
 
+class ExponentArgs(Shape):
+    """The margin is rounded up to a multiple of 2^exponent, or finer."""
+
+    exponent: Exponent
+
+
 class WeightArgs(Shape):
     """exp is enclosed to 2^-depth of a query's largest weight; weights then keep `bits` bits."""
 
@@ -175,7 +181,7 @@ class Step(Shape):
 
 class DirectPathUpper(Step):
     rule: Literal["direct_path_upper"] = "direct_path_upper"
-    args: NoArgs
+    args: ExponentArgs
     conclusion: UpperTable
 
 

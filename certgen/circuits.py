@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from certgen.dyadic import Dyadic, FloatArray
+from certgen.dyadic import ZERO_MAGNITUDE, Dyadic, FloatArray
 from certgen.models import Model
 
 LN2 = math.log(2.0)
@@ -104,7 +104,10 @@ class Circuits:
         """The smallest e with EVOU, PVOU, EUPU and the margin all below 2^e in size: the unit of the float tables."""
         margin = self.margin.numerator.bit_length() - self.margin.denominator.bit_length() + 1
         return max(
-            self.EVOU.magnitude(), self.PVOU.magnitude(), self.EUPU.magnitude(), margin if self.margin else -(1 << 13)
+            self.EVOU.magnitude(),
+            self.PVOU.magnitude(),
+            self.EUPU.magnitude(),
+            margin if self.margin else ZERO_MAGNITUDE,
         )
 
     @cached_property

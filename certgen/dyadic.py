@@ -13,6 +13,8 @@ IntArray = npt.NDArray[np.object_]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+ZERO_MAGNITUDE = -(1 << 12)  # below the products of all but subnormal weights
+
 
 @dataclass(frozen=True, eq=False)
 class Dyadic:
@@ -66,7 +68,7 @@ class Dyadic:
     def magnitude(self) -> int:
         """The smallest e with every |entry| < 2^e; very negative when all are zero."""
         longest = int(np.max(np.abs(self.integers), initial=0)).bit_length()
-        return longest + self.exponent if longest else -(1 << 13)
+        return longest + self.exponent if longest else ZERO_MAGNITUDE
 
     def floats(self, exponent: int = 0) -> FloatArray:
         """The nearest float64 to each entry divided by 2^exponent; overflow becomes infinity."""

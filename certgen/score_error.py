@@ -35,7 +35,7 @@ four_factors = lru_cache(maxsize=4)(four_factor_split)
 
 def stated_scores(kept: Dyadic, error: Dyadic) -> Scores:
     """Kept scores rounded to short numbers; the error takes up what the rounding changed."""
-    exponent = max(kept.magnitude() - SIGNIFICANT_BITS, -(1 << 13))
+    exponent = max(kept.magnitude(), error.magnitude(), -(1 << 13)) - SIGNIFICANT_BITS
     rows = Dyadic(kept.ceil(exponent), exponent)
     needed = row_spreads(rows - kept) + error
     return Scores(

@@ -67,14 +67,14 @@ def two_factor_split(circuits: Circuits, flat: bool) -> Split:
     """
     queries, tokens = circuits.query_key, Dyadic.of(circuits.model.W_E).T
     u, s, vt = centred_singular_vectors(circuits)
-    units = 2.0 ** (queries.magnitude() - circuits.token_scores.magnitude())
-    onto = (circuits.model.W_E - circuits.model.W_E.mean(axis=0)).T @ vt[0]
-    along = scaled(queries).T @ u[:, 0] * (units / s[0] if s[0] > 0 else 0.0)
+    Q, E = scaled(queries), scaled(tokens).T
+    unit = queries.magnitude() + tokens.magnitude()
+    onto = (E - E.mean(axis=0)).T @ vt[0]
+    size = np.ldexp(1.0, min(unit - circuits.token_scores.magnitude(), 900)) / s[0] if s[0] > 0 else 0.0
+    along = Q.T @ u[:, 0] * size
     if flat:
-        pattern = circuits.model.W_E @ along
-        scores = circuits.token_scores.floats(queries.magnitude())
-        coefficients = flattening_coefficients(scores, pattern, scaled(queries) @ onto)
-        onto = np.linalg.lstsq(scaled(queries), coefficients)[0]
+        coefficients = flattening_coefficients(circuits.token_scores.floats(unit), E @ along, Q @ onto)
+        onto = np.linalg.lstsq(Q, coefficients)[0]
     peel = rounded(onto[:, None], along[None, :])
     factors = [peeled(queries, peel), tokens]
     return Split([peel], circuits.token_scores - factors[0] @ factors[1], factors)
@@ -97,11 +97,13 @@ def four_factor_split(circuits: Circuits) -> Split:
     """r, W_Q, W_K^T, W_E^T; peeled off are two directions of queries and tokens, and one each of W_Q and W_K."""
     model = circuits.model
     u, _, vt = centred_singular_vectors(circuits)
-    r = scaled(circuits.query_residual)
-    E = model.W_E - model.W_E.mean(axis=0)
+    r, E, W_Q, W_K = (
+        scaled(table) for table in (circuits.query_residual, *map(Dyadic.of, (model.W_E, model.W_Q, model.W_K)))
+    )
+    E = E - E.mean(axis=0)
     queries, tokens = (leading_directions(rows, rows.T @ first) for rows, first in ((r, u[:, 0]), (E, vt[0])))
-    of_Q = np.linalg.svd(model.W_Q)[2][:1].T
-    of_K = np.linalg.svd(model.W_K)[0][:, :1]
+    of_Q = np.linalg.svd(W_Q)[2][:1].T
+    of_K = np.linalg.svd(W_K)[0][:, :1]
     peels = [rounded(basis, basis.T) for basis in (queries, of_Q, of_K, tokens)]
     whole = [circuits.query_residual, Dyadic.of(model.W_Q), Dyadic.of(model.W_K).T, Dyadic.of(model.W_E).T]
     factors = [peeled(factor, peel, i == 3) for i, (factor, peel) in enumerate(zip(whole, peels, strict=True))]

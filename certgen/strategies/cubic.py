@@ -12,6 +12,7 @@ from certgen.certificate import (
     Counts,
     CubicTokens,
     DirectPathUpper,
+    ExponentArgs,
     NoArgs,
     PureSequences,
     TokenMasks,
@@ -36,7 +37,7 @@ def cubic(circuits: Circuits, track: Track) -> Certificate:
     """
     proof = Proof(circuits.model, circuits.margin)
     direct, value = direct_path_upper(circuits), value_path_upper(circuits)
-    u = proof.add(DirectPathUpper(premises=[], args=NoArgs(), conclusion=direct))
+    u = proof.add(DirectPathUpper(premises=[], args=ExponentArgs(exponent=direct.exponent), conclusion=direct))
     c = proof.add(ValuePathUpper(premises=[], args=NoArgs(), conclusion=value))
     masks = [accepted_tokens(circuits, direct, value, m) for m in track(range(circuits.v), "cubic")]
     precision = full_precision(circuits)

@@ -1,4 +1,4 @@
-"""separable-relaxed, separable-exact and exact: sequences by the worst that each position can do, counted where needed."""
+"""separable-relaxed, separable-exact, exact: sequences by the worst that each position can do, counted where needed."""
 
 from __future__ import annotations
 

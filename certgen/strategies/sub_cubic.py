@@ -88,6 +88,8 @@ class GapSearch:
         self.circuits = circuits
         self.unit = circuits.value_scale
         self.spread = np.ldexp(np.array(spread.rows[0], dtype=float), spread.exponent - self.unit)
+        grain = min(spread.exponent, value.exponent)  # the checker rounds the margin up to a unit no coarser than this
+        self.margin = circuits.float_margin + (np.ldexp(1.0, grain - self.unit) if circuits.margin else 0.0)
         self.value = np.ldexp(np.array(value.rows[0], dtype=float), value.exponent - self.unit)
 
     def lines_of(self, table: UpperTable, m: int) -> list[FloatArray]:
@@ -103,7 +105,7 @@ class GapSearch:
     def works(self, m: int, attention: Attention, lines: list[FloatArray]) -> BoolArray:
         """[q, n, g - 1]: is every wrong logit below that of m at both ends of the attention range?"""
         others = self.value[m - np.arange(1, m + 1)]
-        fixed = (self.spread[: m + 1] + self.circuits.float_margin)[:, None]
+        fixed = (self.spread[: m + 1] + self.margin)[:, None]
         good = attention.allowed.copy()
         for n, rows in enumerate(lines):
             for end in (attention.low[:, n], attention.high[:, n]):
@@ -123,7 +125,7 @@ class GapSearch:
 
     def lone_maximum(self, m: int, rows: FloatArray) -> bool:
         """Is the sequence of k times m correct?"""
-        worst = rows.sum(axis=1).max(initial=-np.inf) + self.spread[m] + self.circuits.float_margin
+        worst = rows.sum(axis=1).max(initial=-np.inf) + self.spread[m] + self.margin
         return bool(worst < -RELATIVE_SLACK * (np.abs(rows).sum(axis=1).max(initial=0.0) + abs(self.spread[m])))
 
 

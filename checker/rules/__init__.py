@@ -48,7 +48,7 @@ REGION_ARGS = {**LANE_ARGS, "queries": lambda value, path: array(value, path, in
 CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 
 RULES = {
-    "direct_path_upper": Rule(direct_path_upper, (), {}, DirectPathUpper),
+    "direct_path_upper": Rule(direct_path_upper, (), {"exponent": EXPONENT}, DirectPathUpper),
     "value_path_upper": Rule(value_path_upper, (), {}, ValuePathUpper),
     "pure_sequences": Rule(pure_sequences, (), LANE_ARGS, Tally),
     "cubic_tokens": Rule(cubic_tokens, (DirectPathUpper, ValuePathUpper), WEIGHT_ARGS, CubicTokens),

@@ -4,20 +4,18 @@ from checker.judgement import DirectPathUpper
 from checker.problem import Problem
 
 
-def direct_path_upper(problem: Problem, premises: tuple[()], args: dict[str, object]) -> DirectPathUpper:
+def direct_path_upper(problem: Problem, premises: tuple[()], args: dict[str, int]) -> DirectPathUpper:
     """How far the query token alone can favour a wrong token over m.
 
-    Requires   nothing.
+    Requires   nothing. The margin is rounded up to a multiple of 2^args.exponent, or of EUPU's unit if that is finer.
     Concludes  DirectPathUpper: for q <= m, max over y != m of EUPU[q,y] - EUPU[q,m], plus the margin.
-    Cost       d_vocab^2 comparisons.
+    Cost       d_vocab^3 / 2 comparisons.
     """
     EUPU = problem.EUPU
-    margin = problem.margin_upper(EUPU.exponent)
+    unit = min(EUPU.exponent, args["exponent"])
+    shift, margin = EUPU.exponent - unit, problem.margin_upper(unit)
     rows = [
-        [
-            max([row[y] for y in range(problem.v) if y != m], default=row[m]) - row[m] + margin
-            for row in EUPU.rows[: m + 1]
-        ]
+        [(max(row[:m] + row[m + 1 :], default=row[m]) - row[m] << shift) + margin for row in EUPU.rows[: m + 1]]
         for m in range(problem.v)
     ]
-    return DirectPathUpper(EUPU.exponent, tuple([tuple(row) for row in rows]))
+    return DirectPathUpper(unit, tuple([tuple(row) for row in rows]))
