@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow lint schema bench check-cert.pyz clean
+.PHONY: demo test test-slow lint schema bench bench-family check-cert.pyz clean
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,10 @@ test-slow: .venv/test
 # Times of proving and checking, beside the targets.
 bench: .venv/base
 	$(BIN)/python bench/run.py
+
+# All strategies of the sub-cubic family on one model.
+bench-family: .venv/base
+	$(BIN)/python bench/family.py
 
 schema: .venv/base
 	$(BIN)/python -c 'from certgen.certificate import json_schema; print(json_schema(), end="")' \

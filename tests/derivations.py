@@ -245,4 +245,3 @@ def tally_holds(fact: Tally, correct: set[tuple[int, ...]]) -> bool:
         count.correct <= sum(m == count.m and count.queries >> q & 1 and count.ns >> n & 1 for q, m, n in regions)
         for count in fact.counts
     )
-

@@ -61,6 +61,7 @@ def prove(model: str, strategy: str, margin: str = "0") -> Statement:
     return statement
 
 
+SEPARABLE = ("separable-relaxed", "separable-exact", "exact")
 # Together they use every rule of the family.
 SUB_CUBIC = (
     "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE",
@@ -147,9 +148,9 @@ def at(statement: Statement, rule: str, *path: str | int) -> tuple[str | int, ..
 def accepted() -> Iterator[tuple[str, bytes]]:
     """accept/MODEL--what.cert.json"""
     for model in ("tiny", "mixed-dtypes", "one-token", "one-position", "all-ties"):
-        for strategy in ("brute-force", "cubic"):
+        for strategy in ("brute-force", "cubic", *SEPARABLE):
             yield f"{model}--{strategy}.cert.json", to_bytes(prove(model, strategy))
-    for strategy in ("brute-force", "cubic"):
+    for strategy in ("brute-force", "cubic", *SEPARABLE):
         yield f"tiny--{strategy}-margin.cert.json", to_bytes(prove("tiny", strategy, "1/8"))
     for strategy in SUB_CUBIC:
         yield kept_name(strategy), to_bytes(kept(strategy))
@@ -183,6 +184,41 @@ def accepted() -> Iterator[tuple[str, bytes]]:
         steps[-1]["premises"].reverse()
 
     yield "tiny--unused-step.cert.json", to_bytes(edited(cubic, unused))
+    yield "tiny--three-ways-to-count.cert.json", to_bytes(three_ways_to_count())
+
+
+def three_ways_to_count() -> Statement:
+    """The pairs (q, m) settled at once, and of the others some with wrong tokens apart, some branched."""
+    statement, other = prove("tiny", "exact"), prove("tiny", "separable-exact")
+    apart, branch = step_at(other, "separable_exact"), step_at(statement, "branch_sequences")
+    leave(apart, lambda m, q: m % 2 == 1)
+    leave(branch, lambda m, q: m % 2 == 0)
+    statement["predicate"]["steps"].insert(2, apart)
+    correct = sum(count[3] for step in statement["predicate"]["steps"][:3] for count in step["conclusion"]["counts"])
+    total = {"rule": "total", "premises": [2, 0, 1], "args": {}, "conclusion": {"correct": correct}}
+    return edited(
+        statement, put("predicate", "steps", 3, value=total), put("predicate", "claim", "correct", value=correct)
+    )
+
+
+def step_at(statement: Statement, rule: str) -> Statement:
+    """The only step with this rule."""
+    return statement["predicate"]["steps"][step_of(statement, rule)]
+
+
+def leave(step: Statement, chosen: Callable[[int, int], bool]) -> None:
+    """Drop the pairs (q, m) for which chosen(m, q) is false from a step with `queries`."""
+    counts = [count for count in step["conclusion"]["counts"] if chosen(count[0], count[1].bit_length() - 1)]
+    step["conclusion"]["counts"] = counts
+    step["args"]["queries"] = [sum(c[1] for c in counts if c[0] == m) for m in range(len(step["args"]["queries"]))]
+
+
+def add_pair(step: Statement, m: int, q: int, k: int, correct: int) -> None:
+    """One more pair in a step with `queries`, its count in the place where the rule has it."""
+    step["args"]["queries"][m] |= 1 << q
+    counts = step["conclusion"]["counts"]
+    counts.append([m, 1 << q, (1 << k - (q < m)) - 1, correct])
+    counts.sort()
 
 
 def rejected() -> Iterator[tuple[str, Statement]]:
@@ -365,6 +401,85 @@ def rejected_sub_cubic() -> Iterator[tuple[str, Statement]]:
     yield "wrong-shape--range-left-out", edited(base, put(*place, *cell, value=[]))
     cells, counts = of("gap_cells", "conclusion", "counts")
     yield "count-too-large--gap_cells", edited(cells, change(*counts, -1, 3, by=1))
+
+
+def rejected_separable() -> Iterator[tuple[str, Statement]]:
+    """The same for the rules that take a set of pairs (q, m) each."""
+    relaxed, apart, exact = (prove("tiny", strategy) for strategy in SEPARABLE)
+    owner = {"separable_relaxed": relaxed, "separable_exact": apart, "branch_sequences": exact}
+    queries = [(1 << m + 1) - 1 for m in range(5)]
+    for rule, base in owner.items():
+        place = at(base, rule)
+        counts = (*place, "conclusion", "counts")
+        listed = step_at(base, rule)["conclusion"]["counts"]
+        m, query = listed[-1][:2]
+        yield f"count-too-large--{rule}", edited(base, one_more(rule, base))
+        yield (
+            f"count-too-large--{rule}-all",
+            edited(base, *(put(*counts, i, 3, value=pair_total(c[0], c[1], 4)) for i, c in enumerate(listed))),
+        )
+        for what, masks in (
+            ("none", []),
+            ("one-too-few", queries[:-1]),
+            ("one-too-many", [*queries, 0]),
+            ("negative", [*queries[:-1], -1]),
+            ("query-above-the-maximum", [*queries[:-1], 1 << 5]),
+            ("huge", [*queries[:-1], 1 << 9999]),
+        ):
+            yield f"wrong-shape--{rule}-masks-{what}", edited(base, put(*place, "args", "queries", value=masks))
+        yield f"wrong-shape--{rule}-no-pair-chosen", edited(base, put(*place, "args", "queries", value=[0] * 5))
+        yield f"wrong-region--{rule}-other-query", edited(base, put(*counts, -1, 1, value=query ^ 3))
+        yield f"wrong-region--{rule}-other-maximum", edited(base, put(*counts, -1, 0, value=m - 1))
+        yield f"wrong-region--{rule}-one-n-less", edited(base, change(*counts, -1, 2, by=-1))
+        if place[2]:
+            yield f"wrong-premises--{rule}", edited(base, put(*place, "premises", value=[0]))
+    for rule, base in (("separable_relaxed", relaxed), ("separable_exact", apart)):
+        yield f"count-too-large--{rule}-one-step", edited(base, put(*at(base, rule), "args", "steps", value=1))
+    for strategy in SEPARABLE:
+        yield (
+            f"count-too-large--margin-forgotten-{strategy}",
+            edited(prove("tiny", strategy), put("predicate", "margin", value="3")),
+        )
+
+    m, query = step_at(exact, "branch_sequences")["conclusion"]["counts"][0][:2]
+    q = query.bit_length() - 1
+
+    def skip(statement: Statement) -> None:
+        leave(step_at(statement, "branch_sequences"), lambda other, query: (other, query) != (m, q))
+
+    zero = [put(*at(exact, "total"), "conclusion", "correct", value=0), put("predicate", "claim", "correct", value=0)]
+    yield "region-left-out--pair-skipped", edited(exact, skip, *zero)
+
+    def twice(statement: Statement) -> None:
+        add_pair(step_at(statement, "separable_relaxed"), m, q, 4, 0)
+
+    yield "region-covered-twice--relaxed-and-branched", edited(exact, twice)
+    alone = prove("one-position", "exact")
+
+    def impossible(statement: Statement) -> None:
+        """One position cannot hold both a query and a larger token; no sequence, but a pair."""
+        add_pair(step_at(statement, "separable_relaxed"), 3, 0, 1, 0)
+
+    yield "no-such-region--one-position-two-tokens", edited(alone, impossible)
+
+
+def pair_total(m: int, query: int, k: int) -> int:
+    """How many sequences have this maximum and the query of this bit mask."""
+    return (m + 1) ** (k - 1) - (m ** (k - 1) if query < 1 << m else 0)
+
+
+def one_more(rule: str, base: Statement) -> Edit:
+    """States one sequence more than the rule derives, for the last pair that has wrong sequences."""
+    from checker.problem import Problem
+    from checker.rules import RULES
+    from checker.weights import read_weights
+
+    args, kinds = step_at(base, rule)["args"], RULES[rule].args
+    problem = Problem(read_weights((MODELS / "tiny.safetensors").read_bytes()), (0, 1), 1 << 20)
+    derived = RULES[rule].derive(problem, (), {key: kinds[key](args[key], key) for key in kinds})
+    counts = enumerate(derived.counts)  # type: ignore[attr-defined]
+    index, correct = [(i, c.correct) for i, c in counts if c.correct < pair_total(c.m, c.queries, 4)][-1]
+    return put(*at(base, rule, "conclusion", "counts"), index, 3, value=correct + 1)
 
 
 def edited_at(base: Statement, path: tuple[str | int, ...], edit: Edit) -> Statement:
@@ -606,6 +721,16 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     }
     for what, (path, value) in ranges.items():
         yield f"out-of-range--{what}", to_bytes(edited(cubic, put(*path, value=value)))
+    relaxed, exact = prove("tiny", "separable-relaxed"), prove("tiny", "exact")
+    args = (*at(relaxed, "separable_relaxed"), "args")
+    for what, steps_stated in (("none", 0), ("negative", -1), ("too-many", (1 << 16) + 1)):
+        yield f"out-of-range--steps-{what}", to_bytes(edited(relaxed, put(*args, "steps", value=steps_stated)))
+    yield "missing-field--steps", to_bytes(edited(relaxed, drop(*args, "steps")))
+    yield "missing-field--queries", to_bytes(edited(relaxed, drop(*args, "queries")))
+    yield "wrong-type--number-as-queries", to_bytes(edited(relaxed, put(*args, "queries", value=31)))
+    yield "wrong-type--true-as-query-mask", to_bytes(edited(relaxed, put(*args, "queries", 0, value=True)))
+    branch = (*at(exact, "branch_sequences"), "args")
+    yield "unknown-field--steps-of-a-branching", to_bytes(edited(exact, put(*branch, "steps", value=1)))
     digest = cubic["subject"][0]["digest"]["sha256"]
     for what, value in (("upper-case", digest.upper()), ("short", digest[:-1]), ("newline", digest + "\n")):
         yield f"bad-digest--{what}", to_bytes(edited(cubic, put("subject", 0, "digest", "sha256", value=value)))
@@ -645,6 +770,7 @@ def corpus() -> dict[str, bytes]:
     for folder, statements in (
         ("reject", rejected()),
         ("reject", rejected_sub_cubic()),
+        ("reject", rejected_separable()),
         ("other-model", about_other_models()),
         ("resource-limit", over_limits()),
     ):

@@ -128,6 +128,24 @@ class Oracle:
                 signs.append(-1 if lead < 0 else 1 if lead > 0 else self.exact_sign(sequence, y, margin))
         return max(signs)
 
+    def barely_wrong_margin(self, sequence: tuple[int, ...]) -> Fraction:
+        """A margin with which this sequence is wrong, by about 2^-30 of the margin; 0 if it is wrong anyway."""
+        m, q = max(sequence), sequence[-1]
+        with precision(FIRST_PRECISION):
+            root = arb(self.h).sqrt()
+            scores = [arb(self.scores[p][q, t]) / root for p, t in enumerate(sequence)]
+            weights = [(score - max(scores, key=float)).exp() for score in scores]
+            leads = []
+            for y in set(range(self.v)) - {m}:
+                values = [arb(table[t, m] - table[t, y]) for table, t in zip(self.attended, sequence, strict=True)]
+                mean = sum((w * x for w, x in zip(weights, values, strict=True)), arb(0)) / sum(weights, arb(0))
+                leads.append(arb(self.direct[q, m] - self.direct[q, y]) + mean)
+            if not leads or not all(lead.is_finite() for lead in leads):
+                return Fraction(0)
+            mantissa, exponent = min((lead.upper() for lead in leads), key=float).man_exp()
+        margin = Fraction(int(mantissa)) * Fraction(2) ** int(exponent) * (1 + Fraction(1, 1 << 30))
+        return margin if margin > 0 and max(margin.numerator, margin.denominator) < 10**999 else Fraction(0)
+
     def exact_sign(self, sequence: tuple[int, ...], y: int, margin: fmpq) -> int:
         """The sign of logit_y + margin - logit_m, times the denominator of the softmax: a sum of exponentials."""
         m, q = max(sequence), sequence[-1]

@@ -309,7 +309,7 @@ def test_a_certificate_moved_to_another_margin(run: settings, workspace: Path) -
 
     moved()
     print(f"\nmoved to another margin: {dict(seen)}")
-    assert seen["larger: Rejected"] > 10
+    assert seen["larger: Rejected"] > 4
 
 
 # Mutations of valid certificates.
@@ -636,17 +636,39 @@ def lane_args(draw: Draw) -> dict[str, int]:
 
 
 def attack(path: Path, margin: Fraction, draw: Draw) -> Statement:
-    """Everything the rules of the cubic proof, or of enumeration, grant under drawn arguments."""
+    """Everything the rules of the cubic proof, of enumeration, or for sets of queries grant under drawn arguments."""
     attacker = Attacker(path, margin)
-    if draw(st.integers(0, 2)) == 0:
-        return attacker.statement([attacker.step("enumerate_sequences", [], lane_args(draw))])
+    match draw(st.integers(0, 4)):
+        case 0:
+            return attacker.statement([attacker.step("enumerate_sequences", [], lane_args(draw))])
+        case 1 | 2:
+            return region_attack(path, margin, draw)
     units = st.none() | st.integers(-100, 200)
-    u = attacker.step("direct_path_upper", [], {}, draw(units))
+    rounding = {"exponent": draw(st.integers(-200, 10) | st.integers(-3000, 1 << 14))}
+    u = attacker.step("direct_path_upper", [], rounding, draw(units))
     c = attacker.step("value_path_upper", [], {}, draw(units))
     tokens = attacker.step("cubic_tokens", [u, c], draw(precisions()))
     return attacker.statement(
         [attacker.step("pure_sequences", [], lane_args(draw)), attacker.step("count_cubic", [tokens], {})]
     )
+
+
+def region_attack(path: Path, margin: Fraction, draw: Draw) -> Statement:
+    """Every pair (q, m) given to one of the rules that take sets of queries."""
+    attacker = Attacker(path, margin)
+    names = [name for name, rule in RULES.items() if "queries" in rule.args]
+    v, k = attacker.problem.v, attacker.problem.k
+    queries = {name: [0] * v for name in names}
+    for m in range(v):
+        for q in range(m if k == 1 else 0, m + 1):
+            queries[draw(st.sampled_from(names))][m] |= 1 << q
+    tallies = []
+    for name in names:
+        args = {"queries": queries[name], **lane_args(draw)}
+        if "steps" in RULES[name].args:
+            args["steps"] = draw(st.integers(1, 60) | st.integers(1, 1 << 12))
+        tallies.append(attacker.step(name, [], args))
+    return attacker.statement(tallies)
 
 
 def table(draw: Draw, rows: int, columns: int) -> list[list[int]]:
@@ -724,6 +746,13 @@ def one_more(draw: Draw, statement: Statement) -> None:
         choose(draw, regions(statement))[3] += 1
 
 
+def critical(oracle: Oracle, margin: Fraction, draw: Draw) -> Fraction:
+    """The margin, or one that makes some sequence just barely wrong, where every error of rounding would tell."""
+    if draw(st.booleans()):
+        return margin
+    return oracle.barely_wrong_margin(tuple(draw(st.integers(0, oracle.v - 1)) for _ in range(oracle.k)))
+
+
 @quick_and_slow(400)
 def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspace: Path) -> None:
     """Accepted with equality, at most the truth; and one more sequence anywhere is one too many."""
@@ -733,8 +762,10 @@ def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspa
     @given(model=models(), margin=margins(), data=st.data())
     def true(model: TinyModel, margin: Fraction, data: st.DataObject) -> None:
         path = model.write(workspace / "model")
+        oracle = Oracle(path)
+        margin = critical(oracle, margin, data.draw)
         statement = attack(path, margin, data.draw)
-        truth = Oracle(path).truth(margin)
+        truth = oracle.truth(margin)
         correct = verdict(path, statement).correct
         assert correct == statement["predicate"]["claim"]["correct"] <= truth.correct
         seen["cases"] += 1
@@ -752,7 +783,7 @@ def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspa
     assert seen["0 < certified"] > 0.2 * seen["cases"]
 
 
-@quick_and_slow(700)
+@quick_and_slow(500)
 def test_the_strongest_facts_of_the_sub_cubic_family_are_true(run: settings, workspace: Path) -> None:
     seen: Counter[str] = Counter()
 
@@ -760,13 +791,15 @@ def test_the_strongest_facts_of_the_sub_cubic_family_are_true(run: settings, wor
     @given(model=models(GOOD_KINDS * 5 + KINDS), margin=st.just(Fraction(0)) | margins(), data=st.data())
     def true(model: TinyModel, margin: Fraction, data: st.DataObject) -> None:
         path = model.write(workspace / "model")
+        oracle = Oracle(path)
+        margin = critical(oracle, margin, data.draw)
         seen["cases"] += 1
         try:
             statement = sub_cubic_attack(path, margin, data.draw)
         except Rejected as refusal:
             seen[refusal.code] += 1
             return
-        truth = Oracle(path).truth(margin)
+        truth = oracle.truth(margin)
         correct = verdict(path, statement).correct
         assert correct == statement["predicate"]["claim"]["correct"] <= truth.correct
         seen["accepted"] += 1
@@ -776,7 +809,7 @@ def test_the_strongest_facts_of_the_sub_cubic_family_are_true(run: settings, wor
     true()
     print(f"\nstrongest facts, sub-cubic: {dict(seen)}")
     assert seen["accepted"] > 0.5 * seen["cases"]
-    assert seen["more than the constant sequences"] > 0.05 * seen["accepted"]
+    assert seen["more than the constant sequences"] > 5
 
 
 @quick_and_slow(120)

@@ -38,6 +38,7 @@ ENGINE = {
 MODULES = {
     "argparse",
     "collections",
+    "contextlib",
     "dataclasses",
     "functools",
     "hashlib",

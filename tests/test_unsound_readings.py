@@ -181,7 +181,7 @@ def cubic_steps(tables: Reading, masks: Reading, counts: Reading, pure: Reading,
     """The cubic proof, each part after its own reading."""
     weights = {"depth": depth, "bits": depth}
     return [
-        step("direct_path_upper", [], {}, ceiling(tables.direct())),
+        step("direct_path_upper", [], {"exponent": EXPONENT}, ceiling(tables.direct())),
         step("value_path_upper", [], {}, ceiling(tables.value())),
         step("cubic_tokens", [0, 1], weights, {"masks": masks.masks()}),
         step("pure_sequences", [], {"exponent": EXPONENT, **weights}, {"counts": pure.pure_counts()}),
