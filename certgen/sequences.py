@@ -14,7 +14,10 @@ import numpy as np
 from certgen.certificate import LaneArgs
 from certgen.circuits import LN2, RELATIVE_SLACK, Circuits
 from certgen.dyadic import FloatArray
+from certgen.errors import UserError
 
+MOST_SEQUENCES = 1 << 31  # beyond this, deciding each one takes hours
+MOST_POSITIONS = 60  # axes of a numpy array
 VALUE_BOUND = 7.0  # six table entries and the margin, each below 1 in units of 2^value_scale
 
 
@@ -82,6 +85,15 @@ def pure_correct(circuits: Circuits, m: int, precision: Precision) -> list[bool]
         worst = np.max(F[:-1, m].sum(axis=0) + F[-1, q])
         correct.append(bool(worst < -numerators.slack(q, weights[:-1, m].sum() + weights[-1, q])))
     return correct
+
+
+def require_enumerable(circuits: Circuits) -> None:
+    """UserError if there are too many sequences to decide each one."""
+    v, k = circuits.v, circuits.k
+    if v**k > MOST_SEQUENCES or k > MOST_POSITIONS:
+        raise UserError(
+            f"{v}^{k} sequences are too many to decide each one", "use --strategy separable-relaxed or cubic"
+        )
 
 
 class Tally(NamedTuple):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,23 @@ def tally_holds(fact: Tally, correct: set[tuple[int, ...]]) -> bool:
         count.correct <= sum(m == count.m and count.queries >> q & 1 and count.ns >> n & 1 for q, m, n in regions)
         for count in fact.counts
     )
+
+
+def gap_counts(attention: Any, path: Any, value: Any, k: int, margin: Fraction) -> list[int]:
+    """What gap_cells may conclude from three facts, cell by cell, in fractions."""
+    (spreads,) = fractions(path.spread.rows, path.spread.exponent)
+    (values,) = fractions(value.rows, value.exponent)
+    lines = [[Fraction(x) * Fraction(2) ** path.lines.exponent for x in row] for row in path.lines.rows]
+    each = len(lines) // len(values)  # rows per m: 1, or one for each n
+    counts = []
+    for m, rows in enumerate(attention.ranges):
+        for q, row in enumerate(rows):
+            for n, cell in enumerate(row):
+                gap, *ends = (1, 1 << attention.bits) if n == 0 and q == m else cell or (0,)
+                line = lines[m * each + n % each]
+                good = gap > 0
+                for a in [Fraction(end, 1 << attention.bits) for end in ends]:
+                    rest = spreads[q] + margin + ((1 - a) * values[m - gap] if a != 1 else 0)
+                    good &= all(s * a + b + rest < 0 for s, b in zip(line[::2], line[1::2], strict=True))
+                counts.append(comb(k - 1, n) * (m - gap + 1) ** n if good else 0)
+    return counts

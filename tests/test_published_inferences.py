@@ -41,6 +41,9 @@ READINGS = {
     "gap 0": ("attention_ranges", "wrong-shape", "m itself is not below m"),
     "gap above m": ("attention_ranges", "bad-gap", "there is no token at most m - g"),
     "query within the gap": ("attention_ranges", "bad-gap", "the query is one of the tokens other than m"),
+    "f at the lower end": ("gap_cells", "count-too-large", "f may be larger where there is more attention"),
+    "f at the upper end": ("gap_cells", "count-too-large", "f may be larger where there is less attention"),
+    "tokens beyond the gap": ("gap_cells", "count-too-large", "m - g is one of the tokens"),
     "direct path weighed": ("gap_cells", "count-too-large", "the direct path is no part of the attention's average"),
     "tie is correct": ("gap_cells", "count-too-large", "the inequality is strict"),
     "values of the maximum": ("value_path_spread", "bound-too-small", "every token up to m - g may be attended to"),
@@ -140,7 +143,11 @@ class Reading(Meaning):
 
     def good(self, q: int, m: int, gap: int, ends: tuple[int, ...]) -> bool:
         """f < 0 at these attentions?"""
-        most = Fraction(self.values[max(m - gap, 0)])
+        most = Fraction(self.values[max(m - gap - self.is_("tokens beyond the gap"), 0)])
+        if self.is_("f at the lower end"):
+            ends = ends[:1]
+        if self.is_("f at the upper end"):
+            ends = ends[-1:]
         for end in ends:
             a = Fraction(end, 1 << BITS)
             direct = self.spreads[q] * (1 - a if self.is_("direct path weighed") else 1)
@@ -272,6 +279,20 @@ class Example(NamedTuple):
 # Most models have a residual of (feature, written by the head[, read by queries]); the head copies the feature of the
 # tokens it attends to into logit 0, and b_U favours the largest token.
 HEAD = {"W_V": [1, 0], "W_O": [0, 1]}
+# Attending to token 1 favours 0, attending to token 0 nothing.
+TOKEN_1_FAVOURS_0 = dict(W_E=[0, 0, 1, 0, 0, 0], W_U=[0, 0, 0, 3, 0, 0], b_U=[0, 0, 1], **HEAD)
+# The same, but token 1 takes all attention from 2, and token 0 takes none.
+TOKEN_1_TAKES_ALL = dict(W_E=[-1, 0, 1, 0, 0, 0], b_Q=[1], W_K=[5, 0], W_U=[0, 0, 0, 3, 0, 0], b_U=[0, 0, 2], **HEAD)
+# Attending to token 2 favours 0. Next to token 0 all attention is on 2, next to token 1 none.
+EITHER_ALL_OR_NONE = {
+    "W_E": [-1, 0, 0, 1, 0, 0, 0, 0, 1],
+    "b_Q": [1],
+    "W_K": [5, 0, 0],
+    "W_V": [0, 0, 1],
+    "W_O": [0, 1, 0],
+    "W_U": [0, 0, 0, 3, 0, 0, 0, 0, 0],
+    "b_U": [0, 0, 1],
+}
 EXAMPLES: list[Example] = [
     Example(  # the table's numbers, times 4: at a0 = 1 all is well, at a = 1/2 token 1 wins
         "largest slope on both sides",
@@ -280,26 +301,13 @@ EXAMPLES: list[Example] = [
         a0=16,
         centre=[0, 0],
     ),
-    Example(  # attending to token 2 favours 0; next to token 0 all attention is on 2, next to token 1 none
-        "only the lower end",
-        (3, 2, 3, 1),
-        {
-            "W_E": [-1, 0, 0, 1, 0, 0, 0, 0, 1],
-            "b_Q": [1],
-            "W_K": [5, 0, 0],
-            "W_V": [0, 0, 1],
-            "W_O": [0, 1, 0],
-            "W_U": [0, 0, 0, 3, 0, 0, 0, 0, 0],
-            "b_U": [0, 0, 1],
-        },
-        a0=0,
-        centre=[0, 0, 0],
+    *(
+        Example(reading, (3, 2, 3, 1), EITHER_ALL_OR_NONE, a0=0, centre=[0, 0, 0])
+        for reading in ("only the lower end", "f at the lower end")
     ),
-    Example(  # token 1 takes all attention from 2, token 0 takes none
-        "only the upper end",
-        (3, 2, 2, 1),
-        dict(W_E=[-1, 0, 1, 0, 0, 0], b_Q=[1], W_K=[5, 0], W_U=[0, 0, 0, 3, 0, 0], b_U=[0, 0, 2], **HEAD),
-        centre=[0, 0],
+    *(
+        Example(reading, (3, 2, 2, 1), TOKEN_1_TAKES_ALL, centre=[0, 0])
+        for reading in ("only the upper end", "f at the upper end")
     ),
     Example(  # all of the scores is in a term after the first
         "cross terms dropped",
@@ -348,17 +356,9 @@ EXAMPLES: list[Example] = [
     Example("n = k - 1 for q < m", (2, 2, 1, 2), {"b_U": [-1, 0]}, lines="envelope", centre=[-2]),
     Example("n = k - 1 for q < m, counted", (3, 2, 1, 1), {"b_U": [0, 0, 1]}, lines="drop", centre=[2]),
     Example("gap 0", (2, 3, 1, 2), {"b_U": [1, 0]}, centre=[1]),
-    Example(  # attending to token 1 favours 0, attending to token 0 nothing
-        "gap above m",
-        (3, 2, 2, 1),
-        dict(W_E=[0, 0, 1, 0, 0, 0], W_U=[0, 0, 0, 3, 0, 0], b_U=[0, 0, 1], **HEAD),
-        centre=[0, 0],
-    ),
-    Example(
-        "query within the gap",
-        (3, 2, 2, 1),
-        dict(W_E=[0, 0, 1, 0, 0, 0], W_U=[0, 0, 0, 3, 0, 0], b_U=[0, 0, 1], **HEAD),
-        centre=[0, 0],
+    *(
+        Example(reading, (3, 2, 2, 1), TOKEN_1_FAVOURS_0, centre=[0, 0])
+        for reading in ("gap above m", "query within the gap", "tokens beyond the gap")
     ),
     Example("direct path weighed", (3, 2, 2, 2), {"W_U": [0, 0, 0, 0, -1, 0]}, lines="drop", centre=[2, -1]),
     Example("tie is correct", (2, 3, 1, 2), {}, lines="envelope"),

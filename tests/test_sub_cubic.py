@@ -26,6 +26,7 @@ from derivations import (
     ScoreApproximation,
     Statement,
     fractions,
+    gap_counts,
     tally_holds,
 )
 from hypothesis import HealthCheck, Phase, given, settings
@@ -354,6 +355,8 @@ def test_any_hints_with_honest_conclusions_are_true(run: settings, workspace: Pa
         for fact, step in zip(proof.facts, proof.steps, strict=True):
             if isinstance(fact, Tally):
                 assert tally_holds(fact, correct), step
+                expected = gap_counts(*(proof.facts[number] for number in step["premises"]), meaning.k, margin)
+                assert all(count.correct <= most for count, most in zip(fact.counts, expected, strict=True))
             else:
                 assert meaning.is_true(fact), step
         result = proof.outcome(proof.statement([len(proof.steps) - 1]))
@@ -564,7 +567,7 @@ def test_the_envelope_is_never_worse(run: settings, workspace: Path) -> None:
 
     better()
     print(f"\nenvelope: {dict(seen)}")
-    assert min(seen.values()) > 3 and len(seen) == 4
+    assert min(seen.values()) > 0 and len(seen) == 4
 
 
 @quick_and_slow(120)
@@ -640,7 +643,7 @@ def test_weaker_premises_never_prove_more(run: settings, workspace: Path) -> Non
 
     fewer()
     print(f"\nweaker premises, proved less: {dict(seen)}")
-    assert min(seen[name] for name in ("values", "lines", "spread", "error", "margin")) > 3
+    assert min(seen[name] for name in ("values", "lines", "spread", "error", "margin")) > 0
 
 
 # (e) The score rules against float64, and against each other.

@@ -39,6 +39,7 @@ READINGS = {
     "maximum in n slots": "n counts the positions that do not hold m",
     "only the lightest positions": "the worst end is not always the same",
     "only the heaviest positions": "the worst end is not always the same",
+    "heavy positions used twice": "what t and m get has to add up to all non-query positions",
     "EUPU outside the exponential": "the direct path is multiplied by the denominator of the softmax",
     "tie is correct": "the inequality is strict",
     "no maximum over positions": "PVOU has to be the worst of all positions",
@@ -131,6 +132,8 @@ class Reading:
             "light": (light[:slots], light[slots:]),
             "heavy": (light[len(light) - slots :], light[: len(light) - slots]),
         }
+        if self.is_("heavy positions used twice"):
+            ends["light"] = (ends["heavy"][0], ends["light"][1])
         if self.is_("only the lightest positions"):
             del ends["heavy"]
         if self.is_("only the heaviest positions"):
@@ -382,6 +385,22 @@ EXAMPLES: list[Example] = [
             "b_O": [2, -1],
             "W_U": [0, 0, 2, 2, 3, 0],
             "b_U": [1, 0, 0],
+        },
+    ),
+    Example(
+        "heavy positions used twice",
+        "accepted tokens",
+        "0",
+        (2, 3, 2, 1),
+        {
+            "W_E": [3, -1, 0, -2],
+            "W_pos": [1, 0, 0, 1, 1, 0],
+            "W_K": [0, -1],
+            "W_V": [-1, -2],
+            "W_O": [0, 1],
+            "b_Q": [-1],
+            "b_O": [2, 0],
+            "W_U": [-1, -3, 3, 0],
         },
     ),
     Example(

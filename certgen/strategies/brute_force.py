@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from certgen.certificate import Certificate, Counts, EnumerateSequences
 from certgen.circuits import Circuits
-from certgen.errors import UserError
 from certgen.progress import Track
 from certgen.proof import Proof
-from certgen.sequences import USUAL_PRECISION, count_correct, full_precision, lane_args
-
-MOST_SEQUENCES = 1 << 31  # beyond this the check takes hours
+from certgen.sequences import USUAL_PRECISION, count_correct, full_precision, lane_args, require_enumerable
 
 
 def brute_force(circuits: Circuits, track: Track) -> Certificate:
@@ -18,8 +15,7 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     Cost up to v^k evaluations of v logits, in numpy.
     """
     v, k = circuits.v, circuits.k
-    if v**k > MOST_SEQUENCES:
-        raise UserError(f"brute-force would evaluate {v}^{k} = {v**k:.2e} sequences", "use --strategy cubic")
+    require_enumerable(circuits)
     pairs = [(q, m) for m in range(v) for q in range(m if k == 1 else 0, m + 1)]
     precision = USUAL_PRECISION
     tallies = [count_correct(circuits, q, m, precision) for q, m in track(pairs, "brute-force")]

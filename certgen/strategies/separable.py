@@ -15,7 +15,7 @@ from certgen.circuits import Circuits
 from certgen.progress import Track
 from certgen.proof import Proof
 from certgen.separable import exact_correct, pair_total, relaxed_correct
-from certgen.sequences import USUAL_PRECISION, Precision, count_correct, full_precision, lane_args
+from certgen.sequences import USUAL_PRECISION, Precision, count_correct, full_precision, lane_args, require_enumerable
 
 STEPS = 256  # units into which a pair's budget is divided for counting
 Pair = tuple[int, int]
@@ -81,6 +81,7 @@ def separable_exact(circuits: Circuits, track: Track) -> Certificate:
 
 def exact(circuits: Circuits, track: Track) -> Certificate:
     """Every correct sequence counted, in bundles: only around wrong ones is a sequence looked at by itself."""
+    require_enumerable(circuits)
     settled, open_pairs = settled_pairs(circuits, track)
     precision, counted = closest_counts(circuits, open_pairs, track)
     proof = Proof(circuits.model, circuits.margin)

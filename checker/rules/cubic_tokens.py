@@ -11,7 +11,7 @@ def cubic_tokens(
     """Tokens t < m that keep m ahead when t and m share the non-query positions.
 
     Requires   u: DirectPathUpper, c: ValuePathUpper.
-    Concludes  CubicTokens: t is accepted for (q, m, n) if, with t on n non-query positions and m on the others,
+    Concludes  CubicTokens: t is accepted for (q, m, n) only if, with t on n non-query positions and m on the others,
                sum over p of exp(s(q,p,x_p)) (u(q,m) + c(m,x_p)) < 0 both for the n positions of smallest and for the
                n positions of largest attention weight.
     Cost       d_vocab^3 n_ctx / 3 pairs of multiplications.
