@@ -6,6 +6,7 @@ a rule derives from them has to be true; here each fact is compared with its mea
 """
 
 import copy
+import itertools
 import json
 import random
 from collections import Counter
@@ -43,6 +44,7 @@ from certgen.strategies import STRATEGIES
 from checker.errors import Refusal, Rejected
 from checker.judgement import Tally, UpperTable
 from checker.kernel import Verdict
+from checker.rules.max_token_envelope import upper_hull
 
 FAMILY = sorted(name for name in STRATEGIES if name.startswith("sub-cubic/"))
 SCORE_RULES = ("score_residual_spread", "score_product_spread", "score_recursive_spread", "score_singular_value")
@@ -541,6 +543,28 @@ def tally(proof: Derivation, ranges: int, lines: int, values: int = 1) -> list[i
     return [count.correct for count in proof.derive("gap_cells", [ranges, lines, values], {}).counts]
 
 
+@quick_and_slow(200)
+def test_the_hull_is_the_maximum_of_all_lines(run: settings) -> None:
+    """Where two lines cross, at 0, between and far out; and no line of it is needless."""
+    numbers = st.integers(-8, 8)
+
+    @run
+    @given(lines=st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8))
+    def equal(lines: list[tuple[int, int]]) -> None:
+        hull = upper_hull(lines)
+        assert set(hull) <= set(lines)
+        crossings = {Fraction(b - d, c - s) for s, b in lines for c, d in lines if c != s}
+        points = sorted({Fraction(0), Fraction(100)} | {a for a in crossings if a > 0})
+        points += [(a + b) / 2 for a, b in itertools.pairwise(points)]
+        for a in points:
+            assert max(s * a + b for s, b in hull) == max(s * a + b for s, b in lines)
+        for line in hull:
+            others = [other for other in hull if other != line]
+            assert not others or any(line[0] * a + line[1] > max(s * a + b for s, b in others) for a in points)
+
+    equal()
+
+
 @quick_and_slow(120)
 def test_the_envelope_is_never_worse(run: settings, workspace: Path) -> None:
     """Than one line of the largest slope and intercept, or two lines through any centre, in any cell."""
@@ -713,6 +737,11 @@ def test_residuals_agree_with_float64_and_bounds_are_above_them(run: settings, w
         others += [("score_recursive_spread", {"means": means}) for means in range(4)]
         found = smallest_sigma(proof, {"peels": peels} | bent_witness(rng, {}, d))
         if found:
+            residual = in_float64(proof.problem, peels)[1]
+            largest = np.linalg.svd(residual - residual.mean(axis=1, keepdims=True))[1].max()
+            bound = float(found["sigma"] * Fraction(2) ** found["exponent"])
+            assert bound >= largest * (1 - 1e-9)
+            seen["sigma within a factor of 4"] += bool(largest > bound / 4)
             others.append(("score_singular_value", {key: x for key, x in found.items() if key != "peels"}))
         for rule, args in others:
             bound = proof.derive(rule, [], {"peels": peels} | args)
@@ -724,6 +753,7 @@ def test_residuals_agree_with_float64_and_bounds_are_above_them(run: settings, w
     agree()
     print(f"\nbounds strictly above the spread of the residual: {dict(seen)}")
     assert min(seen[rule] for rule in SCORE_RULES[1:]) > 5
+    assert seen["sigma within a factor of 4"] > 0
 
 
 def test_score_errors_of_a_trained_model(shipped: Path) -> None:

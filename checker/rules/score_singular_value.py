@@ -25,14 +25,14 @@ def score_singular_value(problem: Problem, premises: tuple[()], args: dict[str, 
     left, right = chain(factors[:-1]), transpose(factors[-1])
     right = add_row(right, negate(mean_row(right)))  # moves every residual of a query by the same amount
     size, exponent = len(right.rows[0]), args["exponent"]
+    if [len(row) for row in args["witness"]] != [size] * size:
+        raise Rejected("wrong-shape", "args.witness", f"{size} rows and columns", f"{len(args['witness'])} rows")
     ridge = [[args["ridge"] * (i == j) for j in range(size)] for i in range(size)]
     G = add(chain([transpose(right), right]), Matrix(ridge, args["ridge_exponent"]))
     H = chain([transpose(left), left])
     N = add(scale(G, args["sigma"] ** 2, 2 * exponent), negate(chain([G, H, G])))
     witness = Matrix([list(row) for row in args["witness"]], 0)
     checked = chain([transpose(witness), N, witness]).rows
-    if len(checked) != size:
-        raise Rejected("wrong-shape", "args.witness", f"{size} columns", str(len(checked)))
     for i, row in enumerate(checked):
         if not row[i] > sum(map(abs, row)) - abs(row[i]):
             raise Rejected("not-dominant", f"args.witness[{i}]", "a dominant diagonal", show(i))
