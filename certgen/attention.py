@@ -12,8 +12,7 @@ from certgen.circuits import Circuits
 from certgen.dyadic import BoolArray, FloatArray
 from certgen.score_error import SCORE_ERRORS, ScoreStep
 
-BITS = 32  # of a stated attention, and of the position weights behind it
-DEPTH = 48  # bits of the exponentials
+BITS = 32  # of a stated attention, and of the weights behind it
 SLACK = 2.0 ** (2 - BITS)  # above every other rounding of this search and of the checker
 
 
@@ -51,7 +50,7 @@ def attention_on(circuits: Circuits, scores: Scores, m: int) -> Attention:
     near = (kept[:, m:] - np.maximum.accumulate(kept, axis=1)[:, below] - error) * scale
     far = (kept[:, m:] - np.minimum.accumulate(kept, axis=1)[:, below] + error) * scale
 
-    weights = [table[: m + 1] for table in circuits.position_weights(DEPTH, BITS)]
+    weights = [table[: m + 1] for table in circuits.position_weights(BITS)]
     own_query = (queries == m)[:, None]
     light, heavy = (
         [np.pad(np.cumsum(order, axis=1), ((0, 0), (1, 0))) for order in orders]
@@ -64,7 +63,7 @@ def attention_on(circuits: Circuits, scores: Scores, m: int) -> Attention:
         own = mine[up][:, k - 1 - n] + np.where(own_query, weights[up][:, -1:], 0.0)
         rest = others[1 - up][:, n] + np.where(own_query, 0.0, weights[1 - up][:, -1:])
         lead = np.exp(-np.minimum(np.abs(difference), 700.0))
-        rounding = 2.0 ** (3 - DEPTH) * np.where((difference >= 0) == (up == 1), -1.0, 1.0)
+        rounding = 2.0 ** (3 - BITS) * np.where((difference >= 0) == (up == 1), -1.0, 1.0)
         lead = np.maximum(lead + rounding, 0.0)
         x = np.where(difference >= 0, 1.0, lead)[:, None, :]
         y = np.where(difference >= 0, lead, 1.0)[:, None, :]

@@ -39,9 +39,8 @@ class ExponentArgs(Shape):
 
 
 class WeightArgs(Shape):
-    """exp is enclosed to 2^-depth of a query's largest weight; weights then keep `bits` bits."""
+    """Attention weights keep `bits` bits of a query's largest."""
 
-    depth: Bits
     bits: Bits
 
 
@@ -57,10 +56,19 @@ class BranchArgs(LaneArgs):
     queries: list[Natural]
 
 
-class SeparableArgs(BranchArgs):
-    """Losses are rounded down to multiples of budget / steps."""
+class Group(Shape):
+    """A maximum m, classes of wrong tokens and blocks of queries as bit masks; losses are rounded to budget / steps."""
 
+    m: Natural
     steps: Annotated[int, Field(ge=1, le=1 << 16)]
+    classes: list[Natural]
+    blocks: list[Natural]
+
+
+class GroupArgs(LaneArgs):
+    """What is counted together."""
+
+    groups: list[Group]
 
 
 class UpperTable(Shape):
@@ -164,13 +172,16 @@ class TokenMasks(Shape):
 
 
 class Counts(Shape):
-    """[m, queries, ns, correct]: bit masks of queries and of n, and the correct sequences counted there."""
+    """[m, queries, ns, correct, wrong]: bit masks of queries and of n, and the sequences decided there."""
 
-    counts: list[Annotated[list[Natural], Field(min_length=4, max_length=4)]]
+    counts: list[Annotated[list[Natural], Field(min_length=5, max_length=5)]]
 
 
-class Correct(Shape):
+class Decided(Shape):
+    """At least so many correct sequences, and at least so many wrong ones."""
+
     correct: Natural
+    wrong: Natural
 
 
 class Step(Shape):
@@ -293,15 +304,9 @@ class GapCells(Step):
     conclusion: Counts
 
 
-class SeparableRelaxed(Step):
-    rule: Literal["separable_relaxed"] = "separable_relaxed"
-    args: SeparableArgs
-    conclusion: Counts
-
-
-class SeparableExact(Step):
-    rule: Literal["separable_exact"] = "separable_exact"
-    args: SeparableArgs
+class SeparableCounts(Step):
+    rule: Literal["separable_counts"] = "separable_counts"
+    args: GroupArgs
     conclusion: Counts
 
 
@@ -314,7 +319,7 @@ class BranchSequences(Step):
 class Total(Step):
     rule: Literal["total"] = "total"
     args: NoArgs
-    conclusion: Correct
+    conclusion: Decided
 
 
 AnyStep = Annotated[
@@ -337,8 +342,7 @@ AnyStep = Annotated[
     | ScoreSingularValue
     | AttentionRanges
     | GapCells
-    | SeparableRelaxed
-    | SeparableExact
+    | SeparableCounts
     | BranchSequences
     | Total,
     Field(discriminator="rule"),
@@ -360,10 +364,9 @@ class ModelInfo(Shape):
     tensors: dict[str, Digest]
 
 
-class Claim(Shape):
-    """At least `correct` of all `total` = d_vocab^k sequences are correct."""
+class Claim(Decided):
+    """Of all `total` = d_vocab^k sequences."""
 
-    correct: Natural
     total: Positive
 
 

@@ -95,7 +95,7 @@ class Circuits:
 
     @cached_property
     def depth(self) -> int:
-        """Bits below the largest weight that reach the smallest one that matters, within the format's limit."""
+        """How many bits the smallest weight that matters is below the largest, within the format's limit."""
         deepest = max(self.token_gaps.max(), self.position_gaps.max())
         return int(min(deepest, 2600) / LN2) + 96
 
@@ -120,18 +120,18 @@ class Circuits:
         """The margin in units of 2^value_scale, rounded up."""
         return math.nextafter(float(self.margin * Fraction(2) ** -self.value_scale), math.inf) if self.margin else 0.0
 
-    def position_weights(self, depth: int, bits: int) -> tuple[FloatArray, FloatArray]:
+    def position_weights(self, bits: int) -> tuple[FloatArray, FloatArray]:
         """Outward bounds on exp(sP) relative to each query's largest, when `bits` bits are kept, [q, p]."""
-        return outward_exp(self.position_gaps, self.position_gaps.min(axis=1, keepdims=True), depth, bits)
+        return outward_exp(self.position_gaps, self.position_gaps.min(axis=1, keepdims=True), bits)
 
     def token_weights(self, m: int, bits: int) -> tuple[FloatArray, FloatArray]:
         """Outward bounds on exp(sE) relative to each query's largest among tokens up to m, [q <= m, t <= m]."""
         gaps = self.token_gaps[: m + 1, : m + 1]
-        return outward_exp(gaps, gaps.min(axis=1, keepdims=True), self.depth, bits)
+        return outward_exp(gaps, gaps.min(axis=1, keepdims=True), bits)
 
 
-def outward_exp(gaps: FloatArray, smallest: FloatArray, depth: int, bits: int) -> tuple[FloatArray, FloatArray]:
-    """Bounds on exp(smallest - gaps), with slack for float64 and for fixed point of `bits` bits after `depth` bits."""
+def outward_exp(gaps: FloatArray, smallest: FloatArray, bits: int) -> tuple[FloatArray, FloatArray]:
+    """Bounds on exp(smallest - gaps), with slack for float64 and for weights of `bits` bits."""
     weights = np.exp(smallest - gaps)
-    absolute = 2.0 ** (2 - bits) + np.exp(np.minimum(smallest - (depth - 2) * LN2, 10.0))
+    absolute = 2.0 ** (3 - bits)
     return np.maximum(weights * (1 - RELATIVE_SLACK) - absolute, 0.0), weights * (1 + RELATIVE_SLACK) + absolute

@@ -41,8 +41,7 @@ RULES = {
     "score_singular_value": "scores of low rank; the residual's largest singular value",
     "attention_ranges": "attention on m when every other token is at least a gap below it",
     "gap_cells": "cells (q, m, n) in which m wins whatever the tokens a gap below it are",
-    "separable_relaxed": "sequences that stay correct even if each position favours its own worst wrong token",
-    "separable_exact": "sequences left after counting, wrong token by wrong token, those it can win",
+    "separable_counts": "sequences left after counting those that some class of wrong tokens can win, block by block",
     "branch_sequences": "sequences decided in bundles that share a prefix",
     "enumerate_sequences": "every sequence evaluated",
     "total": "all regions together; they partition the sequences",
@@ -118,7 +117,7 @@ def losses_by_maximum(v: int, k: int, steps: list[AnyStep]) -> Table:
     used = steps[-1].premises
     for number in used:
         if isinstance(conclusion := steps[number].conclusion, Counts):
-            for m, _, _, correct in conclusion.counts:
+            for m, _, _, correct, _ in conclusion.counts:
                 proved[m] += correct
     total = {m: (m + 1) ** k - m**k for m in range(v)}
     lost = sorted(((total[m] - proved[m], m) for m in range(v)), reverse=True)

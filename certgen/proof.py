@@ -8,8 +8,8 @@ from certgen.certificate import (
     AnyStep,
     Certificate,
     Claim,
-    Correct,
     Counts,
+    Decided,
     ModelInfo,
     NoArgs,
     Predicate,
@@ -34,11 +34,12 @@ class Proof:
         return len(self.steps) - 1
 
     def certificate(self, strategy: str, tallies: list[int]) -> Certificate:
-        """The statement that all regions of these steps together count this many correct sequences."""
+        """The statement of what all regions of these steps together count."""
         model = self.model
         conclusions = [self.steps[number].conclusion for number in tallies]
-        correct = sum(count[3] for tally in conclusions if isinstance(tally, Counts) for count in tally.counts)
-        self.add(Total(premises=tallies, args=NoArgs(), conclusion=Correct(correct=correct)))
+        counts = [count for tally in conclusions if isinstance(tally, Counts) for count in tally.counts]
+        correct, wrong = (sum(count[entry] for count in counts) for entry in (3, 4))
+        self.add(Total(premises=tallies, args=NoArgs(), conclusion=Decided(correct=correct, wrong=wrong)))
         return Certificate(
             subject=[Subject(name=model.path.name, digest=Sha256(sha256=model.sha256))],
             predicate=Predicate(
@@ -51,7 +52,7 @@ class Proof:
                     tensors=dict(model.tensor_sha256),
                 ),
                 margin=str(self.margin),
-                claim=Claim(correct=correct, total=model.d_vocab**model.n_ctx),
+                claim=Claim(correct=correct, wrong=wrong, total=model.d_vocab**model.n_ctx),
                 strategy=strategy,
                 steps=self.steps,
             ),

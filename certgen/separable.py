@@ -1,17 +1,129 @@
-"""Separable counts: per pair (q, m), sequences that the worst of each position could bring to m, in float64 with slack.
+"""Counting incorrect sequences group by group, in float64 with slack.
 
-The counts found here are never larger than the checker's, because every loss is taken a little smaller than it is.
+A group is a maximum m, classes of wrong tokens and blocks of queries (docs/rules.md, separable_counts). The counts
+found here are never larger than the checker's, because every loss is taken a little smaller than it is.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from certgen.circuits import Circuits
+from certgen.certificate import Group, LaneArgs, Scores
+from certgen.circuits import RELATIVE_SLACK, Circuits
 from certgen.dyadic import FloatArray
-from certgen.sequences import Numerators, Precision
+from certgen.sequences import VALUE_BOUND, Precision, lane_args
+
+# Gains, and products of two weights with a gain, of one and two machine words.
+PRECISION = Precision(weight_bits=30, value_bits=28)
+SLACK = VALUE_BOUND * (2.0 ** (5 - PRECISION.weight_bits) + 2.0 ** (4 - PRECISION.value_bits) + RELATIVE_SLACK)
+Members = Sequence[int]
+
+
+def mask(members: Members) -> int:
+    """A set as a bit mask."""
+    return sum(1 << member for member in members)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is counted together for one maximum: classes of wrong tokens, blocks of queries, and how finely."""
+
+    m: int
+    steps: int
+    classes: tuple[Members, ...]
+    blocks: tuple[Members, ...]
+
+    def group(self) -> Group:
+        """As the certificate states it."""
+        return Group(
+            m=self.m,
+            steps=self.steps,
+            classes=[mask(members) for members in self.classes],
+            blocks=[mask(members) for members in self.blocks],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SeparableSearch:
+    """Upper bounds on gains, and what they allow, from stated scores."""
+
+    circuits: Circuits
+    scores: Scores
+
+    def args(self) -> LaneArgs:
+        return lane_args(self.circuits, PRECISION)
+
+    @cached_property
+    def kept(self) -> FloatArray:
+        """Nats by which each kept score is below the query's largest, [q, t]."""
+        kept = np.array(self.scores.kept, dtype=object)
+        gaps = (kept.max(axis=1, keepdims=True) - kept).astype(float)
+        return np.minimum(np.ldexp(gaps, self.scores.exponent) / math.sqrt(self.circuits.model.d_head), 1e6)
+
+    @cached_property
+    def error(self) -> FloatArray:
+        """Nats by which differences of kept scores can err, [q]."""
+        error = np.array(self.scores.error, dtype=float)
+        return np.asarray(np.ldexp(error, self.scores.exponent) / math.sqrt(self.circuits.model.d_head))
+
+    @cached_property
+    def positions(self) -> FloatArray:
+        """exp(sP) relative to each query's largest, [q, p]."""
+        gaps = self.circuits.position_gaps
+        return np.exp(gaps.min(axis=1, keepdims=True) - gaps)
+
+    def tokens(self, m: int) -> tuple[FloatArray, FloatArray]:
+        """Bounds on exp(sE) for t <= m relative to the largest, [q <= m, t]."""
+        kept, error = self.kept[: m + 1, : m + 1], np.minimum(self.error[: m + 1, None], 1e6)
+        low, high = -kept - 2 * error, -kept.copy()
+        low[:, m] = high[:, m] = -kept[:, m] - error[:, 0]
+        top = high.max(axis=1, keepdims=True)
+        return np.exp(low - top), np.exp(high - top)
+
+
+class Maximum:
+    """The gains of wrong tokens over one maximum m, and counts of the sequences that they reach."""
+
+    def __init__(self, search: SeparableSearch, m: int) -> None:
+        self.search, self.m = search, m
+        c, upto = search.circuits, m + 1
+        EUPU, EVOU, PVOU = c.float_tables
+        self.direct, self.values, self.places = (
+            table - table[:, m : m + 1] for table in (EUPU[:upto], EVOU[:upto], PVOU)
+        )
+        self.low, self.high = search.tokens(m)
+
+    def worst(self, wrong: Members, queries: Members) -> list[FloatArray]:
+        """Per position the most that any of these queries lets any of these wrong tokens gain, [p][t]; at last [q]."""
+        q, y = np.asarray(queries), np.asarray(wrong)
+        direct = self.direct[np.ix_(q, y)]
+        centre = direct.max(axis=0)
+        lead = (direct - centre).max(axis=1) + self.search.circuits.float_margin
+        base = (self.values[:, y][None] + (self.places[:, y] + centre)[:, None]).max(axis=2)  # [p, t]
+        gain = base[None] + lead[:, None, None]  # [q, p, t]
+        tokens = np.where(gain >= 0, self.high[q][:, None], self.low[q][:, None])
+        entries = gain * tokens * self.search.positions[q][:, :, None]
+        own = entries[np.arange(len(q)), -1, q]
+        return [*entries.max(axis=0)[:-1], own]
+
+    def reached(self, wrong: Members, queries: Members, steps: int) -> int:
+        """At least as many sequences as the checker counts for one class and block."""
+        return count_reached(self.worst(wrong, queries), self.m in queries, steps)
+
+    def correct(self, plan: Plan) -> list[int]:
+        """Per block, no more sequences than the checker finds correct."""
+        found = []
+        for block in plan.blocks:
+            left = sum(pair_total(self.search.circuits, q, self.m) for q in block)
+            for wrong in plan.classes:
+                left -= self.reached(wrong, block, plan.steps)
+            found.append(max(left, 0))
+        return found
 
 
 def pair_total(circuits: Circuits, q: int, m: int) -> int:
@@ -20,54 +132,31 @@ def pair_total(circuits: Circuits, q: int, m: int) -> int:
     return int((m + 1) ** others - (m**others if q < m else 0))
 
 
-def relaxed_correct(circuits: Circuits, q: int, m: int, precision: Precision, steps: int) -> int:
-    """Sequences not reached when at every position the wrong token that gains most there is taken."""
-    numerators = Numerators(circuits, m, precision)
-    F, _ = numerators.of_pair(q)
-    reached = count_reached(F.max(axis=2), q, steps, entry_slack(numerators, q), q < m)
-    return max(pair_total(circuits, q, m) - reached, 0)
+def count_reached(tables: list[FloatArray], last_has_final: bool, steps: int) -> int:
+    """At least as many as the checker counts: choices of an entry per table with a sum >= 0, a final one among them.
 
-
-def exact_correct(circuits: Circuits, q: int, m: int, precision: Precision, steps: int) -> int:
-    """Sequences left when those reached by each wrong token are subtracted, token by token."""
-    numerators = Numerators(circuits, m, precision)
-    F, _ = numerators.of_pair(q)
-    slack = entry_slack(numerators, q)
-    worst = F[:-1].max(axis=1).sum(axis=0) + F[-1, q]
-    reached = sum(
-        count_reached(F[:, :, y], q, steps, slack, q < m) for y in np.flatnonzero(worst >= -slack * circuits.k)
-    )
-    return max(pair_total(circuits, q, m) - reached, 0)
-
-
-def entry_slack(numerators: Numerators, q: int) -> float:
-    """By how much an entry here can be below the checker's upper bound for it."""
-    return float(numerators.slack(q, np.asarray(1.0))) / numerators.circuits.k
-
-
-def count_reached(table: FloatArray, q: int, steps: int, slack: float, require_final: bool) -> int:
-    """At least as many as the checker counts: choices of an entry per row of table[:-1], >= 0 in sum with table[-1, q].
-
-    Entries may each be larger by `slack`. With `require_final` only choices that take some row's final entry count.
+    The checker's entries may each be larger by up to SLACK.
     """
-    rows, last = table[:-1], table[-1, q]
-    peaks = rows.max(axis=1, initial=-np.inf) if len(rows) else np.zeros(0)
-    budget = float(peaks.sum()) + last + len(table) * slack
+    peaks = [float(table.max()) for table in tables]
+    budget = sum(peaks) + len(tables) * SLACK
     if budget < 0:
         return 0
-    losses = (peaks[:, None] - rows - slack) * (steps / (budget * (1 + 1e-9) + 2.0**-1000)) * (1 - 1e-9)
-    whole = np.floor(np.clip(losses - 1e-9, 0.0, steps + 1.0)).astype(int)
-    reached = count_within(whole.tolist(), steps)
-    return reached - count_within(whole[:, :-1].tolist(), steps) if require_final else reached
+    scale = (steps + 1) / (budget * (1 + 1e-9) + 2.0**-1000) * (1 - 1e-9)
+    losses = [
+        np.floor(np.clip((peak - SLACK - table) * scale - 1e-9, 0.0, steps + 1.0)).astype(int)
+        for peak, table in zip(peaks, tables, strict=True)
+    ]
+    without = [row[:-1] for row in losses[:-1]] + [losses[-1][:-1] if last_has_final else losses[-1]]
+    return count_within(losses, steps) - count_within(without, steps)
 
 
-def count_within(losses: list[list[int]], steps: int) -> int:
+def count_within(losses: list[np.ndarray], steps: int) -> int:
     """Choices of one loss per row with a sum of at most `steps`: generating polynomials, truncated at each product."""
     width = int(sum(math.log2(max(len(row), 1)) for row in losses)) + 2
     lanes = (1 << width * (steps + 1)) - 1
     product = 1
     for row in losses:
-        multiplicity = np.bincount([loss for loss in row if loss <= steps], minlength=1)
+        multiplicity = np.bincount(row[row <= steps], minlength=1)
         polynomial = sum(int(multiplicity[loss]) << width * loss for loss in np.flatnonzero(multiplicity).tolist())
         product = (product * polynomial) & lanes
     return product % ((1 << width) - 1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from certgen.certificate import LaneArgs
-from certgen.circuits import LN2, RELATIVE_SLACK, Circuits
+from certgen.circuits import RELATIVE_SLACK, Circuits
 from certgen.dyadic import FloatArray
 from certgen.errors import UserError
 
@@ -41,7 +41,7 @@ def full_precision(circuits: Circuits) -> Precision:
 def lane_args(circuits: Circuits, precision: Precision) -> LaneArgs:
     """The arguments of the rules that evaluate sequences."""
     exponent = max(circuits.value_scale - precision.value_bits, -(1 << 14))
-    return LaneArgs(depth=circuits.depth, bits=precision.weight_bits, exponent=exponent)
+    return LaneArgs(bits=precision.weight_bits, exponent=exponent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +58,7 @@ class Numerators:
 
     def slack(self, q: int, weight: FloatArray) -> FloatArray:
         """How far from zero a numerator must be for the checker to see its sign: `weight` is that of all positions."""
-        gap = self.circuits.token_gaps[q, : self.m + 1].min()
-        deep = np.exp(np.minimum(gap - (self.circuits.depth - 4) * LN2, 10.0))
-        absolute = self.circuits.k * VALUE_BOUND * (2.0 ** (4 - self.precision.weight_bits) + deep)
+        absolute = self.circuits.k * VALUE_BOUND * 2.0 ** (4 - self.precision.weight_bits)
         relative = VALUE_BOUND * RELATIVE_SLACK + 2.0 ** (3 - self.precision.value_bits)
         return np.asarray(absolute + relative * weight)
 
@@ -97,9 +95,10 @@ def require_enumerable(circuits: Circuits) -> None:
 
 
 class Tally(NamedTuple):
-    """Sequences found correct, and those too close to a tie to say."""
+    """Sequences found correct, found wrong, and too close to a tie to say."""
 
     correct: int
+    wrong: int
     undecided: int
 
 
@@ -113,7 +112,7 @@ def count_correct(circuits: Circuits, q: int, m: int, precision: Precision) -> T
     if q == m:
         return pair.count([slice(0, m + 1)] * (k - 1))
     parts = [pair.count([slice(0, m)] * p + [slice(m, m + 1)] + [slice(0, m + 1)] * (k - 2 - p)) for p in range(k - 1)]
-    return Tally(sum(part.correct for part in parts), sum(part.undecided for part in parts))
+    return Tally(*map(sum, zip(*parts, strict=True))) if parts else Tally(0, 0, 0)
 
 
 class PairTables:
@@ -133,7 +132,7 @@ class PairTables:
         tables = [table[chosen] for table, chosen in zip(self.others, choices, strict=True)]
         weights = [row[chosen] for row, chosen in zip(self.weights, choices, strict=True)]
         if any(len(table) == 0 for table in tables):
-            return Tally(0, 0)
+            return Tally(0, 0, 0)
         widest = float(self.numerators.slack(self.q, np.asarray(float(len(tables) + 1))))
         suspect = np.zeros([len(table) for table in tables], dtype=bool)
         wrong = np.zeros_like(suspect)
@@ -148,7 +147,7 @@ class PairTables:
             box = np.ix_(*tokens)
             suspect[box] |= total >= -slack
             wrong[box] |= total >= slack
-        return Tally(int(np.count_nonzero(~suspect)), int(np.count_nonzero(suspect & ~wrong)))
+        return Tally(*(int(np.count_nonzero(found)) for found in (~suspect, wrong, suspect & ~wrong)))
 
 
 def outer_sum(first: float, rows: list[FloatArray]) -> FloatArray:

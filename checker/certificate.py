@@ -43,6 +43,7 @@ class Certificate(NamedTuple):
     k: int
     margin: tuple[int, int]
     correct: int
+    wrong: int
     total: int
     steps: tuple[Step, ...]
 
@@ -85,7 +86,7 @@ def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
     text(predicate["strategy"], f"{at}.strategy")
     model = record(predicate["model"], f"{at}.model", (*SIZES, "tensors"))
     tensors = record(model["tensors"], f"{at}.model.tensors", tuple(TENSORS))
-    claim = record(predicate["claim"], f"{at}.claim", ("correct", "total"))
+    claim = record(predicate["claim"], f"{at}.claim", ("correct", "wrong", "total"))
     natural = bounded(0, 10**4000)
     return Certificate(
         file_digest=digest(file_digest["sha256"], "subject[0].digest.sha256"),
@@ -94,6 +95,7 @@ def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
         k=integer(task["k"], f"{at}.task.k"),
         margin=fraction(predicate["margin"], f"{at}.margin"),
         correct=natural(claim["correct"], f"{at}.claim.correct"),
+        wrong=natural(claim["wrong"], f"{at}.claim.wrong"),
         total=natural(claim["total"], f"{at}.claim.total"),
         steps=array(predicate["steps"], f"{at}.steps", decode_step),
     )

@@ -31,7 +31,7 @@ def read(path: str, limit: int) -> bytes:
 def check(model_path: str, certificate_path: str, budget: int = DEFAULT_BUDGET) -> Verdict:
     """The verified claim of one certificate about one model file.
 
-    Raises a Refusal, as data, if it does not hold. `budget` bounds the number of sequences enumerated.
+    Raises a Refusal, as data, if it does not hold. `budget` bounds the sequences or prefixes that a step enumerates.
     """
     weights = read_weights(read(model_path, MAX_MODEL_BYTES))
     return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget)
@@ -57,9 +57,11 @@ def describe(outcome: Verdict | Refusal) -> tuple[str, dict[str, object]]:
     fields: dict[str, object] = {"task": f"max-of-{outcome.k}", "d_vocab": outcome.d_vocab, "semantics": "exact-real"}
     fields |= {"margin": margin, "model": f"sha256:{outcome.digest}"}
     bound = decimal(outcome.correct, outcome.total)
-    line = f"VERIFIED accuracy >= {outcome.correct}/{outcome.total} ({bound}) "
+    exact = outcome.correct + outcome.wrong == outcome.total
+    line = f"VERIFIED accuracy {'=' if exact else '>='} {outcome.correct}/{outcome.total} ({bound}) "
     line += " ".join(f"{name}={value}" for name, value in fields.items())
-    return line, {"verdict": "verified", "exit_code": 0, "correct": outcome.correct, "total": outcome.total, **fields}
+    counts = {"correct": outcome.correct, "wrong": outcome.wrong, "total": outcome.total}
+    return line, {"verdict": "verified", "exit_code": 0, **counts, **fields}
 
 
 def outcome_of(model_path: str, certificate_path: str, budget: int) -> Verdict | Refusal:

@@ -20,21 +20,21 @@ def sequences_of_pair(problem: Problem, q: int, m: int) -> int:
     return int((m + 1) ** others - (m**others if q < m else 0))
 
 
-def count_reaching(tables: list[list[int]], last: int, steps: int, require_final: bool) -> int:
-    """At least as many as there are choices of one entry per table with sum + last >= 0.
+def count_reaching(tables: list[list[int]], last_has_final: bool, steps: int) -> int:
+    """At least as many as there are choices of one entry per table, a final one among them, with a sum >= 0.
 
-    With `require_final` only choices that take the final entry of some table count. Losses against the largest entries
-    are rounded down to multiples of budget / steps.
+    The final entry of a table is its last one; the last table has none unless `last_has_final`. Losses against the
+    largest entries are rounded down to multiples of budget / steps.
     """
     peaks = [max(table) for table in tables]
-    budget = sum(peaks) + last
+    budget = sum(peaks)
     if budget < 0:
         return 0
     losses = [
         [(peak - x) * (steps + 1) // (budget + 1) for x in table] for peak, table in zip(peaks, tables, strict=True)
     ]
-    reaching = count_within(losses, steps)
-    return reaching - count_within([row[:-1] for row in losses], steps) if require_final else reaching
+    without = [row[:-1] for row in losses[:-1]] + [losses[-1][:-1] if last_has_final else losses[-1]]
+    return count_within(losses, steps) - count_within(without, steps)
 
 
 def count_within(losses: list[list[int]], steps: int) -> int:

@@ -73,13 +73,22 @@ def sqrt_enclosure(numerator: int, denominator: int, bits: int) -> tuple[int, in
     return lower, lower if lower * lower * divisor == scaled else lower + 1
 
 
-def exp_enclosure(lower: int, upper: int, scale: int, bits: int) -> tuple[int, int]:
-    """Bounds on exp(-x) * 2^bits for every x in [lower, upper] / 2^scale, where 0 <= lower <= upper.
+def ln2_enclosure(scale: int) -> tuple[int, int]:
+    """lower <= ln 2 * 2^scale <= upper, from ln 2 = sum over j >= 1 of 1 / (j 2^j)."""
+    work = scale + 16
+    lower = sum([(1 << work) // (j << j) for j in range(1, work + 1)])
+    return lower >> 16, (lower + work + 1 >> 16) + 1  # each term lost less than 1, all that follow are less than 1
 
-    Beyond x = bits the value is below 2^-bits and the answer is [0, 1]; no large number is formed there.
+
+def exp_enclosure(lower: int, upper: int, scale: int, bits: int, ln2: tuple[int, int]) -> tuple[int, int, int]:
+    """(low, high, shift) with low <= exp(-x) * 2^(bits + shift) <= high for every x in [lower, upper] / 2^scale.
+
+    Requires 0 <= lower <= upper, and ln2 an enclosure of ln 2 * 2^scale. high is at most 2^bits, and both are near it
+    however small exp(-x) is.
     """
-    low = 0 if upper >> scale >= bits else exp_lower(upper, scale, bits)
-    return low, 1 if lower >> scale >= bits else exp_upper(lower, scale, bits)
+    shift = lower // ln2[1]
+    low = exp_lower(upper - shift * ln2[0], scale, bits)
+    return low, exp_upper(lower - shift * ln2[1], scale, bits), shift
 
 
 def halvings(x: int, scale: int) -> int:

@@ -40,6 +40,12 @@ def require_same_length(derived: int, stated: int, path: str) -> None:
         raise Rejected("wrong-shape", path, f"{derived} entries", str(stated))
 
 
+def require_no_larger(stated: int, derived: int, path: str) -> None:
+    """Of fewer sequences the same is true."""
+    if not stated <= derived:
+        raise Rejected("count-too-large", path, f"<= {show(derived)}", show(stated))
+
+
 def require_each(
     derived: Rows,
     stated: Rows,
@@ -122,28 +128,29 @@ class CubicTokens:
 
 
 class Count(NamedTuple):
-    """At least `correct` correct sequences have maximum m, a query in the set `queries`, and a number n of non-query
-    positions that do not hold m in the set `ns`. Sets are bit masks."""
+    """Of the sequences that have maximum m, a query in the set `queries`, and a number n of non-query positions that
+    do not hold m in the set `ns`, at least `correct` are correct and at least `wrong` are not. Sets are bit masks."""
 
     m: int
     queries: int
     ns: int
     correct: int
+    wrong: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Lower bounds on numbers of correct sequences, region by region."""
+    """Lower bounds on numbers of correct and of wrong sequences, region by region."""
 
     counts: tuple[Count, ...]
 
     @classmethod
     def decode(cls, value: object, path: str) -> Self:
-        """{"counts": [[m, queries, ns, correct], ...]}"""
+        """{"counts": [[m, queries, ns, correct, wrong], ...]}"""
         rows = decode_rows(record(value, path, ("counts",))["counts"], f"{path}.counts")
         for index, row in enumerate(rows):
-            if len(row) != 4:
-                raise Malformed("wrong-type", f"{path}.counts[{index}]", "four integers", f"{len(row)} integers")
+            if len(row) != 5:
+                raise Malformed("wrong-type", f"{path}.counts[{index}]", "five integers", f"{len(row)} integers")
         return cls(tuple([Count(*row) for row in rows]))
 
     def require_entails(self, stated: Self) -> None:
@@ -152,24 +159,24 @@ class Tally:
         for index, (ours, theirs) in enumerate(zip(self.counts, stated.counts, strict=True)):
             if ours[:3] != theirs[:3]:
                 raise Rejected("wrong-region", f"counts[{index}]")
-            if not theirs.correct <= ours.correct:
-                raise Rejected(
-                    "count-too-large", f"counts[{index}][3]", f"<= {show(ours.correct)}", show(theirs.correct)
-                )
+            require_no_larger(theirs.correct, ours.correct, f"counts[{index}][3]")
+            require_no_larger(theirs.wrong, ours.wrong, f"counts[{index}][4]")
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """At least `correct` of the d_vocab^k sequences are correct."""
+    """Of the d_vocab^k sequences at least `correct` are correct and at least `wrong` are not."""
 
     correct: int
+    wrong: int
 
     @classmethod
     def decode(cls, value: object, path: str) -> Self:
-        """{"correct": N}"""
-        return cls(integer(record(value, path, ("correct",))["correct"], f"{path}.correct"))
+        """{"correct": N, "wrong": M}"""
+        fields = record(value, path, ("correct", "wrong"))
+        return cls(integer(fields["correct"], f"{path}.correct"), integer(fields["wrong"], f"{path}.wrong"))
 
     def require_entails(self, stated: Self) -> None:
-        """A smaller number follows from a larger one."""
-        if not stated.correct <= self.correct:
-            raise Rejected("count-too-large", "correct", f"<= {show(self.correct)}", show(stated.correct))
+        """Smaller numbers follow from larger ones."""
+        require_no_larger(stated.correct, self.correct, "correct")
+        require_no_larger(stated.wrong, self.wrong, "wrong")

@@ -12,9 +12,11 @@ from checker.weights import Weights
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verified claim: at least `correct` of `total` sequences, on the model with this digest."""
+    """A verified claim: at least `correct` of `total` sequences are correct and at least `wrong` are not, on the model
+    with this digest."""
 
     correct: int
+    wrong: int
     total: int
     k: int
     d_vocab: int
@@ -51,14 +53,19 @@ def verify(certificate: Certificate, weights: Weights, budget: int) -> Verdict:
             with located("conclusion"):
                 derived.require_entails(step.conclusion)
         proved.append(step.conclusion)
-    claim = Accuracy(certificate.correct)
+    claim = Accuracy(certificate.correct, certificate.wrong)
     if not proved or not isinstance(proved[-1], Accuracy):
         raise Rejected("nothing-proved", "predicate.steps", "a last step that concludes an accuracy")
     with located("predicate.claim"):
         proved[-1].require_entails(claim)
-    sizes = weights.sizes
     return Verdict(
-        claim.correct, certificate.total, certificate.k, sizes["d_vocab"], certificate.margin, weights.file_digest
+        claim.correct,
+        claim.wrong,
+        certificate.total,
+        certificate.k,
+        problem.v,
+        certificate.margin,
+        weights.file_digest,
     )
 
 

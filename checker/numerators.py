@@ -15,8 +15,8 @@ from checker.problem import Enclosure, Problem
 class Numerators:
     """Logits rounded to multiples of 2^exponent (upper, lower), attention weights kept to `bits` bits."""
 
-    def __init__(self, problem: Problem, exponent: int, depth: int, bits: int) -> None:
-        self.problem, self.depth, self.bits = problem, depth, bits
+    def __init__(self, problem: Problem, exponent: int, bits: int) -> None:
+        self.problem, self.bits = problem, bits
         tables = (problem.EUPU, problem.EVOU, problem.PVOU)
         self.upper, self.lower = (
             [[[shift(x, exponent - table.exponent) for x in row] for row in table.rows] for table in tables]
@@ -28,10 +28,10 @@ class Numerators:
 
     def weights(self, q: int, m: int, tokens: Sequence[int]) -> list[list[Enclosure]]:
         """[p][i]: enclosures of exp(s(q, p, tokens[i])) up to one positive factor, at most 2^bits; tokens <= m."""
-        of_tokens = self.problem.token_weights(q, m, self.depth, self.bits)
+        of_tokens = self.problem.token_weights(q, m, self.bits)
         return [
             [(low * of_tokens[t][0] >> self.bits, shift_up(high * of_tokens[t][1], self.bits)) for t in tokens]
-            for low, high in self.problem.position_weights(q, self.depth, self.bits)
+            for low, high in self.problem.position_weights(q, self.bits)
         ]
 
     def of_maximum(self, q: int, m: int, p: int, t: int) -> int:

@@ -8,10 +8,21 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 
 from checker.errors import ResourceLimit
-from checker.exact import add, add_row, exp_enclosure, matmul, shift_down, shift_up, sqrt_enclosure, transpose
+from checker.exact import (
+    add,
+    add_row,
+    exp_enclosure,
+    ln2_enclosure,
+    matmul,
+    shift_down,
+    shift_up,
+    sqrt_enclosure,
+    transpose,
+)
 from checker.weights import Matrix, Weights
 
 Enclosure = tuple[int, int]
+Power = tuple[int, int, int]  # (low, high, shift): between low and high in units of 2^-(bits + shift)
 
 
 class Problem:
@@ -94,36 +105,42 @@ class Problem:
         """sP(q, p) * sqrt(d_head), d_vocab x n_ctx."""
         return matmul(self.query_key, transpose(self.tensor("pos_embed.W_pos")))
 
-    def exponentials(self, scores: Matrix, row: int, depth: int) -> list[Enclosure]:
-        """Enclosures of exp((score - largest score of the row) / sqrt(d_head)) * 2^depth."""
-        largest = max(scores.rows[row])
-        return [self.exp_below(largest - score, scores.exponent, depth) for score in scores.rows[row]]
-
-    def exp_below(self, difference: int, exponent: int, depth: int) -> Enclosure:
-        """An enclosure of exp(-difference * 2^exponent / sqrt(d_head)) * 2^depth, for difference >= 0."""
-        square, scale = difference * difference, depth + 16
-        low, high = sqrt_enclosure(square << max(2 * exponent, 0), self.h << max(-2 * exponent, 0), scale)
-        return exp_enclosure(low, high, scale, depth)
-
     @lru_cache(maxsize=4)  # noqa: B019 - a problem lives as long as the check
-    def all_exponentials(self, name: str, depth: int) -> list[list[Enclosure]]:
-        """Enclosures of exp(sE) or exp(sP) for every query, each row up to a positive factor. One exp per entry."""
+    def constants(self, scale: int) -> tuple[Enclosure, Enclosure]:
+        """1 / sqrt(d_head) and ln 2 in units of 2^-scale."""
+        return sqrt_enclosure(1, self.h, scale), ln2_enclosure(scale)
+
+    def exp_below(self, difference: int, exponent: int, bits: int) -> Power:
+        """exp(-difference * 2^exponent / sqrt(d_head)), for difference >= 0."""
+        scale = bits + 32
+        root, ln2 = self.constants(scale)
+        lower, upper = shift_down(difference * root[0], -exponent), shift_up(difference * root[1], -exponent)
+        return exp_enclosure(lower, upper, scale, bits, ln2)
+
+    def exponentials(self, scores: Matrix, row: int, bits: int) -> list[Power]:
+        """exp((score - largest score of the row) / sqrt(d_head)) for every entry of a row."""
+        largest = max(scores.rows[row])
+        return [self.exp_below(largest - score, scores.exponent, bits) for score in scores.rows[row]]
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def all_exponentials(self, name: str, bits: int) -> list[list[Power]]:
+        """exp(sE) or exp(sP) for every query, each row up to a positive factor. One exp per entry."""
         scores = {"token": self.token_scores, "position": self.position_scores}[name]
-        return [self.exponentials(scores, q, depth) for q in range(self.v)]
+        return [self.exponentials(scores, q, bits) for q in range(self.v)]
 
-    def token_weights(self, q: int, m: int, depth: int, bits: int) -> list[Enclosure]:
+    def token_weights(self, q: int, m: int, bits: int) -> list[Enclosure]:
         """Enclosures of exp(sE(q, t)) for t <= m up to a positive factor, at most 2^bits."""
-        return shorten(self.all_exponentials("token", depth)[q][: m + 1], bits)
+        return aligned(self.all_exponentials("token", bits)[q][: m + 1], bits)
 
-    def position_weights(self, q: int, depth: int, bits: int) -> list[Enclosure]:
+    def position_weights(self, q: int, bits: int) -> list[Enclosure]:
         """Enclosures of exp(sP(q, p)) up to a positive factor, at most 2^bits."""
-        return shorten(self.all_exponentials("position", depth)[q], bits)
+        return aligned(self.all_exponentials("position", bits)[q], bits)
 
 
-def shorten(enclosures: list[Enclosure], bits: int) -> list[Enclosure]:
-    """The same numbers up to one power of two, rounded outward so that the largest upper end is at most 2^bits."""
-    shift = max(high for _, high in enclosures).bit_length() - bits
-    return [(shift_down(low, shift), shift_up(high, shift)) for low, high in enclosures]
+def aligned(powers: list[Power], bits: int) -> list[Enclosure]:
+    """The same numbers up to one power of two, rounded outward; the largest keep their bits."""
+    least = min([shift for _, _, shift in powers])
+    return [(low >> shift - least, (high - 1 >> shift - least) + 1) for low, high, shift in powers]
 
 
 def partial_sums(weights: list[Enclosure], heaviest: bool) -> list[Enclosure]:

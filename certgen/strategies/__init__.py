@@ -11,7 +11,7 @@ from certgen.circuits import Circuits
 from certgen.progress import Track
 from certgen.strategies.brute_force import brute_force
 from certgen.strategies.cubic import cubic
-from certgen.strategies.separable import exact, separable_exact, separable_relaxed
+from certgen.strategies.separable import exact, separable_by_max, separable_exact, separable_relaxed
 from certgen.strategies.sub_cubic import cost_class, family, sub_cubic
 
 
@@ -29,6 +29,7 @@ COSTS = {
     "exact": "v^3 k v, and v per prefix of a wrong sequence",
     "separable, v^4": "v^3 k v, and a count per pair and wrong token",
     "separable, v^3": "v^3 k v, and a count per pair",
+    "separable by max": "v^3 k, and a count per maximum",
     "cubic": "v^3 k",
     "sub-cubic": "v^2 d",
     "low-rank QK": "v^2 (d + k) (EVOU, EUPU), v d^2 (scores)",
@@ -44,6 +45,9 @@ STRATEGIES = {
     "separable-exact": Strategy(separable_exact, "separable, v^4", "each wrong token by itself, its sequences counted"),
     "separable-relaxed": Strategy(
         separable_relaxed, "separable, v^3", "the worst wrong token of each position, counted"
+    ),
+    "separable-by-max": Strategy(
+        separable_by_max, "separable by max", "the worst query and wrong token of each position"
     ),
     "cubic": Strategy(cubic, "cubic", "group sequences by how many positions do not hold the maximum"),
 } | {

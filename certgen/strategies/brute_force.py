@@ -22,7 +22,9 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     if any(tally.undecided for tally in tallies):
         precision = full_precision(circuits)
         tallies = [count_correct(circuits, q, m, precision) for q, m in track(pairs, "closer")]
-    counts = [[m, 1 << q, (1 << k - (q < m)) - 1, tally.correct] for (q, m), tally in zip(pairs, tallies, strict=True)]
+    counts = [
+        [m, 1 << q, (1 << k - (q < m)) - 1, tally.correct, 0] for (q, m), tally in zip(pairs, tallies, strict=True)
+    ]
     args = lane_args(circuits, precision)
     proof = Proof(circuits.model, circuits.margin)
     step = proof.add(EnumerateSequences(premises=[], args=args, conclusion=Counts(counts=counts)))

@@ -41,7 +41,7 @@ def cubic(circuits: Circuits, track: Track) -> Certificate:
     c = proof.add(ValuePathUpper(premises=[], args=NoArgs(), conclusion=value))
     masks = [accepted_tokens(circuits, direct, value, m) for m in track(range(circuits.v), "cubic")]
     precision = full_precision(circuits)
-    args = WeightArgs(depth=circuits.depth, bits=WEIGHT_BITS)
+    args = WeightArgs(bits=WEIGHT_BITS)
     tokens = proof.add(CubicTokens(premises=[u, c], args=args, conclusion=TokenMasks(masks=masks)))
     pure = proof.add(
         PureSequences(premises=[], args=lane_args(circuits, precision), conclusion=pure_counts(circuits, precision))
@@ -63,7 +63,7 @@ def accepted_tokens(circuits: Circuits, direct: UpperTable, value: UpperTable, m
     low, high = circuits.token_weights(m, WEIGHT_BITS)
     slopes = times(u[:, None] + c[None, :], low, high)  # [q, t]
 
-    p_low, p_high = (weights[: m + 1] for weights in circuits.position_weights(circuits.depth, WEIGHT_BITS))
+    p_low, p_high = (weights[: m + 1] for weights in circuits.position_weights(WEIGHT_BITS))
     query = times(np.diagonal(slopes), p_low[:, -1], p_high[:, -1])[:, None]
     sums = [np.sort(weights[:, :-1], axis=1) for weights in (p_low, p_high)]
     light = [prefix_sums(weights) for weights in sums]
@@ -92,7 +92,7 @@ def pure_counts(circuits: Circuits, precision: Precision) -> Counts:
     counts = []
     for m in range(circuits.v):
         correct = pure_correct(circuits, m, precision)
-        counts += [[m, 1 << q, 1, int(correct[q])] for q in range(m if circuits.k == 1 else 0, m + 1)]
+        counts += [[m, 1 << q, 1, int(correct[q]), 0] for q in range(m if circuits.k == 1 else 0, m + 1)]
     return Counts(counts=counts)
 
 
@@ -103,5 +103,5 @@ def cubic_counts(k: int, masks: list[list[list[int]]]) -> Counts:
         for q, row in enumerate(rows):
             correct = sum(mask.bit_count() ** n * comb(k - 1, n) for n, mask in enumerate(row, start=1))
             if row:
-                counts.append([m, 1 << q, (1 << len(row) + 1) - 2, correct])
+                counts.append([m, 1 << q, (1 << len(row) + 1) - 2, correct, 0])
     return Counts(counts=counts)

@@ -1,100 +1,133 @@
-"""separable-relaxed, separable-exact, exact: sequences by the worst that each position can do, counted where needed."""
+"""The separable strategies: sequences by the worst that each position can do, counted instead of enumerated."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 from certgen.certificate import (
     BranchArgs,
     BranchSequences,
     Certificate,
     Counts,
-    SeparableArgs,
-    SeparableExact,
-    SeparableRelaxed,
+    GroupArgs,
+    SeparableCounts,
 )
 from certgen.circuits import Circuits
 from certgen.progress import Track
 from certgen.proof import Proof
-from certgen.separable import exact_correct, pair_total, relaxed_correct
+from certgen.score_error import SCORE_ERRORS
+from certgen.separable import PRECISION, Maximum, Plan, SeparableSearch, mask, pair_total
 from certgen.sequences import USUAL_PRECISION, Precision, count_correct, full_precision, lane_args, require_enumerable
 
-STEPS = 256  # units into which a pair's budget is divided for counting
-Pair = tuple[int, int]
+STEPS = 256  # units into which a budget is divided for counting
+Planned = tuple[Plan, list[int]]  # a plan and the correct sequences of each of its blocks
 
 
-def pairs_of(circuits: Circuits) -> list[Pair]:
-    """All (q, m) in the order of the rules: by m, then q."""
-    return [(q, m) for m in range(circuits.v) for q in range(m if circuits.k == 1 else 0, m + 1)]
+def counts_step(proof: Proof, circuits: Circuits, scores: int, plans: Sequence[Planned]) -> int:
+    """The step that counts by these plans; `scores` is the number of the step that bounds the scores."""
+    counts = [
+        [plan.m, mask(block), (1 << circuits.k) - 1, found, 0]
+        for plan, correct in plans
+        for block, found in zip(plan.blocks, correct, strict=True)
+    ]
+    args = GroupArgs(**lane_args(circuits, PRECISION).model_dump(), groups=[plan.group() for plan, _ in plans])
+    return proof.add(SeparableCounts(premises=[scores], args=args, conclusion=Counts(counts=counts)))
 
 
-def masks(circuits: Circuits, pairs: list[Pair]) -> list[int]:
-    """Queries per maximum, as bit masks."""
-    return [sum(1 << q for q, other in pairs if other == m) for m in range(circuits.v)]
+def others(circuits: Circuits, m: int) -> tuple[list[int], ...]:
+    """All wrong tokens in one class; no class if there are none."""
+    return ([y for y in range(circuits.v) if y != m],) if circuits.v > 1 else ()
 
 
-def tally(circuits: Circuits, pairs: list[Pair], correct: dict[Pair, int]) -> Counts:
-    """One region per pair."""
-    return Counts(counts=[[m, 1 << q, (1 << circuits.k - (q < m)) - 1, correct[q, m]] for q, m in pairs])
+def prove_by(
+    circuits: Circuits, track: Track, name: str, error: str, plans_of: Callable[[Maximum], list[Planned]]
+) -> Certificate:
+    """One count per block of each maximum's plans."""
+    proof = Proof(circuits.model, circuits.margin)
+    step = SCORE_ERRORS[error](circuits)
+    search = SeparableSearch(circuits, step.conclusion)
+    plans = [plan for m in track(range(circuits.v), name) for plan in plans_of(Maximum(search, m))]
+    return proof.certificate(name, [counts_step(proof, circuits, proof.add(step), plans)])
 
 
-def relaxed_step(circuits: Circuits, pairs: list[Pair], correct: dict[Pair, int], steps: int) -> SeparableRelaxed:
-    lanes = lane_args(circuits, USUAL_PRECISION)
-    args = SeparableArgs(**lanes.model_dump(), queries=masks(circuits, pairs), steps=steps)
-    return SeparableRelaxed(premises=[], args=args, conclusion=tally(circuits, pairs, correct))
+def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE", blocks: int = 1) -> Certificate:
+    """Queries pessimised too: one count per maximum and block of neighbouring queries. Cost v^3 k."""
+
+    def plans(maximum: Maximum) -> list[Planned]:
+        m = maximum.m
+        cuts = [(m + 1) * i // blocks for i in range(blocks + 1)]
+        parts = tuple([range(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b])
+        plan = Plan(m, STEPS // 2, others(circuits, m), parts)
+        return [(plan, maximum.correct(plan))]
+
+    return prove_by(circuits, track, f"separable-by-max/{error}/{blocks}", error, plans)
+
+
+def one_by_one(maximum: Maximum) -> list[Planned]:
+    """Each query by itself, all wrong tokens together."""
+    m, circuits = maximum.m, maximum.search.circuits
+    plans = [Plan(m, STEPS, others(circuits, m), ([q],)) for q in range(m + 1)]
+    return [(plan, maximum.correct(plan)) for plan in plans]
 
 
 def separable_relaxed(circuits: Circuits, track: Track) -> Certificate:
-    """At each position the wrong token that gains most there. Cost v^3 k maxima over v, and v^2 counts."""
-    pairs = pairs_of(circuits)
-    correct = {
-        pair: relaxed_correct(circuits, *pair, USUAL_PRECISION, STEPS) for pair in track(pairs, "separable-relaxed")
-    }
-    proof = Proof(circuits.model, circuits.margin)
-    return proof.certificate("separable-relaxed", [proof.add(relaxed_step(circuits, pairs, correct, STEPS))])
+    """At each position the wrong token that gains most there, query by query. Cost v^3 k maxima over v."""
+    return prove_by(circuits, track, "separable-relaxed", "exact-EQKE", one_by_one)
 
 
-def settled_pairs(circuits: Circuits, track: Track) -> tuple[dict[Pair, int], list[Pair]]:
-    """Pairs whose sequences are all correct even in the relaxed sense, and the others."""
-    settled, open_pairs = {}, []
-    for pair in track(pairs_of(circuits), "settled pairs"):
-        total = pair_total(circuits, *pair)
-        if relaxed_correct(circuits, *pair, USUAL_PRECISION, steps=1) == total:
-            settled[pair] = total
+def settled(maximum: Maximum) -> tuple[list[Planned], list[int]]:
+    """The queries whose sequences are all correct even in the relaxed sense, and the others."""
+    m, circuits = maximum.m, maximum.search.circuits
+    clear, left = [], []
+    for q in range(m + 1):
+        plan = Plan(m, 1, others(circuits, m), ([q],))
+        correct = maximum.correct(plan)
+        if correct[0] == pair_total(circuits, q, m):
+            clear.append((plan, correct))
         else:
-            open_pairs.append(pair)
-    return settled, open_pairs
+            left.append(q)
+    return clear, left
 
 
 def separable_exact(circuits: Circuits, track: Track) -> Certificate:
     """Each wrong token by itself, where taking them together loses anything. Cost v^4 k for those pairs."""
-    settled, open_pairs = settled_pairs(circuits, track)
-    correct = {
-        pair: exact_correct(circuits, *pair, USUAL_PRECISION, STEPS) for pair in track(open_pairs, "wrong tokens")
-    }
-    proof = Proof(circuits.model, circuits.margin)
-    first = proof.add(relaxed_step(circuits, list(settled), settled, steps=1))
-    args = SeparableArgs(
-        **lane_args(circuits, USUAL_PRECISION).model_dump(), queries=masks(circuits, open_pairs), steps=STEPS
-    )
-    second = proof.add(SeparableExact(premises=[], args=args, conclusion=tally(circuits, open_pairs, correct)))
-    return proof.certificate("separable-exact", [first, second])
+
+    def plans(maximum: Maximum) -> list[Planned]:
+        clear, left = settled(maximum)
+        apart = Plan(maximum.m, STEPS, tuple([y] for y in others(circuits, maximum.m)[0]), tuple([q] for q in left))
+        return [*clear, (apart, maximum.correct(apart))] if left else clear
+
+    return prove_by(circuits, track, "separable-exact", "exact-EQKE", plans)
 
 
 def exact(circuits: Circuits, track: Track) -> Certificate:
     """Every correct sequence counted, in bundles: only around wrong ones is a sequence looked at by itself."""
     require_enumerable(circuits)
-    settled, open_pairs = settled_pairs(circuits, track)
-    precision, counted = closest_counts(circuits, open_pairs, track)
     proof = Proof(circuits.model, circuits.margin)
-    first = proof.add(relaxed_step(circuits, list(settled), settled, steps=1))
-    args = BranchArgs(**lane_args(circuits, precision).model_dump(), queries=masks(circuits, open_pairs))
-    second = proof.add(BranchSequences(premises=[], args=args, conclusion=tally(circuits, open_pairs, counted)))
+    step = SCORE_ERRORS["exact-EQKE"](circuits)
+    search = SeparableSearch(circuits, step.conclusion)
+    clear: list[Planned] = []
+    pairs: list[tuple[int, int]] = []
+    for m in track(range(circuits.v), "settled pairs"):
+        plans, left = settled(Maximum(search, m))
+        clear += plans
+        pairs += [(q, m) for q in left]
+    precision, counts = closest_counts(circuits, pairs, track)
+    first = counts_step(proof, circuits, proof.add(step), clear)
+    queries = [mask([q for q, other in pairs if other == m]) for m in range(circuits.v)]
+    args = BranchArgs(**lane_args(circuits, precision).model_dump(), queries=queries)
+    second = proof.add(BranchSequences(premises=[], args=args, conclusion=Counts(counts=counts)))
     return proof.certificate("exact", [first, second])
 
 
-def closest_counts(circuits: Circuits, pairs: list[Pair], track: Track) -> tuple[Precision, dict[Pair, int]]:
-    """The number of correct sequences of each pair, with more precision if some are too close to tell."""
+def closest_counts(circuits: Circuits, pairs: list[tuple[int, int]], track: Track) -> tuple[Precision, list[list[int]]]:
+    """Regions with their correct and wrong sequences, with more precision if some are too close to tell."""
     for precision in (USUAL_PRECISION, full_precision(circuits)):
-        tallies = {pair: count_correct(circuits, *pair, precision) for pair in track(pairs, "open pairs")}
-        if not any(found.undecided for found in tallies.values()):
+        tallies = [count_correct(circuits, *pair, precision) for pair in track(pairs, "open pairs")]
+        if not any(found.undecided for found in tallies):
             break
-    return precision, {pair: found.correct for pair, found in tallies.items()}
+    counts = [
+        [m, 1 << q, (1 << circuits.k - (q < m)) - 1, found.correct, found.wrong]
+        for (q, m), found in zip(pairs, tallies, strict=True)
+    ]
+    return precision, counts

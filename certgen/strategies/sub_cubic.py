@@ -12,7 +12,7 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from certgen.attention import BITS, DEPTH, Attention, score_bound
+from certgen.attention import BITS, Attention, score_bound
 from certgen.certificate import (
     AttentionRanges,
     CentresArgs,
@@ -75,7 +75,7 @@ def sub_cubic(circuits: Circuits, track: Track, direct: str, attention: str, err
         gaps.append([row[: circuits.k - (q < m)] for q, row in enumerate(chosen.tolist())])
         ranges.append(stated_ranges(bound.attention[m], gaps[m]))
         counts += cell_counts(circuits.k, m, gaps[m], search.lone_maximum(m, lines[0]))
-    args = GapArgs(depth=DEPTH, bits=BITS, gaps=gaps)
+    args = GapArgs(bits=BITS, gaps=gaps)
     attended = proof.add(AttentionRanges(premises=[scores], args=args, conclusion=Ranges(bits=BITS, ranges=ranges)))
     cells = GapCells(premises=[attended, path, spread], args=NoArgs(), conclusion=Counts(counts=counts))
     return proof.certificate(f"sub-cubic/{direct}/{attention}/{error}", [proof.add(cells)])
@@ -176,12 +176,12 @@ def stated_ranges(attention: Attention, gaps: list[list[int]]) -> list[list[list
 
 
 def cell_counts(k: int, m: int, gaps: list[list[int]], lone_maximum: bool) -> list[list[int]]:
-    """[m, queries, ns, correct], one cell each."""
+    """[m, queries, ns, correct, wrong], one cell each."""
     counts = []
     for q, row in enumerate(gaps):
         for n, gap in enumerate(row):
             correct = comb(k - 1, n) * (m - gap + 1) ** n if gap else int(q == m and n == 0 and lone_maximum)
-            counts.append([m, 1 << q, 1 << n, correct])
+            counts.append([m, 1 << q, 1 << n, correct, 0])
     return counts
 
 

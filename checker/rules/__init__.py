@@ -2,6 +2,7 @@
 
 from checker.approximations import AttentionRanges, DirectPathSpread, MaxTokenPath, ScoreApproximation, ValuePathSpread
 from checker.decode import Decoder, array, bounded, integer, matrix
+from checker.groups import decode_groups
 from checker.judgement import (
     EXPONENT,
     Accuracy,
@@ -31,8 +32,7 @@ from checker.rules.score_product_spread import score_product_spread
 from checker.rules.score_recursive_spread import score_recursive_spread
 from checker.rules.score_residual_spread import score_residual_spread
 from checker.rules.score_singular_value import score_singular_value
-from checker.rules.separable_exact import separable_exact
-from checker.rules.separable_relaxed import separable_relaxed
+from checker.rules.separable_counts import separable_counts
 from checker.rules.total import total
 from checker.rules.value_path_spread import value_path_spread
 from checker.rules.value_path_upper import value_path_upper
@@ -44,7 +44,7 @@ NATURAL = bounded(0, 1 << 1024)
 SIGMA = {"sigma": NATURAL, "exponent": EXPONENT}
 SINGULAR_ARGS = {**PEELS, **SIGMA, "ridge": NATURAL, "ridge_exponent": EXPONENT, "witness": matrix}
 GAPS = {"gaps": lambda value, path: array(value, path, decode_rows)}
-REGION_ARGS = {**LANE_ARGS, "queries": lambda value, path: array(value, path, integer)}
+MASKS: Decoder[object] = lambda value, path: array(value, path, integer)
 CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 
 RULES = {
@@ -67,8 +67,7 @@ RULES = {
     "score_singular_value": Rule(score_singular_value, (), SINGULAR_ARGS, ScoreApproximation),
     "attention_ranges": Rule(attention_ranges, (ScoreApproximation,), {**WEIGHT_ARGS, **GAPS}, AttentionRanges),
     "gap_cells": Rule(gap_cells, CELLS, {}, Tally),
-    "separable_relaxed": Rule(separable_relaxed, (), {**REGION_ARGS, "steps": bounded(1, 1 << 16)}, Tally),
-    "separable_exact": Rule(separable_exact, (), {**REGION_ARGS, "steps": bounded(1, 1 << 16)}, Tally),
-    "branch_sequences": Rule(branch_sequences, (), REGION_ARGS, Tally),
+    "separable_counts": Rule(separable_counts, (ScoreApproximation,), {**LANE_ARGS, "groups": decode_groups}, Tally),
+    "branch_sequences": Rule(branch_sequences, (), {**LANE_ARGS, "queries": MASKS}, Tally),
     "total": Rule(total, (Tally,), {}, Accuracy, repeat=True),
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 from checker.approximations import AttentionRanges, ScoreApproximation
 from checker.errors import Rejected, show
-from checker.problem import Enclosure, Problem, partial_sums
+from checker.problem import Enclosure, Problem, aligned, partial_sums
 
 
 def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args: dict[str, Any]) -> AttentionRanges:
@@ -17,7 +17,7 @@ def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args
     Cost       two divisions per cell, two exponentials per pair and gap that occurs.
     """
     (scores,) = premises
-    v, k, bits, depth, gaps = problem.v, problem.k, args["bits"], args["depth"], args["gaps"]
+    v, k, bits, gaps = problem.v, problem.k, args["bits"], args["gaps"]
     if [[len(row) for row in rows] for rows in gaps] != [[k - (q < m) for q in range(m + 1)] for m in range(v)]:
         raise Rejected("wrong-shape", "args.gaps", "a gap for each n of each pair q <= m")
     ranges = []
@@ -26,7 +26,7 @@ def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args
         for q in range(m + 1):
             kept, error = scores.kept[q][: m + 1], scores.error[q]
             highest, lowest = list(accumulate(kept, max)), list(accumulate(kept, min))
-            *others, last = problem.position_weights(q, depth, bits)
+            *others, last = problem.position_weights(q, bits)
             light, heavy = partial_sums(others, False), partial_sums(others, True)
             row: list[tuple[int, ...]] = []
             leads: dict[int, list[tuple[Enclosure, Enclosure]]] = {}
@@ -41,7 +41,7 @@ def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args
                 own, rest = (last, (0, 0)) if q == m else ((0, 0), last)
                 near, far = kept[m] - highest[m - g] - error, kept[m] - lowest[m - g] + error
                 if g not in leads:
-                    leads[g] = [lead(problem, difference, scores.exponent, depth) for difference in (near, far)]
+                    leads[g] = [lead(problem, difference, scores.exponent, bits) for difference in (near, far)]
                 low = share(leads[g][0], plus(light[k - 1 - n], own), plus(heavy[n], rest), bits)[0]
                 high = share(leads[g][1], plus(heavy[k - 1 - n], own), plus(light[n], rest), bits)[1]
                 row.append((g, low, high))
@@ -55,10 +55,9 @@ def plus(a: Enclosure, b: Enclosure) -> Enclosure:
     return a[0] + b[0], a[1] + b[1]
 
 
-def lead(problem: Problem, difference: int, exponent: int, depth: int) -> tuple[Enclosure, Enclosure]:
-    """Two numbers whose ratio is exp(difference * 2^exponent / sqrt(d_head)), enclosed in units of 2^-depth."""
-    one = (1 << depth, 1 << depth)
-    small = problem.exp_below(abs(difference), exponent, depth)
+def lead(problem: Problem, difference: int, exponent: int, bits: int) -> tuple[Enclosure, Enclosure]:
+    """Two numbers whose ratio is exp(difference * 2^exponent / sqrt(d_head)), enclosed in units of 2^-bits."""
+    one, small = aligned([(1 << bits, 1 << bits, 0), problem.exp_below(abs(difference), exponent, bits)], bits)
     return (one, small) if difference >= 0 else (small, one)
 
 

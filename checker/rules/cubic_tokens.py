@@ -23,8 +23,8 @@ def cubic_tokens(
         values = [c << value.exponent - exponent for c in value.rows[m]]
         rows = []
         for q in range(m + 1):
-            tokens = problem.token_weights(q, m, args["depth"], args["bits"])
-            positions = problem.position_weights(q, args["depth"], args["bits"])
+            tokens = problem.token_weights(q, m, args["bits"])
+            positions = problem.position_weights(q, args["bits"])
             u = direct.rows[m][q] << direct.exponent - exponent
             slopes = [times(u + c, weight) for c, weight in zip(values, tokens, strict=True)]
             query = times(slopes[q], positions[-1])

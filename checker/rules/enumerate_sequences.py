@@ -14,7 +14,7 @@ def enumerate_sequences(problem: Problem, premises: tuple[()], args: dict[str, i
     """
     v, k = problem.v, problem.k
     problem.afford(v**k, "sequences")
-    lanes = Lanes(problem, args["exponent"], args["depth"], args["bits"])
+    lanes = Lanes(problem, args["exponent"], args["bits"])
     counts = []
     for m in range(v):
         for q in range(m if k == 1 else 0, m + 1):

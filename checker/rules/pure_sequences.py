@@ -12,7 +12,7 @@ def pure_sequences(problem: Problem, premises: tuple[()], args: dict[str, int]) 
     Concludes  Tally: one region per pair q <= m (n = 0; not for q < m when n_ctx = 1), in the order m, then q.
     Cost       d_vocab^2 n_ctx terms of d_vocab lanes.
     """
-    lanes = Lanes(problem, args["exponent"], args["depth"], args["bits"])
+    lanes = Lanes(problem, args["exponent"], args["bits"])
     counts = []
     for m in range(problem.v):
         for q in range(m if problem.k == 1 else 0, m + 1):

@@ -9,8 +9,8 @@ from checker.errors import Rejected
 from checker.judgement import BITS, EXPONENT, Fact
 from checker.problem import Problem
 
-# exp is enclosed to 2^-depth of the largest weight of a query; weights are then kept to `bits` bits.
-WEIGHT_ARGS: dict[str, Decoder[object]] = {"depth": BITS, "bits": BITS}
+# Attention weights are kept to `bits` bits of the largest of a query.
+WEIGHT_ARGS: dict[str, Decoder[object]] = {"bits": BITS}
 # Logit differences are rounded up to multiples of 2^exponent.
 LANE_ARGS: dict[str, Decoder[object]] = {"exponent": EXPONENT, **WEIGHT_ARGS}
 

@@ -1,6 +1,7 @@
 """Rule total; proof: docs/rules.md#total."""
 
 from checker.errors import Rejected
+from checker.groups import members
 from checker.judgement import Accuracy, Tally
 from checker.problem import Problem
 
@@ -9,26 +10,25 @@ def total(problem: Problem, premises: tuple[Tally, ...], args: dict[str, object]
     """The sum of all counts.
 
     Requires   one or more Tally facts whose regions together cover every cell (q, m, n) exactly once: q <= m,
-               n < n_ctx, and n < n_ctx - 1 unless q = m.
+               n < n_ctx, and n < n_ctx - 1 unless q = m: with n = n_ctx - 1 no position is left for m.
     Concludes  Accuracy.
-    Cost       one addition per count, one mask operation per query it covers.
+    Cost       two additions per count, a few mask operations per query it covers.
     """
     v, k = problem.v, problem.k
-    cells = [[(1 << k - (q < m)) - 1 for q in range(m + 1)] for m in range(v)]  # bit n: not yet covered
-    correct = 0
+    cells = [[(1 << k) - 1] * (m + 1) for m in range(v)]  # bit n: not yet covered
+    correct = wrong = 0
     for at, tally in enumerate(premises):
         for index, count in enumerate(tally.counts):
             path = f"premises[{at}].counts[{index}]"
-            if not (0 <= count.m < v and 0 < count.queries < 1 << count.m + 1 and count.ns > 0 <= count.correct):
+            if not (0 <= count.m < v and 0 < count.queries < 2 << count.m and min(count.ns - 1, *count[3:]) >= 0):
                 raise Rejected("no-such-region", path)
-            for q in range(count.m + 1):
-                if count.queries >> q & 1:
-                    if count.ns & ~cells[count.m][q]:
-                        raise Rejected("region-covered-twice", path, "cells not counted before")
-                    cells[count.m][q] ^= count.ns
-            correct += count.correct
+            for q in members(count.queries):
+                if count.ns & ~cells[count.m][q]:
+                    raise Rejected("region-covered-twice", path, "cells not counted before")
+                cells[count.m][q] ^= count.ns
+            correct, wrong = correct + count.correct, wrong + count.wrong
     for m, row in enumerate(cells):
         for q, left in enumerate(row):
-            if left:
+            if left & (1 << k - (q < m)) - 1:
                 raise Rejected("region-left-out", "premises", f"a count for query {q}, maximum {m}")
-    return Accuracy(correct)
+    return Accuracy(correct, wrong)
