@@ -63,7 +63,8 @@ class SeparableSearch:
         """Nats by which each kept score is below the query's largest, [q, t]."""
         kept = np.array(self.scores.kept, dtype=object)
         gaps = (kept.max(axis=1, keepdims=True) - kept).astype(float)
-        return np.minimum(np.ldexp(gaps, self.scores.exponent) / math.sqrt(self.circuits.model.d_head), 1e6)
+        nats = np.ldexp(gaps, self.scores.exponent) / math.sqrt(self.circuits.model.d_head)
+        return np.asarray(np.minimum(nats, 1e6))
 
     @cached_property
     def error(self) -> FloatArray:
@@ -75,7 +76,7 @@ class SeparableSearch:
     def positions(self) -> FloatArray:
         """exp(sP) relative to each query's largest, [q, p]."""
         gaps = self.circuits.position_gaps
-        return np.exp(gaps.min(axis=1, keepdims=True) - gaps)
+        return np.asarray(np.exp(gaps.min(axis=1, keepdims=True) - gaps))
 
     def tokens(self, m: int) -> tuple[FloatArray, FloatArray]:
         """Bounds on exp(sE) for t <= m relative to the largest, [q <= m, t]."""

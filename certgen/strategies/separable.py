@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from certgen.certificate import (
     BranchArgs,
@@ -56,7 +57,7 @@ def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE"
     def plans(maximum: Maximum) -> list[Planned]:
         m = maximum.m
         cuts = [(m + 1) * i // blocks for i in range(blocks + 1)]
-        parts = tuple([range(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b])
+        parts = tuple([range(a, b) for a, b in pairwise(cuts) if a < b])
         plan = Plan(m, STEPS // 2, others(circuits, m), parts)
         return [(plan, maximum.correct(plan))]
 

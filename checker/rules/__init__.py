@@ -44,7 +44,7 @@ NATURAL = bounded(0, 1 << 1024)
 SIGMA = {"sigma": NATURAL, "exponent": EXPONENT}
 SINGULAR_ARGS = {**PEELS, **SIGMA, "ridge": NATURAL, "ridge_exponent": EXPONENT, "witness": matrix}
 GAPS = {"gaps": lambda value, path: array(value, path, decode_rows)}
-MASKS: Decoder[object] = lambda value, path: array(value, path, integer)
+QUERIES = {"queries": lambda value, path: array(value, path, integer)}
 CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 
 RULES = {
@@ -68,6 +68,6 @@ RULES = {
     "attention_ranges": Rule(attention_ranges, (ScoreApproximation,), {**WEIGHT_ARGS, **GAPS}, AttentionRanges),
     "gap_cells": Rule(gap_cells, CELLS, {}, Tally),
     "separable_counts": Rule(separable_counts, (ScoreApproximation,), {**LANE_ARGS, "groups": decode_groups}, Tally),
-    "branch_sequences": Rule(branch_sequences, (), {**LANE_ARGS, "queries": MASKS}, Tally),
+    "branch_sequences": Rule(branch_sequences, (), {**LANE_ARGS, **QUERIES}, Tally),
     "total": Rule(total, (Tally,), {}, Accuracy, repeat=True),
 }

@@ -25,7 +25,7 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
         terms, slack = lanes.terms(q, m, range(m + 1)), lanes.slack(q, m, range(m + 1))
         top, correct, wrong = lanes.wrong(m), 0, 0
         for choices in product_sets([list(range(m + 1))] * (problem.k - 1), q, m):
-            # rest[i] and below[i]: the worst that the last i positions can add, and how many ways there are to fill them
+            # rest[i], below[i]: the worst that the last i positions can add, and how many ways there are to fill them
             worst = [lanes.largest([row[t] for t in tokens]) for row, tokens in zip(terms, choices, strict=False)]
             rest = list(accumulate(worst[::-1], initial=0))
             below = list(accumulate([len(tokens) for tokens in choices[::-1]], mul, initial=1))
@@ -40,7 +40,7 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
                     problem.afford(visited, "prefixes")
                     prefixes += [(prefix + terms[p][t], doubt + slack[p][t], (*x, t)) for t in choices[p]]
                 elif (prefix - doubt * lanes.ones) & top or any(
-                    [tied(problem, (*x, q), m, y) for y in lanes.tokens_of(prefix & top)]
+                    tied(problem, (*x, q), m, y) for y in lanes.tokens_of(prefix & top)
                 ):
                     wrong += 1
         counts.append(Count(m, 1 << q, (1 << problem.k - (q < m)) - 1, correct, wrong))
