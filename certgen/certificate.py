@@ -57,12 +57,16 @@ class BranchArgs(LaneArgs):
 
 
 class Group(Shape):
-    """A maximum m, classes of wrong tokens and blocks of queries as bit masks; losses are rounded to budget / steps."""
+    """A maximum m; classes of wrong tokens, blocks of queries and pools of positions as bit masks.
+
+    Losses are rounded down to multiples of budget / steps.
+    """
 
     m: Natural
     steps: Annotated[int, Field(ge=1, le=1 << 16)]
     classes: list[Natural]
     blocks: list[Natural]
+    pools: list[Natural]
 
 
 class GroupArgs(LaneArgs):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from certgen.certificate import Group, LaneArgs, Scores
 from certgen.circuits import RELATIVE_SLACK, Circuits
@@ -22,6 +23,7 @@ from certgen.sequences import VALUE_BOUND, Precision, lane_args
 PRECISION = Precision(weight_bits=30, value_bits=28)
 SLACK = VALUE_BOUND * (2.0 ** (5 - PRECISION.weight_bits) + 2.0 ** (4 - PRECISION.value_bits) + RELATIVE_SLACK)
 Members = Sequence[int]
+IntArray = npt.NDArray[np.intp]
 
 
 def mask(members: Members) -> int:
@@ -31,12 +33,14 @@ def mask(members: Members) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is counted together for one maximum: classes of wrong tokens, blocks of queries, and how finely."""
+    """What is counted together for one maximum, and how finely: classes of wrong tokens, blocks of queries, pools of
+    positions."""
 
     m: int
     steps: int
     classes: tuple[Members, ...]
     blocks: tuple[Members, ...]
+    pools: tuple[Members, ...]
 
     def group(self) -> Group:
         """As the certificate states it."""
@@ -45,6 +49,7 @@ class Plan:
             steps=self.steps,
             classes=[mask(members) for members in self.classes],
             blocks=[mask(members) for members in self.blocks],
+            pools=[mask(members) for members in self.pools],
         )
 
 
@@ -99,22 +104,25 @@ class Maximum:
         )
         self.low, self.high = search.tokens(m)
 
-    def worst(self, wrong: Members, queries: Members) -> list[FloatArray]:
-        """Per position the most that any of these queries lets any of these wrong tokens gain, [p][t]; at last [q]."""
+    def worst(self, wrong: Members, queries: Members, pools: tuple[Members, ...]) -> list[FloatArray]:
+        """The most that any of these queries lets any of these wrong tokens gain, per pool [t], and at last [q]."""
         q, y = np.asarray(queries), np.asarray(wrong)
         direct = self.direct[np.ix_(q, y)]
         centre = direct.max(axis=0)
-        lead = (direct - centre).max(axis=1) + self.search.circuits.float_margin
-        base = (self.values[:, y][None] + (self.places[:, y] + centre)[:, None]).max(axis=2)  # [p, t]
-        gain = base[None] + lead[:, None, None]  # [q, p, t]
-        tokens = np.where(gain >= 0, self.high[q][:, None], self.low[q][:, None])
-        entries = gain * tokens * self.search.positions[q][:, :, None]
-        own = entries[np.arange(len(q)), -1, q]
-        return [*entries.max(axis=0)[:-1], own]
+        lead = (direct - centre).max(axis=1)[:, None] + self.search.circuits.float_margin
+        positions, tables = self.search.positions[q], []
+        for pool in (*pools, [self.search.circuits.k - 1]):
+            ahead = self.places[np.ix_(np.asarray(pool), y)].max(axis=0) + centre
+            gain = (self.values[:, y] + ahead).max(axis=1) + lead  # [q, t]
+            heavy, light = positions[:, pool].max(axis=1), positions[:, pool].min(axis=1)
+            most = self.high[q] * heavy[:, None]
+            tables.append(gain * np.where(gain >= 0, most, self.low[q] * light[:, None]))
+        return [*(table.max(axis=0) for table in tables[:-1]), tables[-1][np.arange(len(q)), q]]
 
-    def reached(self, wrong: Members, queries: Members, steps: int) -> int:
+    def reached(self, wrong: Members, queries: Members, pools: tuple[Members, ...], steps: int) -> int:
         """At least as many sequences as the checker counts for one class and block."""
-        return count_reached(self.worst(wrong, queries), self.m in queries, steps)
+        times = [*map(len, pools), 1]
+        return count_reached(self.worst(wrong, queries, pools), times, self.m in queries, steps)
 
     def correct(self, plan: Plan) -> list[int]:
         """Per block, no more sequences than the checker finds correct."""
@@ -122,7 +130,7 @@ class Maximum:
         for block in plan.blocks:
             left = sum(pair_total(self.search.circuits, q, self.m) for q in block)
             for wrong in plan.classes:
-                left -= self.reached(wrong, block, plan.steps)
+                left -= self.reached(wrong, block, plan.pools, plan.steps)
             found.append(max(left, 0))
         return found
 
@@ -133,13 +141,13 @@ def pair_total(circuits: Circuits, q: int, m: int) -> int:
     return int((m + 1) ** others - (m**others if q < m else 0))
 
 
-def count_reached(tables: list[FloatArray], last_has_final: bool, steps: int) -> int:
-    """At least as many as the checker counts: choices of an entry per table with a sum >= 0, a final one among them.
+def count_reached(tables: list[FloatArray], times: list[int], last_has_final: bool, steps: int) -> int:
+    """At least as many as the checker counts: choices of times[i] entries of tables[i], one final, with a sum >= 0.
 
     The checker's entries may each be larger by up to SLACK.
     """
     peaks = [float(table.max()) for table in tables]
-    budget = sum(peaks) + len(tables) * SLACK
+    budget = sum(peak * count for peak, count in zip(peaks, times, strict=True)) + sum(times) * SLACK
     if budget < 0:
         return 0
     scale = (steps + 1) / (budget * (1 + 1e-9) + 2.0**-1000) * (1 - 1e-9)
@@ -148,16 +156,17 @@ def count_reached(tables: list[FloatArray], last_has_final: bool, steps: int) ->
         for peak, table in zip(peaks, tables, strict=True)
     ]
     without = [row[:-1] for row in losses[:-1]] + [losses[-1][:-1] if last_has_final else losses[-1]]
-    return count_within(losses, steps) - count_within(without, steps)
+    return count_within(losses, times, steps) - count_within(without, times, steps)
 
 
-def count_within(losses: list[np.ndarray], steps: int) -> int:
-    """Choices of one loss per row with a sum of at most `steps`: generating polynomials, truncated at each product."""
-    width = int(sum(math.log2(max(len(row), 1)) for row in losses)) + 2
+def count_within(losses: list[IntArray], times: list[int], steps: int) -> int:
+    """Choices of times[i] losses of losses[i] with a sum of at most `steps`: polynomials, cut at each product."""
+    width = int(sum(count * math.log2(max(len(row), 1)) for row, count in zip(losses, times, strict=True))) + 2
     lanes = (1 << width * (steps + 1)) - 1
     product = 1
-    for row in losses:
+    for row, count in zip(losses, times, strict=True):
         multiplicity = np.bincount(row[row <= steps], minlength=1)
         polynomial = sum(int(multiplicity[loss]) << width * loss for loss in np.flatnonzero(multiplicity).tolist())
-        product = (product * polynomial) & lanes
+        for _ in range(count):
+            product = (product * polynomial) & lanes
     return product % ((1 << width) - 1)

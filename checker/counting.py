@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import prod
+from operator import mul
 
 from checker.errors import Rejected
 from checker.problem import Problem
@@ -20,28 +21,32 @@ def sequences_of_pair(problem: Problem, q: int, m: int) -> int:
     return int((m + 1) ** others - (m**others if q < m else 0))
 
 
-def count_reaching(tables: list[list[int]], last_has_final: bool, steps: int) -> int:
-    """At least as many as there are choices of one entry per table, a final one among them, with a sum >= 0.
+def count_reaching(tables: list[list[int]], times: list[int], last_has_final: bool, steps: int) -> int:
+    """At least as many as there are choices with a sum >= 0 of times[i] entries of tables[i], a final one among them.
 
     The final entry of a table is its last one; the last table has none unless `last_has_final`. Losses against the
     largest entries are rounded down to multiples of budget / steps.
     """
     peaks = [max(table) for table in tables]
-    budget = sum(peaks)
+    budget = sum(map(mul, peaks, times))
     if budget < 0:
         return 0
     losses = [
         [(peak - x) * (steps + 1) // (budget + 1) for x in table] for peak, table in zip(peaks, tables, strict=True)
     ]
     without = [row[:-1] for row in losses[:-1]] + [losses[-1][:-1] if last_has_final else losses[-1]]
-    return count_within(losses, steps) - count_within(without, steps)
+    return count_within(losses, times, steps) - count_within(without, times, steps)
 
 
-def count_within(losses: list[list[int]], steps: int) -> int:
-    """How many choices of one loss per row have a sum of at most `steps`."""
-    width = prod(map(len, losses)).bit_length() + 1  # a lane holds any number of choices
+def count_within(losses: list[list[int]], times: list[int], steps: int) -> int:
+    """How many choices of times[i] losses of losses[i], in order, have a sum of at most `steps`."""
+    width = (
+        prod([len(row) ** count for row, count in zip(losses, times, strict=True)]).bit_length() + 1
+    )  # a lane holds any number of choices
     lanes = (1 << width * (steps + 1)) - 1
-    product = 1
-    for row in losses:
-        product = product * sum([1 << width * loss for loss in row if loss <= steps]) & lanes
-    return product % ((1 << width) - 1)  # the sum of the lanes, as 2^width = 1 here
+    product: int = 1
+    for row, count in zip(losses, times, strict=True):
+        polynomial = sum([1 << width * loss for loss in row if loss <= steps])
+        for _ in range(count):
+            product = product * polynomial & lanes
+    return int(product % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here

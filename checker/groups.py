@@ -16,31 +16,37 @@ STEPS = bounded(1, 1 << 16)
 
 
 class Group(NamedTuple):
-    """One maximum m; sets of wrong tokens and sets of queries as bit masks; how finely losses are counted.
+    """One maximum m; sets of wrong tokens, of queries and of positions as bit masks; how finely losses are counted.
 
-    Together the classes hold every y != m, or nothing would be known of the token left out.
+    Together the classes hold every y != m, or nothing would be known of the token left out. Each position but the last
+    is in one pool, whose positions are given the same, worst table.
     """
 
     m: int
     steps: int
     classes: tuple[int, ...]
     blocks: tuple[int, ...]
+    pools: tuple[int, ...]
 
     def require_valid(self, problem: Problem) -> None:
-        """A maximum of the task, every wrong token in a class, and blocks of queries q <= m."""
+        """A maximum of the task, every wrong token in a class, blocks of queries q <= m, every position in one pool."""
         if not 0 <= self.m < problem.v:
             raise Rejected("no-such-region", "m", f"0 to {problem.v - 1}", show(self.m))
         wrong = 0
-        for members in self.classes:
-            wrong |= members
+        for tokens in self.classes:
+            wrong |= tokens
         if wrong != (1 << problem.v) - 1 ^ 1 << self.m or not all(self.classes):
             raise Rejected("wrong-token-left-out", "classes", "sets that together hold every token but m")
         if not all(0 < block < 2 << self.m for block in self.blocks):
             raise Rejected("no-such-region", "blocks", "sets of queries q <= m, none empty")
+        others = problem.k - 1
+        sane = all(0 < pool < 1 << others for pool in self.pools)
+        if not sane or sorted([p for pool in self.pools for p in members(pool)]) != list(range(others)):
+            raise Rejected("not-a-partition", "pools", "every position but the last in exactly one pool")
 
 
 def decode_groups(value: object, path: str) -> tuple[Group, ...]:
-    """[{"m": m, "steps": n, "classes": [mask, ...], "blocks": [mask, ...]}, ...]"""
+    """[{"m": m, "steps": n, "classes": [mask, ...], "blocks": [mask, ...], "pools": [mask, ...]}, ...]"""
 
     def masks(item: object, at: str) -> tuple[int, ...]:
         return array(item, at, integer)
@@ -52,6 +58,7 @@ def decode_groups(value: object, path: str) -> tuple[Group, ...]:
             STEPS(fields["steps"], f"{at}.steps"),
             masks(fields["classes"], f"{at}.classes"),
             masks(fields["blocks"], f"{at}.blocks"),
+            masks(fields["pools"], f"{at}.pools"),
         )
 
     return array(value, path, group)
@@ -93,23 +100,29 @@ class QueryWeights:
         return scaled, tokens
 
 
+def hull(enclosures: list[Enclosure]) -> Enclosure:
+    """The least enclosure of several numbers."""
+    lows, highs = zip(*enclosures, strict=True)
+    return min(lows), max(highs)
+
+
 class Gains(NamedTuple):
-    """base[p][t] + lead[q] is at least V_p(t) for query q, t <= m and every wrong token of a class."""
+    """base[i][t] + lead[q] is at least V_p(t) for p in pool i, query q, t <= m and every wrong token of a class."""
 
     base: list[list[int]]
     lead: dict[int, int]
 
 
-def gain_bounds(tables: Numerators, m: int, ys: list[int], queries: list[int]) -> Gains:
-    """For the wrong tokens `ys`. Cost len(ys) additions and comparisons per query, and per position and token."""
+def gain_bounds(tables: Numerators, m: int, ys: list[int], queries: list[int], pools: list[list[int]]) -> Gains:
+    """For the wrong tokens `ys`. Cost len(ys) additions and comparisons per query, position, and pool and token."""
     (EUPU, EVOU, PVOU), lower = tables.upper, tables.lower
     direct = {q: [EUPU[q][y] - lower[0][q][m] for y in ys] for q in queries}
     centre = [max(column) for column in zip(*direct.values(), strict=True)]
     lead = {q: max(map(sub, row, centre)) + tables.margin for q, row in direct.items()}
     tokens = [[row[y] for y in ys] for row in EVOU[: m + 1]]
     base = []
-    for row, own in zip(PVOU, lower[2], strict=True):
-        ahead = [c + row[y] - own[m] for c, y in zip(centre, ys, strict=True)]
+    for pool in pools:
+        ahead = [c + max([PVOU[p][y] - lower[2][p][m] for p in pool]) for c, y in zip(centre, ys, strict=True)]
         base.append([max(map(add, ahead, token)) - of_m[m] for token, of_m in zip(tokens, lower[1], strict=False)])
     return Gains(base, lead)
 

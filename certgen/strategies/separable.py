@@ -40,6 +40,11 @@ def others(circuits: Circuits, m: int) -> tuple[list[int], ...]:
     return ([y for y in range(circuits.v) if y != m],) if circuits.v > 1 else ()
 
 
+def apart(circuits: Circuits) -> tuple[list[int], ...]:
+    """Each position but the last by itself."""
+    return tuple([p] for p in range(circuits.k - 1))
+
+
 def prove_by(
     circuits: Circuits, track: Track, name: str, error: str, plans_of: Callable[[Maximum], list[Planned]]
 ) -> Certificate:
@@ -58,7 +63,7 @@ def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE"
         m = maximum.m
         cuts = [(m + 1) * i // blocks for i in range(blocks + 1)]
         parts = tuple([range(a, b) for a, b in pairwise(cuts) if a < b])
-        plan = Plan(m, STEPS // 2, others(circuits, m), parts)
+        plan = Plan(m, STEPS // 2, others(circuits, m), parts, apart(circuits))
         return [(plan, maximum.correct(plan))]
 
     return prove_by(circuits, track, f"separable-by-max/{error}/{blocks}", error, plans)
@@ -67,7 +72,7 @@ def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE"
 def one_by_one(maximum: Maximum) -> list[Planned]:
     """Each query by itself, all wrong tokens together."""
     m, circuits = maximum.m, maximum.search.circuits
-    plans = [Plan(m, STEPS, others(circuits, m), ([q],)) for q in range(m + 1)]
+    plans = [Plan(m, STEPS, others(circuits, m), ([q],), apart(circuits)) for q in range(m + 1)]
     return [(plan, maximum.correct(plan)) for plan in plans]
 
 
@@ -81,7 +86,7 @@ def settled(maximum: Maximum) -> tuple[list[Planned], list[int]]:
     m, circuits = maximum.m, maximum.search.circuits
     clear, left = [], []
     for q in range(m + 1):
-        plan = Plan(m, 1, others(circuits, m), ([q],))
+        plan = Plan(m, 1, others(circuits, m), ([q],), apart(circuits))
         correct = maximum.correct(plan)
         if correct[0] == pair_total(circuits, q, m):
             clear.append((plan, correct))
@@ -95,8 +100,11 @@ def separable_exact(circuits: Circuits, track: Track) -> Certificate:
 
     def plans(maximum: Maximum) -> list[Planned]:
         clear, left = settled(maximum)
-        apart = Plan(maximum.m, STEPS, tuple([y] for y in others(circuits, maximum.m)[0]), tuple([q] for q in left))
-        return [*clear, (apart, maximum.correct(apart))] if left else clear
+        if not left:
+            return clear
+        tokens = tuple([y] for y in others(circuits, maximum.m)[0])
+        plan = Plan(maximum.m, STEPS, tokens, tuple([q] for q in left), apart(circuits))
+        return [*clear, (plan, maximum.correct(plan))]
 
     return prove_by(circuits, track, "separable-exact", "exact-EQKE", plans)
 

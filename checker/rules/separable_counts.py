@@ -5,7 +5,7 @@ from typing import Any
 from checker.approximations import ScoreApproximation
 from checker.counting import count_reaching, sequences_of_pair
 from checker.errors import located
-from checker.groups import QueryWeights, gain_bounds, members, weighted
+from checker.groups import QueryWeights, gain_bounds, hull, members, weighted
 from checker.judgement import Count, Tally
 from checker.numerators import Numerators
 from checker.problem import Problem
@@ -15,11 +15,11 @@ def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args
     """At each position the worst query of a block, and of a class of wrong tokens the one that gains most there.
 
     Requires   ScoreApproximation. Each of args.groups is a maximum m, classes of wrong tokens that together hold every
-               y != m, and blocks of queries q <= m.
+               y != m, blocks of queries q <= m, and pools that partition the positions but the last.
     Concludes  Tally, per block, all n: its sequences less those counted as reaching m for any class, with losses
                rounded down to multiples of budget / steps.
-    Cost       d_vocab^2 exponentials; per group n_ctx m d_vocab additions and comparisons; per class and query of a
-               block n_ctx m products; per class and block 2 n_ctx products of `steps` lanes.
+    Cost       d_vocab^2 exponentials; per group and pool m d_vocab additions and comparisons; per class, pool and query
+               of a block m products; per class and block 2 n_ctx products of `steps` lanes.
     """
     tables = Numerators(problem, args["exponent"], args["bits"])
     attention = QueryWeights(problem, *premises, args["bits"])
@@ -28,18 +28,23 @@ def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args
         with located(f"args.groups[{index}]"):
             group.require_valid(problem)
         m, blocks = group.m, [list(members(block)) for block in group.blocks]
-        weights = {q: attention.of_pair(q, m) for block in blocks for q in block}
+        pools = [*[list(members(pool)) for pool in group.pools], [problem.k - 1]]
+        times = list(map(len, pools))
+        tokens, positions = {}, {}
+        for q in set().union(*blocks):
+            places, tokens[q] = attention.of_pair(q, m)
+            positions[q] = [hull([places[p] for p in pool]) for pool in pools]
         correct = [sum([sequences_of_pair(problem, q, m) for q in block]) for block in blocks]
         for wrong in group.classes:
-            base, lead = gain_bounds(tables, m, list(members(wrong)), list(weights))
+            base, lead = gain_bounds(tables, m, list(members(wrong)), list(tokens), pools)
             for number, block in enumerate(blocks):
                 worst = []
-                for p, gains in enumerate(base[:-1]):
-                    rows = [weighted(gains, lead[q], weights[q][0][p], weights[q][1]) for q in block]
+                for i, gains in enumerate(base[:-1]):
+                    rows = [weighted(gains, lead[q], positions[q][i], tokens[q]) for q in block]
                     worst.append([max(column) for column in zip(*rows, strict=True)])
-                own = [weighted([base[-1][q]], lead[q], weights[q][0][-1], [weights[q][1][q]]) for q in block]
+                own = [weighted([base[-1][q]], lead[q], positions[q][-1], [tokens[q][q]]) for q in block]
                 worst.append([gain for (gain,) in own])  # the last position holds the query
-                correct[number] -= count_reaching(worst, m in block, group.steps)
+                correct[number] -= count_reaching(worst, times, m in block, group.steps)
         for block, left in zip(group.blocks, correct, strict=True):
             counts.append(Count(m, block, (1 << problem.k) - 1, max(left, 0)))
     return Tally(tuple(counts))
