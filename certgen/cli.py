@@ -264,6 +264,35 @@ def error_table(
 
 
 @app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="A directory written by `certgen sweep`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    model: Annotated[Path | None, typer.Option(help="The model to look into; else the first one found.")] = None,
+) -> None:
+    """Write the results of a sweep as one page: tables and figures, readable offline and without the paper.
+
+    Each figure is also written as PNG and SVG into a directory beside the
+    page, if there is a Chromium or Chrome to draw them.
+
+    Example:
+
+      certgen report results -o report.html
+    """
+    from certgen.report import require_extra
+
+    require_extra()
+    from certgen.progress import bar
+    from certgen.report.writing import write_report
+
+    written = write_report(results, output, model, bar)
+    print(f"{output}: {written.summary}, {written.size:,} bytes")
+    if isinstance(written.images, Path):
+        print(f"{written.images}: its figures as PNG and SVG")
+    else:
+        print(printable(f"{written.images.message}; {written.images.hint}"))
+
+
+@app.command()
 def demo(
     model: Annotated[Path | None, typer.Argument(help="Another model than the shipped one.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the certificates.")] = Path("out/demo"),

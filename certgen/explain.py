@@ -21,6 +21,7 @@ from certgen.certificate import (
     TokenPath,
     UpperTable,
 )
+from certgen.losses import regions, with_maximum
 
 RULES = {
     "direct_path_upper": "how far the query token itself can favour a wrong token over m (EUPU, plus the margin)",
@@ -114,12 +115,9 @@ def span(table: UpperTable) -> str:
 def losses_by_maximum(v: int, k: int, steps: list[AnyStep]) -> Table:
     """The maxima m whose sequences the proof loses most of."""
     proved: Counter[int] = Counter()
-    used = steps[-1].premises
-    for number in used:
-        if isinstance(conclusion := steps[number].conclusion, Counts):
-            for m, _, _, correct, _ in conclusion.counts:
-                proved[m] += correct
-    total = {m: (m + 1) ** k - m**k for m in range(v)}
+    for region in regions(steps):
+        proved[region.m] += region.correct
+    total = {m: with_maximum(m, k) for m in range(v)}
     lost = sorted(((total[m] - proved[m], m) for m in range(v)), reverse=True)
     table = Table("maximum m", "sequences", "proved", "not proved", "share of all losses", title="Where the slack is")
     everything = max(1, sum(loss for loss, _ in lost))

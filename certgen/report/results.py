@@ -1,0 +1,200 @@
+"""What a sweep left behind: one row per model and strategy, and the certificates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from certgen.certificate import Certificate
+from certgen.errors import UserError
+from certgen.models import Model, load_model
+from certgen.report import require_extra
+
+COLUMNS = (
+    *("model", "model_path", "model_sha256", "k", "d_vocab", "seed", "strategy", "cost_class", "margin"),
+    *("correct", "total", "bound", "true_accuracy", "true_how", "normalised", "length_ops"),
+    *("unexplained_dimension", "certificate", "command", "error"),
+)
+_SWEEP_HINT = "the directory must be one that `certgen sweep` wrote"
+Value = TypeVar("Value")
+
+
+class Task(NamedTuple):
+    """max-of-k over d_vocab tokens; in the order of the paper's columns."""
+
+    k: int
+    d_vocab: int
+
+    def __str__(self) -> str:
+        return f"max-of-{self.k}, {self.d_vocab} tokens"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One proof. None where the sweep has no number: a length not measured, a true accuracy not known."""
+
+    model: str
+    model_path: str
+    model_sha256: str
+    task: Task
+    seed: int | None
+    strategy: str
+    cost_class: str
+    margin: str
+    correct: int
+    total: int
+    bound: float
+    true_accuracy: float | None
+    true_how: str
+    normalised: float | None
+    length_ops: float | None
+    unexplained_dimension: float | None
+    certificate: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A proof that the sweep could not make, and why."""
+
+    model: str
+    strategy: str
+    error: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """The rows of one margin, those that failed, and the other margins that the file has."""
+
+    directory: Path
+    margin: str
+    rows: list[Row]
+    failures: list[Failure]
+    other_margins: list[str]
+
+    @property
+    def tasks(self) -> list[Task]:
+        return sorted({row.task for row in self.rows}, key=lambda task: (task.k, task.d_vocab))
+
+    def of(self, task: Task) -> list[Row]:
+        """The rows of one task."""
+        return [row for row in self.rows if row.task == task]
+
+
+def load_results(directory: Path) -> Results:
+    """Read RESULTS/results.parquet. A report is about one margin, the smallest in the file.
+
+    UserError when the file is missing, is no parquet file, lacks a column, has a value of the wrong kind, or no proof.
+    """
+    records = read_parquet(directory / "results.parquet")
+    failures = [failure(record) for record in records if record["error"]]
+    rows = [row(number, record) for number, record in enumerate(records) if not record["error"]]
+    if not rows:
+        hint = f"all {len(failures)} rows have errors; the first: {failures[0].error}" if failures else _SWEEP_HINT
+        raise UserError(f"{directory}/results.parquet has no proof in it", hint)
+    margins = sorted({row.margin for row in rows}, key=Fraction)
+    chosen = [row for row in rows if row.margin == margins[0]]
+    return Results(directory, margins[0], chosen, failures, margins[1:])
+
+
+def read_parquet(path: Path) -> list[dict[str, Any]]:
+    """The records of a parquet file with all COLUMNS; missing values are None, NaN included."""
+    require_extra()
+    import pyarrow
+    import pyarrow.parquet
+
+    if not path.is_file():
+        raise UserError(f"there is no {path}", _SWEEP_HINT)
+    try:
+        records = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path} does not read as a parquet file: {str(error).splitlines()[0]}", _SWEEP_HINT) from None
+    for record in records[:1]:
+        if missing := [name for name in COLUMNS if name not in record]:
+            raise UserError(f"{path} has no column {', '.join(missing)}", _SWEEP_HINT)
+    return [
+        {name: None if isinstance(x, float) and math.isnan(x) else x for name, x in record.items()}
+        for record in records
+    ]
+
+
+def failure(record: dict[str, Any]) -> Failure:
+    """A record that has an error."""
+    return Failure(*(str(record[name]) for name in ("model", "strategy", "error", "command")))
+
+
+def row(number: int, record: dict[str, Any]) -> Row:
+    """A record as a Row; UserError names the column that does not convert."""
+
+    def get(name: str, kind: Callable[[Any], Value]) -> Value:
+        try:
+            return kind(record[name])
+        except (TypeError, ValueError, ZeroDivisionError):
+            raise UserError(f"row {number} of the results: {name} is {record[name]!r}", _SWEEP_HINT) from None
+
+    def number_or_none(name: str) -> float | None:
+        return None if record[name] is None else get(name, float)
+
+    margin = str(record["margin"])
+    get("margin", Fraction)
+    return Row(
+        model=str(record["model"]),
+        model_path=str(record["model_path"]),
+        model_sha256=str(record["model_sha256"]),
+        task=Task(get("k", int), get("d_vocab", int)),
+        seed=None if record["seed"] is None else get("seed", int),
+        strategy=str(record["strategy"]),
+        cost_class=str(record["cost_class"]),
+        margin=margin,
+        correct=get("correct", int),
+        total=get("total", int),
+        bound=get("bound", float),
+        true_accuracy=number_or_none("true_accuracy"),
+        true_how=str(record["true_how"] or ""),
+        normalised=number_or_none("normalised"),
+        length_ops=number_or_none("length_ops"),
+        unexplained_dimension=number_or_none("unexplained_dimension"),
+        certificate=str(record["certificate"] or ""),
+        command=str(record["command"] or ""),
+    )
+
+
+def best_of_class(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
+    """The row with the largest bound for each class and model (by digest); of equals the shortest proof."""
+    best: dict[tuple[str, str], Row] = {}
+    for candidate in rows:
+        key = candidate.cost_class, candidate.model_sha256
+        if key not in best or preference(candidate) > preference(best[key]):
+            best[key] = candidate
+    return best
+
+
+def preference(candidate: Row) -> tuple[float, float]:
+    """Larger is better."""
+    return candidate.bound, -(math.inf if candidate.length_ops is None else candidate.length_ops)
+
+
+def find_model(results: Results, one: Row) -> Model | None:
+    """The model of a row, if a file with its digest is still where the sweep read it, or at that place from RESULTS."""
+    for path in (Path(one.model_path), results.directory / one.model_path):
+        try:
+            model = load_model(path)
+        except UserError:
+            continue
+        if model.sha256 == one.model_sha256:
+            return model
+    return None
+
+
+def find_certificate(results: Results, one: Row) -> Certificate | None:
+    """The certificate of a row, if RESULTS has it and it is about this model; paths that lead elsewhere are ignored."""
+    path = (results.directory / one.certificate).resolve()
+    if not one.certificate or not path.is_relative_to(results.directory.resolve()) or not path.is_file():
+        return None
+    certificate = Certificate.load(path)
+    return certificate if certificate.subject[0].digest.sha256 == one.model_sha256 else None

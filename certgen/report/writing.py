@@ -1,0 +1,43 @@
+"""From a directory of results to the page and its images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from certgen.files import write_atomically
+from certgen.progress import Track, quiet
+from certgen.report.images import NoImages, write_images
+from certgen.report.page import page, plots
+from certgen.report.results import load_results
+from certgen.report.sections import Subject, choose_model, sections, summary
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: a line about the page, its size in bytes, the directory of images or why there is none."""
+
+    summary: str
+    size: int
+    images: Path | NoImages
+
+
+def write_report(directory: Path, output: Path, model: Path | None = None, track: Track = quiet) -> Written:
+    """Write the page to `output`, and its figures as PNG and SVG to a directory beside it.
+
+    `model` is looked into more closely; by default the first of the results whose file is found. UserError when the
+    results cannot be read or the page cannot be written. Cost: seconds, of which the images take most.
+    """
+    results = load_results(directory)
+    made = sections(Subject(results, choose_model(results, model), track))
+    folder = output.with_name(f"{output.stem}-figures")
+    images: Path | NoImages = folder
+    try:
+        write_images(plots(made), folder)
+    except NoImages as error:
+        images = error
+    lead = f"{summary(results)}: how accurate small transformers that take the maximum are, and how that is proved."
+    text = page("Proofs of accuracy", lead, made, None if isinstance(images, NoImages) else folder.name)
+    data = text.encode()
+    write_atomically(output, data)
+    return Written(summary(results), len(data), images)
