@@ -12,7 +12,7 @@ from tiny import near_correct, random_tensors, tiny_model, zero_tensors
 from certgen import Model, load_model
 from certgen.circuits import Circuits
 from certgen.measures import accuracy as accuracy_module
-from certgen.measures import true_accuracy, unexplained_dimension
+from certgen.measures import flops, true_accuracy, unexplained_dimension
 from certgen.measures.accuracy import at_most, clopper_pearson, sampled_wrong, wrong_answers
 from certgen.strategies import STRATEGIES
 
@@ -121,3 +121,41 @@ def test_every_strategy_has_an_unexplained_dimension(paper_sizes: Model) -> None
     assert max(largest, key=lambda name: largest[name]) == "brute-force"
     own = [name for name, strategy in STRATEGIES.items() if strategy.cost_class.startswith(("separable", "exact"))]
     assert own and {largest[name] for name in own} == {largest["cubic"]}
+
+
+# FLOPs
+
+FIGURES = {  # with max-diff-exact and mean-query+diff
+    "svd": 4_711_817,
+    "max-diff": 3_505_448,
+    "max-diff-subproduct": 2_747_238,
+    "max-diff-subproduct-recursive": 2_216_934,
+    "mean+max-diff": 3_513_767,
+    "mean+max-diff-subproduct": 2_772_195,
+    "mean+max-diff-subproduct-recursive": 2_229_221,
+    "mean-recursive+max-diff-subproduct-recursive": 2_243_651,
+    "exact-EQKE": 2_528_583,
+    "max-diff-exact": 3_761_480,
+}
+EXACT = "sub-cubic/max-diff-exact/mean-query+diff"
+
+
+@pytest.mark.parametrize("error", FIGURES)
+def test_flops_of_the_paper(error: str, paper_sizes: Model) -> None:
+    assert flops(paper_sizes, f"{EXACT}/{error}") == FIGURES[error]
+    saved = FIGURES[error] - 256_096
+    assert flops(paper_sizes, f"sub-cubic/mean-query+max-diff/mean-query+diff/{error}") == saved
+    dropped = "sub-cubic/max-diff-exact/drop-average-query-per-output-logit-reasoning"
+    assert flops(paper_sizes, f"{dropped}/{error}") == FIGURES[error] - 36_288
+
+
+def test_flops_of_the_cubic_proof(paper_sizes: Model) -> None:
+    assert flops(paper_sizes, "cubic") == 35_181_664
+
+
+def test_flops_that_are_not_known(paper_sizes: Model, tmp_path: Path) -> None:
+    known = {name for name in STRATEGIES if flops(paper_sizes, name) is not None}
+    assert len(known) == 101  # the paper's family, and the cubic proof
+    assert not any("upper-envelope" in name for name in known)
+    tensors = random_tensors(np.random.default_rng(0), 3, 2, 3, 2)
+    assert flops(load_model(tiny_model(tmp_path / "model.safetensors", tensors)), "cubic") is None

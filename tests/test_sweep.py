@@ -20,6 +20,7 @@ import pytest
 from conftest import ROOT
 from tiny import near_correct, random_tensors, tiny_model
 
+import certgen.sweep.display
 import certgen.sweep.job
 from certgen import Certificate, Model, load_model, prove
 from certgen.errors import UserError
@@ -356,6 +357,21 @@ def test_two_sweeps_at_once_share_the_work(tmp_path: Path) -> None:
         assert process.returncode == 0 and "0 with an error" in output, errors
     times = {path.stat().st_mtime_ns for path in (tmp_path / "results/rows").glob("*.json")}
     assert len(times) == 3
+
+
+# Progress
+
+
+def test_progress_without_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(certgen.sweep.display, "EVERY", -1.0)
+    model = small_model(tmp_path / "m.safetensors")
+    with certgen.sweep.display.SweepProgress() as display:
+        sweep([model], ["cubic"], tmp_path / "results", length=False, engine=Local(1), display=display)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(", 0 errors, ")[0] for line in lines] == ["1/2 done", "2/2 done"]
+    assert lines[-1].endswith(", 0:00:00 left")
 
 
 # A cluster

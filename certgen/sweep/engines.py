@@ -17,7 +17,6 @@ from typing import Protocol
 from certgen.errors import UserError, missing_extra
 from certgen.sweep.store import Record, Store
 
-RETRIES = 2  # of work whose worker died; beyond that the work is at fault
 POLL = 1.0  # seconds
 
 
@@ -113,7 +112,7 @@ class Dask:
                 f"no dask scheduler answers at {self.address}: {error}", "start one with: dask scheduler"
             ) from error
         with client:
-            futures = {client.submit(run_task, task, pure=False, retries=RETRIES): task for task in tasks}
+            futures = {client.submit(run_task, task, pure=False): task for task in tasks}
             for future in as_completed(futures):
                 task, failure = futures.pop(future), future.exception()
                 if isinstance(failure, UserError):  # such as a full disk: it would meet every task
