@@ -414,7 +414,10 @@ class Certificate(Shape):
         return f'{head},\n  "steps": [\n{lines}\n  ]\n }}\n}}\n'.encode()
 
     def save(self, path: str | os.PathLike[str]) -> int:
-        """Write the certificate, gzipped if the name ends in .gz; returns its size in bytes."""
+        """Write the certificate, gzipped if the name ends in .gz; returns the size of the file in bytes.
+
+        The write is atomic, and the same certificate always gives the same bytes. Raises UserError if it is impossible.
+        """
         data = self.to_bytes()
         if str(path).endswith(".gz"):
             data = gzip.compress(data, mtime=0)  # the same certificate is the same file
@@ -423,7 +426,10 @@ class Certificate(Shape):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a certificate for display. This checks its shape only; check-cert checks what it says."""
+        """Read a certificate, gzipped or not. This checks its shape only; check-cert checks what it says.
+
+        Raises UserError if the file cannot be read or has another shape.
+        """
         data = read_bytes(path)
         try:
             data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data

@@ -5,6 +5,7 @@ Heavy modules are imported inside the commands, so that help appears at once.
 
 import re
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,13 @@ app = typer.Typer(
 )
 
 _MAX_SEEDS = 1_000
+
+
+class Engine(StrEnum):
+    """Where a sweep runs."""
+
+    joblib = "joblib"
+    dask = "dask"
 
 
 def main() -> None:
@@ -189,6 +197,58 @@ def prove(
     decimals = claim.correct * 100_000 // claim.total / 100_000
     print(f"{output}: accuracy >= {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
     print(f"Verify it with: check-cert {model} {output}")
+
+
+@app.command()
+def sweep(
+    models: Annotated[list[Path], typer.Argument(help="Model files, or directories of them.")],
+    strategies: Annotated[
+        list[str], typer.Option("--strategies", "-s", help="A glob over `certgen strategies`, quoted; repeatable.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The results directory; resumed if it exists.")],
+    margin: Annotated[str, typer.Option(help="Count an answer only if it wins by more than this, as 0 or 1/8.")] = "0",
+    length: Annotated[
+        bool, typer.Option("--length/--no-length", help="Measure proof length: some 20 times the work of checking.")
+    ] = True,
+    retry_errors: Annotated[bool, typer.Option(help="Do jobs again that ended in an error.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; by default one per core.")] = None,
+    engine: Annotated[Engine, typer.Option(help="Where jobs run: this machine, or a dask cluster.")] = Engine.joblib,
+    scheduler: Annotated[str | None, typer.Option(help="With --engine dask: its address, as tcp://host:8786.")] = None,
+) -> None:
+    """Prove and check every model with every strategy, and measure.
+
+    RESULTS gets certificates/ and results.parquet, one row per certificate.
+    Each certificate is checked by a check-cert process of its own, and its
+    bound is what that process has verified.  A job that fails is a row with
+    its error.
+
+    After Ctrl-C, or a kill, the same command resumes.
+
+    Examples:
+
+      certgen sweep models/*.safetensors --strategies cubic --strategies "sub-cubic/*/upper-envelope/*" -o results
+
+      certgen sweep models --strategies "*" --no-length -o results --engine dask --scheduler tcp://10.0.0.1:8786
+
+    With dask, workers have to see the models and RESULTS under the same paths.
+    """
+    from certgen.sweep import sweep
+    from certgen.sweep.display import SweepProgress
+    from certgen.sweep.engines import choose
+
+    chosen = choose(engine.value, jobs, scheduler)
+    with SweepProgress() as display:
+        done = sweep(
+            models,
+            strategies,
+            output,
+            margin=margin,
+            length=length,
+            retry_errors=retry_errors,
+            engine=chosen,
+            display=display,
+        )
+    print(f"{output / done.table.name}: {done.jobs} jobs, {done.resumed} done before, {done.errors} with an error")
 
 
 @app.command()

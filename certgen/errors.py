@@ -18,3 +18,11 @@ class MissingTorch(UserError):
             f"{purpose} needs PyTorch, which is not installed",
             "install the extra `train`: pip install 'compact-proofs[train]'",
         )
+
+
+def missing_extra(purpose: str, packages: str, extra: str) -> UserError:
+    """The error when `purpose` needs packages that only an extra of this distribution installs."""
+    return UserError(
+        f"{purpose} needs {packages}, which is not installed",
+        f"install the extra `{extra}`: pip install 'compact-proofs[{extra}]'",
+    )

@@ -97,7 +97,10 @@ class StoredTensor:
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """Read the canonical model file at `path`; UserError says how a file deviates and names the tensor."""
+    """Read the canonical model file at `path`: F64, F32, F16 or BF16 weights, as exact float64 arrays.
+
+    Raises UserError, which says how a file deviates and names the tensor. Cost: one pass over the file.
+    """
     file_bytes = read_bytes(path)
     stored = parse_safetensors(file_bytes, path)
     tensors = {name: decode_tensor(name, tensor) for name, tensor in stored.items()}

@@ -29,9 +29,11 @@ def read(path: str, limit: int) -> bytes:
 
 
 def check(model_path: str, certificate_path: str, budget: int = DEFAULT_BUDGET) -> Verdict:
-    """The verified claim of one certificate about one model file.
+    """The verified claim of one certificate about one model file: exact integers, and the model's SHA-256.
 
-    Raises a Refusal, as data, if it does not hold. `budget` bounds the sequences or prefixes that a step enumerates.
+    Raises a Refusal, with its reason as data, for anything else: Rejected (the proof does not hold), Malformed (a file
+    that cannot be read, or is not of its format), OtherModel, ResourceLimit. `budget` bounds, for each step by itself,
+    the sequences or prefixes that it enumerates. Cost: that of the proof; certgen length measures it.
     """
     weights = read_weights(read(model_path, MAX_MODEL_BYTES))
     return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget)

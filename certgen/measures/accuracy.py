@@ -1,0 +1,129 @@
+"""The accuracy of a model, to compare a certified bound with: counted where that is possible, sampled otherwise.
+
+This is a measurement in float64 and no proof; only a certificate proves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from certgen.circuits import Circuits
+from certgen.models import Model
+from certgen.sequences import USUAL_PRECISION, Precision, Tally, count_correct, full_precision
+
+MOST_COUNTED = 1 << 26  # sequences; about ten seconds
+SAMPLE = 1 << 18
+CHUNK = 1 << 12  # sequences evaluated at once: k v floats each
+SEED = 0
+CONFIDENCE = 0.99
+BISECTIONS = 50
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A fraction of sequences, and limits of it. `how` is "exact", or says how it was estimated."""
+
+    accuracy: float
+    low: float
+    high: float
+    how: str
+
+
+def true_accuracy(model: Model, margin: str | Fraction = "0") -> Accuracy:
+    """The fraction of all sequences whose answer wins by more than `margin` logits.
+
+    Up to 2^26 sequences it is counted: low = high = accuracy, unless some sequences are too close to a tie for float64,
+    which `how` tells; they count as wrong in `accuracy` and `low`, as right in `high`. Beyond that it is estimated from
+    2^18 random sequences (always the same ones), with the exact (Clopper-Pearson) interval of 99 % confidence. Cost
+    v^3 k and little more for counting, 2^18 k v for sampling: seconds. Raises UserError for a model that is malformed.
+    """
+    circuits = Circuits(model, Fraction(margin))
+    if circuits.v**circuits.k <= MOST_COUNTED:
+        return counted(circuits)
+    wrong = sampled_wrong(circuits, SAMPLE)
+    low, high = clopper_pearson(wrong, SAMPLE, CONFIDENCE)
+    return Accuracy(1 - wrong / SAMPLE, 1 - high, 1 - low, f"sampled n={SAMPLE}, 99%")
+
+
+def counted(circuits: Circuits) -> Accuracy:
+    """Every sequence decided, with more precision if some are too close to tell."""
+    total = circuits.v**circuits.k
+    tally = Tally(0, total)
+    for precision in (USUAL_PRECISION, full_precision(circuits)):
+        if tally.undecided:
+            tally = count_all(circuits, precision)
+    how = "exact" if not tally.undecided else f"exact but for {tally.undecided} too close to a tie"
+    right = rounded_down(tally.correct, total)  # as bounds are: a bound that is the truth is all of it
+    return Accuracy(right, right, right if not tally.undecided else (tally.correct + tally.undecided) / total, how)
+
+
+def rounded_down(correct: int, total: int) -> float:
+    """The largest float64 that is at most correct / total."""
+    nearest = correct / total
+    return nearest if Fraction(nearest) <= Fraction(correct, total) else math.nextafter(nearest, -math.inf)
+
+
+def count_all(circuits: Circuits, precision: Precision) -> Tally:
+    correct = undecided = 0
+    for m in range(circuits.v):
+        for q in range(m if circuits.k == 1 else 0, m + 1):  # with one position, the query is the maximum
+            tally = count_correct(circuits, q, m, precision)
+            correct, undecided = correct + tally.correct, undecided + tally.undecided
+    return Tally(correct, undecided)
+
+
+def sampled_wrong(circuits: Circuits, size: int) -> int:
+    """How many of `size` random sequences are answered wrong."""
+    rng = np.random.default_rng(SEED)
+    chunks = [min(CHUNK, size - start) for start in range(0, size, CHUNK)]
+    return sum(wrong_answers(circuits, rng.integers(0, circuits.v, (n, circuits.k))) for n in chunks)
+
+
+def wrong_answers(circuits: Circuits, sequences: npt.NDArray[np.int64]) -> int:
+    """How many of the sequences [n, k] are answered wrong; a tie is wrong. Cost n k v."""
+    EUPU, EVOU, PVOU = circuits.float_tables
+    query, rows = sequences[:, -1], np.arange(len(sequences))
+    scores = -circuits.token_gaps[query[:, None], sequences] - circuits.position_gaps[query]
+    attention = np.exp(scores - scores.max(axis=1, keepdims=True))
+    attention /= attention.sum(axis=1, keepdims=True)
+    logits = EUPU[query] + attention @ PVOU
+    for p in range(circuits.k):
+        logits += attention[:, p, None] * EVOU[sequences[:, p]]
+    answer = sequences.max(axis=1)
+    right = logits[rows, answer].copy()
+    logits[rows, answer] = -np.inf
+    return int(np.count_nonzero(~(logits.max(axis=1) + circuits.float_margin < right)))
+
+
+def clopper_pearson(successes: int, size: int, confidence: float) -> tuple[float, float]:
+    """Limits of the probability of success, each missed with probability at most (1 - confidence) / 2.
+
+    The low limit is where as many successes, or more, would be that improbable; the high limit where as few would be.
+    """
+    tail = (1 - confidence) / 2
+    low = 0.0 if successes == 0 else crossing(lambda p: 1 - at_most(successes - 1, size, p) < tail)
+    high = 1.0 if successes == size else crossing(lambda p: at_most(successes, size, p) > tail)
+    return low, high
+
+
+def at_most(successes: int, size: int, p: float) -> float:
+    """The probability of at most so many successes in `size` independent trials."""
+    i = np.arange(successes + 1)
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])
+    log_choices = log_factorials[size] - log_factorials[i] - log_factorials[size - i]
+    return float(np.exp(log_choices + i * np.log(p) + (size - i) * np.log1p(-p)).sum())
+
+
+def crossing(below: Callable[[float], bool]) -> float:
+    """Where in (0, 1) `below` turns from true to false, by bisection."""
+    left, right = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        middle = (left + right) / 2
+        left, right = (middle, right) if below(middle) else (left, middle)
+    return (left + right) / 2

@@ -1,0 +1,5 @@
+"""Every model times every strategy, proved and checked: `sweep`. Needs the extra `sweep`."""
+
+from certgen.sweep.run import Sweep, sweep
+
+__all__ = ["Sweep", "sweep"]

@@ -1,0 +1,147 @@
+"""Plan the work, run what is not done, and keep results.parquet up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from certgen.errors import UserError
+from certgen.files import read_bytes
+from certgen.proving import read_margin
+from certgen.strategies import STRATEGIES
+from certgen.sweep.engines import Engine, Local, Task
+from certgen.sweep.job import Job
+from certgen.sweep.store import ROWS, Record, Store
+from certgen.sweep.table import RESULTS, assemble, require_packages
+from certgen.sweep.truth import Truth
+
+REFRESH = 60.0  # seconds between assemblies of results.parquet while the sweep runs
+
+
+class Display(Protocol):
+    """Shows how far the sweep is."""
+
+    def begin(self, done: int, total: int) -> None: ...
+    def advance(self, task: Task, record: Record) -> None: ...
+
+
+class Silent:
+    """No display: for tests and the Python API."""
+
+    def begin(self, done: int, total: int) -> None:
+        pass
+
+    def advance(self, task: Task, record: Record) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep ended with: its jobs, how many had been done before, how many of all have an error; the table."""
+
+    jobs: int
+    resumed: int
+    errors: int
+    table: Path
+
+
+def sweep(
+    models: Sequence[str | Path],
+    strategies: Sequence[str],
+    output: str | Path,
+    *,
+    margin: Fraction | str | int = 0,
+    length: bool = True,
+    retry_errors: bool = False,
+    engine: Engine | None = None,
+    display: Display | None = None,
+) -> Sweep:
+    """Prove and check every model (files, or directories of them) with every strategy that matches one of the globs.
+
+    The directory `output` gets results.parquet, certificates/, and a record of each finished job, by which a later call
+    with the same `output` resumes; records of jobs that are not asked for stay. The true accuracy is measured once per
+    model. With `length`, proof length is measured too, at some twenty times the cost of checking. A failure of one job
+    becomes the `error` of its row. Raises UserError for arguments that make no sense, a missing extra, or a directory
+    that cannot be written. Cost: that of the jobs, divided by the engine's workers.
+    """
+    require_packages()
+    store = Store(Path(output).absolute())
+    jobs = plan(models, strategies, str(output), margin, length)
+    store.prepare()
+    for job in jobs:
+        if stale(store, job, retry_errors):
+            store.forget(ROWS, job.identity)
+    truths = {job.sha256: Truth(job.path, job.sha256, job.margin, store.root) for job in jobs}
+    left = [job for job in jobs if not job.finished(store)]
+    tasks: list[Task] = [truth for truth in truths.values() if not truth.finished(store)]
+    tasks += left
+    run_all(tasks, store, engine or Local(), display or Silent(), len(jobs) - len(left))
+    assemble(store)
+    errors = sum(store.read(ROWS, job.identity)["error"] is not None for job in jobs)
+    return Sweep(len(jobs), len(jobs) - len(left), errors, store.root / RESULTS)
+
+
+def run_all(tasks: list[Task], store: Store, engine: Engine, display: Display, done: int) -> None:
+    """Run the tasks; whatever ends this early, the table tells of all that is done."""
+    display.begin(done, done + len(tasks))
+    assembled = time.monotonic()
+    try:
+        for task, record in engine(tasks, store):
+            display.advance(task, record)
+            if time.monotonic() - assembled > REFRESH:
+                assemble(store)
+                assembled = time.monotonic()
+    except BaseException:
+        assemble(store)
+        raise
+
+
+def stale(store: Store, job: Job, retry_errors: bool) -> bool:
+    """Is there a row that has to be made again: one with an error, if asked for, or without the length now wanted?"""
+    if not job.finished(store):
+        return False
+    row = store.read(ROWS, job.identity)
+    failed = row["error"] is not None
+    return (failed and retry_errors) or (job.length and row["length_ops"] is None and not failed)
+
+
+def plan(
+    models: Sequence[str | Path], strategies: Sequence[str], output: str, margin: Fraction | str | int, length: bool
+) -> list[Job]:
+    """The jobs, model by model; each model counts once, however often it is given."""
+    names, exact_margin = matching(strategies), str(read_margin(margin))
+    jobs: dict[str, Job] = {}
+    for path in model_files(models):
+        sha256 = hashlib.sha256(read_bytes(path)).hexdigest()
+        for name in names:
+            job = Job(str(path), path.absolute(), sha256, name, exact_margin, length, output, Path(output).absolute())
+            jobs.setdefault(job.identity, job)
+    return list(jobs.values())
+
+
+def matching(globs: Sequence[str]) -> list[str]:
+    """The strategies that match one of the globs, in the order of `certgen strategies`; `*` matches a / too."""
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in STRATEGIES):
+            raise UserError(f"no strategy matches {glob!r}", "`certgen strategies --names` lists them; quote the glob")
+    names = [name for name in STRATEGIES if any(fnmatchcase(name, glob) for glob in globs)]
+    if not names:
+        raise UserError("no strategies are given", "for example --strategies cubic or --strategies 'sub-cubic/*'")
+    return names
+
+
+def model_files(models: Iterable[str | Path]) -> list[Path]:
+    """The files given, and those in the directories given."""
+    files: list[Path] = []
+    for path in map(Path, models):
+        found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+        if not found:
+            raise UserError(f"{path} has no .safetensors files", "give model files, or directories that contain some")
+        files += found
+    return files
