@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 	touch $@
 
 .venv/test: .venv/base
-	$(PIP) --editable '.[train,report,test]'
+	$(PIP) --editable '.[train,test]'
 	touch $@
 
 demo: .venv/base

@@ -54,7 +54,7 @@ def true_accuracy(model: Model, margin: str | Fraction = "0") -> Accuracy:
 def counted(circuits: Circuits) -> Accuracy:
     """Every sequence decided, with more precision if some are too close to tell."""
     total = circuits.v**circuits.k
-    tally = Tally(0, total)
+    tally = Tally(0, 0, total)
     for precision in (USUAL_PRECISION, full_precision(circuits)):
         if tally.undecided:
             tally = count_all(circuits, precision)
@@ -70,12 +70,11 @@ def rounded_down(correct: int, total: int) -> float:
 
 
 def count_all(circuits: Circuits, precision: Precision) -> Tally:
-    correct = undecided = 0
+    tallies = []
     for m in range(circuits.v):
         for q in range(m if circuits.k == 1 else 0, m + 1):  # with one position, the query is the maximum
-            tally = count_correct(circuits, q, m, precision)
-            correct, undecided = correct + tally.correct, undecided + tally.undecided
-    return Tally(correct, undecided)
+            tallies.append(count_correct(circuits, q, m, precision))
+    return Tally(*map(sum, zip(*tallies, strict=True)))
 
 
 def sampled_wrong(circuits: Circuits, size: int) -> int:
