@@ -119,6 +119,16 @@ class Maximum:
             tables.append(gain * np.where(gain >= 0, most, self.low[q] * light[:, None]))
         return [*(table.max(axis=0) for table in tables[:-1]), tables[-1][np.arange(len(q)), q]]
 
+    def peaks(self, q: int) -> tuple[FloatArray, FloatArray]:
+        """What each wrong token gains in sequences with query q: at most, and where m stands, both [p, y]."""
+        gain = (
+            self.values[None] + self.places[:, None] + self.direct[q] + self.search.circuits.float_margin
+        )  # [p, t, y]
+        weights = self.search.positions[q][:, None] * np.stack([self.low[q], self.high[q]])[:, None]
+        entries = gain * np.where(gain >= 0, weights[1][:, :, None], weights[0][:, :, None])
+        entries[-1] = entries[-1, q]
+        return entries.max(axis=1), entries[:, self.m]
+
     def reached(self, wrong: Members, queries: Members, pools: tuple[Members, ...], steps: int) -> int:
         """At least as many sequences as the checker counts for one class and block."""
         times = [*map(len, pools), 1]
@@ -148,7 +158,8 @@ def count_reached(tables: list[FloatArray], times: list[int], last_has_final: bo
     """
     peaks = [float(table.max()) for table in tables]
     budget = sum(peak * count for peak, count in zip(peaks, times, strict=True)) + sum(times) * SLACK
-    if budget < 0:
+    finals = [float(table[-1]) - peak for table, peak in zip(tables[:-1], peaks, strict=False)]
+    if budget + (0.0 if last_has_final else max(finals, default=0.0) + SLACK) < 0:
         return 0
     scale = (steps + 1) / (budget * (1 + 1e-9) + 2.0**-1000) * (1 - 1e-9)
     losses = [

@@ -29,7 +29,8 @@ def count_reaching(tables: list[list[int]], times: list[int], last_has_final: bo
     """
     peaks = [max(table) for table in tables]
     budget = sum(map(mul, peaks, times))
-    if budget < 0:
+    finals = [table[-1] - peak for table, peak in zip(tables[:-1], peaks, strict=False)]
+    if budget + (0 if last_has_final else max(finals, default=0)) < 0:
         return 0
     losses = [
         [(peak - x) * (steps + 1) // (budget + 1) for x in table] for peak, table in zip(peaks, tables, strict=True)

@@ -17,7 +17,7 @@ class Lanes(Numerators):
     def __init__(self, problem: Problem, exponent: int, bits: int) -> None:
         super().__init__(problem, exponent, bits)
         self.offset = self.bound << bits
-        self.width = (8 * problem.k * self.offset).bit_length() + 1
+        self.width = (2 * problem.k * self.offset).bit_length() + 1
         self.packed = [[sum(x << self.width * y for y, x in enumerate(row)) for row in table] for table in self.upper]
 
     @property
@@ -38,23 +38,6 @@ class Lanes(Numerators):
     def wrong(self, m: int) -> int:
         """The top bits of the lanes of all y != m: none of them set means that the sequence is correct."""
         return (self.ones ^ 1 << self.width * m) << self.width - 1
-
-    def slack(self, q: int, m: int, tokens: Sequence[int]) -> list[list[int]]:
-        """By how much a lane of terms(q, m, tokens)[p][i], less the offset, can be above F; less than 5 offsets."""
-        # seven rounded numbers make up a value, and the weight is low or a little more
-        return [
-            [7 * low + 2 * (high - low) * self.bound for low, high in weights] for weights in self.weights(q, m, tokens)
-        ]
-
-    def tokens_of(self, tops: int) -> list[int]:
-        """The wrong tokens whose top bits are set."""
-        return [y for y in range(self.problem.v) if tops >> self.width * (y + 1) - 1 & 1]
-
-    def largest(self, terms: list[int]) -> int:
-        """Lane by lane the largest of some terms; 0 if there are none. Cost d_vocab comparisons per term."""
-        lane = (1 << self.width) - 1
-        shifts = [self.width * y for y in range(self.problem.v)]
-        return sum([max([term >> shift & lane for term in terms], default=0) << shift for shift in shifts])
 
     def terms(self, q: int, m: int, tokens: Sequence[int]) -> list[list[int]]:
         """terms[p][i] for position p and token tokens[i] <= m. Cost one product of a number by d_vocab lanes each."""

@@ -25,9 +25,9 @@ from certgen.dyadic import FloatArray
 from certgen.outward import direct_path_upper, value_path_upper
 from certgen.progress import Track
 from certgen.proof import Proof
-from certgen.sequences import Precision, full_precision, lane_args, pure_correct
+from certgen.sequences import USUAL_PRECISION, Precision, full_precision, lane_args, pure_correct
 
-WEIGHT_BITS = 64
+WEIGHT_BITS = 36
 
 
 def cubic(circuits: Circuits, track: Track) -> Certificate:
@@ -40,14 +40,12 @@ def cubic(circuits: Circuits, track: Track) -> Certificate:
     u = proof.add(DirectPathUpper(premises=[], args=ExponentArgs(exponent=direct.exponent), conclusion=direct))
     c = proof.add(ValuePathUpper(premises=[], args=NoArgs(), conclusion=value))
     masks = [accepted_tokens(circuits, direct, value, m) for m in track(range(circuits.v), "cubic")]
-    precision = full_precision(circuits)
+    precision, pure = pure_counts(circuits)
     args = WeightArgs(bits=WEIGHT_BITS)
     tokens = proof.add(CubicTokens(premises=[u, c], args=args, conclusion=TokenMasks(masks=masks)))
-    pure = proof.add(
-        PureSequences(premises=[], args=lane_args(circuits, precision), conclusion=pure_counts(circuits, precision))
-    )
+    alone = proof.add(PureSequences(premises=[], args=lane_args(circuits, precision), conclusion=Counts(counts=pure)))
     count = proof.add(CountCubic(premises=[tokens], args=NoArgs(), conclusion=cubic_counts(circuits.k, masks)))
-    return proof.certificate("cubic", [pure, count])
+    return proof.certificate("cubic", [alone, count])
 
 
 def times(factor: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -87,13 +85,15 @@ def prefix_sums(weights: FloatArray) -> FloatArray:
     return np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))
 
 
-def pure_counts(circuits: Circuits, precision: Precision) -> Counts:
-    """The cells n = 0, one sequence each."""
-    counts = []
-    for m in range(circuits.v):
-        correct = pure_correct(circuits, m, precision)
-        counts += [[m, 1 << q, 1, int(correct[q]), 0] for q in range(m if circuits.k == 1 else 0, m + 1)]
-    return Counts(counts=counts)
+def pure_counts(circuits: Circuits) -> tuple[Precision, list[list[int]]]:
+    """The cells n = 0, one sequence each, with more precision if that proves more of them."""
+    found = []
+    for precision in (USUAL_PRECISION, full_precision(circuits)):
+        correct = [pure_correct(circuits, m, precision) for m in range(circuits.v)]
+        pairs = [(q, m) for m in range(circuits.v) for q in range(m if circuits.k == 1 else 0, m + 1)]
+        found.append((precision, [[m, 1 << q, 1, int(correct[m][q]), 0] for q, m in pairs]))
+    usual, full = found
+    return usual if usual[1] == full[1] else full
 
 
 def cubic_counts(k: int, masks: list[list[list[int]]]) -> Counts:

@@ -6,8 +6,10 @@ from typing import Any
 
 from checker.counting import require_queries
 from checker.judgement import Count, Tally
-from checker.lanes import Lanes, product_sets
+from checker.lanes import product_sets
+from checker.numerators import Numerators
 from checker.problem import Problem
+from checker.rivals import Rivals
 from checker.ties import tied
 
 
@@ -16,31 +18,30 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
 
     Requires   nothing. args.queries[m] is a set of queries q <= m, as a bit mask.
     Concludes  Tally: per chosen pair, all n, the correct sequences, and those that are surely wrong or exact ties.
-    Cost       per pair n_ctx m d_vocab comparisons; one addition of d_vocab lanes per prefix looked at, at most
-               (m + 1) n_ctx for every sequence that is not correct.
+    Cost       per pair n_ctx m d_vocab multiplications; per prefix looked at, of which there are at most (m + 1) n_ctx
+               for each sequence that is not correct, two additions of a lane for each wrong token that can reach m.
     """
-    lanes = Lanes(problem, args["exponent"], args["bits"])
+    tables = Numerators(problem, args["exponent"], args["bits"])
     counts, visited = [], 0
     for q, m in require_queries(problem, args["queries"]):
-        terms, slack = lanes.terms(q, m, range(m + 1)), lanes.slack(q, m, range(m + 1))
-        top, correct, wrong = lanes.wrong(m), 0, 0
+        rivals = Rivals(tables, q, m)
+        correct = wrong = 0
         for choices in product_sets([list(range(m + 1))] * (problem.k - 1), q, m):
             # rest[i], below[i]: the worst that the last i positions can add, and how many ways there are to fill them
-            worst = [lanes.largest([row[t] for t in tokens]) for row, tokens in zip(terms, choices, strict=False)]
-            rest = list(accumulate(worst[::-1], initial=0))
-            below = list(accumulate([len(tokens) for tokens in choices[::-1]], mul, initial=1))
-            prefixes: list[tuple[int, int, tuple[int, ...]]] = [(terms[-1][q] + lanes.start, slack[-1][q], ())]
+            rest = list(accumulate([rivals.largest(p, row) for p, row in enumerate(choices)][::-1], initial=0))
+            below = list(accumulate([len(row) for row in choices[::-1]], mul, initial=1))
+            prefixes: list[tuple[int, int, tuple[int, ...]]] = [(rivals.start, rivals.doubt[-1][q], ())]
             while prefixes:
                 prefix, doubt, x = prefixes.pop()
                 p, left = len(x), len(choices) - len(x)
-                if not (prefix + rest[left]) & top:
+                if not (prefix + rest[left]) & rivals.tops:
                     correct += below[left]
                 elif left:
                     visited += len(choices[p])
                     problem.afford(visited, "prefixes")
-                    prefixes += [(prefix + terms[p][t], doubt + slack[p][t], (*x, t)) for t in choices[p]]
-                elif (prefix - doubt * lanes.ones) & top or any(
-                    tied(problem, (*x, q), m, y) for y in lanes.tokens_of(prefix & top)
+                    prefixes += [(prefix + rivals.terms[p][t], doubt + rivals.doubt[p][t], (*x, t)) for t in choices[p]]
+                elif (prefix - doubt * rivals.ones) & rivals.tops or any(
+                    tied(problem, (*x, q), m, y) for y in rivals.reaching(prefix)
                 ):
                     wrong += 1
         counts.append(Count(m, 1 << q, (1 << problem.k - (q < m)) - 1, correct, wrong))
