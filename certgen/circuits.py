@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from certgen.dyadic import ZERO_MAGNITUDE, Dyadic, FloatArray
 from certgen.models import Model
 
 LN2 = math.log(2.0)
+FAR = 1e5  # nats; beyond, float64 no longer tells differences to RELATIVE_SLACK
 RELATIVE_SLACK = 1e-9  # far above every float64 rounding error of the search, far below anything it decides
 
 
@@ -84,6 +85,14 @@ class Circuits:
         """Nats by which each token's score is below the best token's, [q, t]."""
         return self.gaps(self.token_scores)
 
+    @lru_cache(maxsize=256)  # noqa: B019 - as long as the circuits
+    def token_gaps_upto(self, m: int) -> FloatArray:
+        """Nats by which each token's score is below that of the best one up to m, [q, t <= m]."""
+        gaps = self.token_gaps[:, : m + 1]
+        if gaps.min(axis=1).max() < FAR:
+            return np.asarray(gaps - gaps.min(axis=1, keepdims=True))
+        return self.gaps(self.token_scores[:, : m + 1])  # the difference of two large numbers would tell nothing
+
     @cached_property
     def position_gaps(self) -> FloatArray:
         """Nats by which each position's score is below the best position's, [q, p]."""
@@ -122,16 +131,15 @@ class Circuits:
 
     def position_weights(self, bits: int) -> tuple[FloatArray, FloatArray]:
         """Outward bounds on exp(sP) relative to each query's largest, when `bits` bits are kept, [q, p]."""
-        return outward_exp(self.position_gaps, self.position_gaps.min(axis=1, keepdims=True), bits)
+        return outward_exp(self.position_gaps, bits)
 
     def token_weights(self, m: int, bits: int) -> tuple[FloatArray, FloatArray]:
         """Outward bounds on exp(sE) relative to each query's largest among tokens up to m, [q <= m, t <= m]."""
-        gaps = self.token_gaps[: m + 1, : m + 1]
-        return outward_exp(gaps, gaps.min(axis=1, keepdims=True), bits)
+        return outward_exp(self.token_gaps_upto(m)[: m + 1], bits)
 
 
-def outward_exp(gaps: FloatArray, smallest: FloatArray, bits: int) -> tuple[FloatArray, FloatArray]:
-    """Bounds on exp(smallest - gaps), with slack for float64 and for weights of `bits` bits."""
-    weights = np.exp(smallest - gaps)
+def outward_exp(gaps: FloatArray, bits: int) -> tuple[FloatArray, FloatArray]:
+    """Bounds on exp(-gaps), with slack for float64 and for weights of `bits` bits."""
+    weights = np.exp(-gaps)
     absolute = 2.0 ** (3 - bits)
     return np.maximum(weights * (1 - RELATIVE_SLACK) - absolute, 0.0), weights * (1 + RELATIVE_SLACK) + absolute

@@ -16,6 +16,7 @@ from math import ceil, log2
 from typing import NamedTuple
 
 from certgen.separable import Maximum, Members, Plan, pair_total
+from certgen.sequences import MOST_SEQUENCES, USUAL_PRECISION, Tally, count_correct
 
 COARSE, FINE = 16, 1 << 12  # steps at the start, and at most
 RANKING_STEPS = 16  # to tell which wrong tokens reach m most often
@@ -24,13 +25,16 @@ RANKING_STEPS = 16  # to tell which wrong tokens reach m most often
 @dataclass(frozen=True)
 class Unit:
     """A maximum and a block of queries: how finely losses are counted, how many wrong tokens are counted apart (the
-    others are together), and which positions are pooled."""
+    others are together, or in classes that stay behind), and which positions are pooled. Or branched: no counting, each
+    prefix of a wrong sequence looked at."""
 
     m: int
     block: tuple[int, ...]
     steps: int
     apart: int
     pools: tuple[tuple[int, ...], ...]
+    behind: bool = False
+    branched: bool = False
 
 
 class Outcome(NamedTuple):
@@ -38,6 +42,7 @@ class Outcome(NamedTuple):
 
     correct: int
     cost: float
+    wrong: int = 0
 
 
 class Refinement(NamedTuple):
@@ -83,11 +88,18 @@ class Units:
         apart = self.ranking(unit.block)[: unit.apart] if unit.apart else []
         together = [y for y in range(v) if y != unit.m and y not in apart]
         classes: list[Members] = [[y] for y in apart]
-        return Plan(unit.m, unit.steps, (*classes, together) if together else tuple(classes), (unit.block,), unit.pools)
+        if unit.behind:
+            classes += self.maximum.classes_that_stay_behind(unit.block[0], together)
+        elif together:
+            classes.append(together)
+        return Plan(unit.m, unit.steps, tuple(classes), (unit.block,), unit.pools)
 
     def outcome(self, unit: Unit) -> Outcome:
         """Correct sequences found, and the expected cost of checking it."""
-        if unit not in self.known:
+        if unit not in self.known and unit.branched:
+            tally = count_correct(self.maximum.search.circuits, unit.block[0], unit.m, USUAL_PRECISION)
+            self.known[unit] = Outcome(tally.correct, self.branching_cost(unit, tally), tally.wrong)
+        elif unit not in self.known:
             plan = self.plan(unit)
             reached = [self.maximum.reached(wrong, unit.block, unit.pools, unit.steps) for wrong in plan.classes]
             total = self.total(unit)
@@ -113,10 +125,18 @@ class Units:
         polynomials = counted * 2 * (max(c.k - 2, 1) * 0.7 * lanes**2 + entries * (1.5 * lanes + 6))
         return weights + gains + tables + polynomials
 
+    def branching_cost(self, unit: Unit, tally: Tally) -> float:
+        """About how many operations branch_sequences spends on a pair."""
+        c, tokens = self.maximum.search.circuits, unit.m + 1
+        return 8 * c.v * c.k * tokens + 80 * (tally.wrong + tally.undecided + 5) * c.k * tokens
+
     def refinements(self, unit: Unit) -> Iterator[tuple[Unit, ...]]:
         """Ways to replace a unit by finer ones, one kind at a time and then several together."""
+        if unit.branched:
+            return
+        c, everything = self.maximum.search.circuits, len(self.ranking(unit.block))
         finer = replace(unit, steps=2 * unit.steps) if unit.steps < FINE else unit
-        more = min(max(1, 2 * unit.apart), len(self.ranking(unit.block)))
+        more = min(max(1, 2 * unit.apart), everything)
         apart = replace(unit, apart=more)
         pools = tuple(part for pool in unit.pools for part in halves(pool))
         for change in (
@@ -130,6 +150,11 @@ class Units:
         ):
             if change != (unit,):
                 yield change
+        if len(unit.block) == 1:
+            single = tuple((p,) for p in range(c.k - 1))
+            yield (replace(unit, steps=max(unit.steps, 64), apart=everything, pools=single, behind=True),)
+            if c.v**c.k <= MOST_SEQUENCES:
+                yield (Unit(unit.m, unit.block, 0, 0, (), branched=True),)
 
     def best(self, unit: Unit) -> Refinement | None:
         """The refinement that wins most sequences per operation; None if nothing is won or left to win."""
@@ -178,23 +203,25 @@ class Search:
         if refinement := self.chosen[unit].best(unit):
             heapq.heappush(self.heap, (refinement.price, next(self.numbers), refinement))
 
-    def refine(self) -> bool:
-        """Do the best refinement; False if there is none."""
-        if not self.heap:
+    def refine(self, limit: float) -> bool:
+        """Do the best refinement that keeps the cost within the limit; False if there is none."""
+        while self.heap:
+            _, unit, parts = heapq.heappop(self.heap)[2]
+            units = self.chosen[unit]
+            before, after = units.outcome(unit), [units.outcome(part) for part in parts]
+            cost = self.stage.cost - before.cost + sum(o.cost for o in after)
+            if cost <= limit:
+                break
+        else:
             return False
-        _, unit, parts = heapq.heappop(self.heap)[2]
-        units = self.chosen.pop(unit)
-        before, after = units.outcome(unit), [units.outcome(part) for part in parts]
-        self.stage = Stage(
-            self.stage.correct - before.correct + sum(o.correct for o in after),
-            self.stage.cost - before.cost + sum(o.cost for o in after),
-        )
+        self.stage = Stage(self.stage.correct - before.correct + sum(o.correct for o in after), cost)
+        del self.chosen[unit]
         for part in parts:
             self.chosen[part] = units
             self.consider(part)
         return True
 
-    def plans(self) -> list[tuple[Plan, list[int]]]:
-        """The plans of the units as they are, with what each block proves."""
+    def outcomes(self) -> list[tuple[Units, Unit, Outcome]]:
+        """The units as they are, in the order of m and query, with what each proves."""
         order = sorted(self.chosen, key=lambda unit: (unit.m, unit.block))
-        return [(self.chosen[unit].plan(unit), [self.chosen[unit].outcome(unit).correct]) for unit in order]
+        return [(self.chosen[unit], unit, self.chosen[unit].outcome(unit)) for unit in order]

@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from certgen.certificate import Group, LaneArgs, Scores
 from certgen.circuits import RELATIVE_SLACK, Circuits
-from certgen.dyadic import FloatArray
+from certgen.dyadic import Dyadic, FloatArray
 from certgen.sequences import VALUE_BOUND, Precision, lane_args
 
 # Gains, and products of two weights with a gain, of one and two machine words.
 PRECISION = Precision(weight_bits=30, value_bits=28)
 SLACK = VALUE_BOUND * (2.0 ** (5 - PRECISION.weight_bits) + 2.0 ** (4 - PRECISION.value_bits) + RELATIVE_SLACK)
+MARGIN = 1e-6  # in float table units, far above what the checker rounds
 Members = Sequence[int]
 IntArray = npt.NDArray[np.intp]
 
@@ -64,12 +65,8 @@ class SeparableSearch:
         return lane_args(self.circuits, PRECISION)
 
     @cached_property
-    def kept(self) -> FloatArray:
-        """Nats by which each kept score is below the query's largest, [q, t]."""
-        kept = np.array(self.scores.kept, dtype=object)
-        gaps = (kept.max(axis=1, keepdims=True) - kept).astype(float)
-        nats = np.ldexp(gaps, self.scores.exponent) / math.sqrt(self.circuits.model.d_head)
-        return np.asarray(np.minimum(nats, 1e6))
+    def kept(self) -> Dyadic:
+        return Dyadic(np.array(self.scores.kept, dtype=object), self.scores.exponent)
 
     @cached_property
     def error(self) -> FloatArray:
@@ -80,13 +77,12 @@ class SeparableSearch:
     @cached_property
     def positions(self) -> FloatArray:
         """exp(sP) relative to each query's largest, [q, p]."""
-        gaps = self.circuits.position_gaps
-        return np.asarray(np.exp(gaps.min(axis=1, keepdims=True) - gaps))
+        return np.asarray(np.exp(-self.circuits.position_gaps))
 
     def tokens(self, m: int) -> tuple[FloatArray, FloatArray]:
         """Bounds on exp(sE) for t <= m relative to the largest, [q <= m, t]."""
-        kept, error = self.kept[: m + 1, : m + 1], np.minimum(self.error[: m + 1, None], 1e6)
-        low, high = -kept - 2 * error, -kept.copy()
+        kept, error = self.circuits.gaps(self.kept[: m + 1, : m + 1]), np.minimum(self.error[: m + 1, None], 1e6)
+        low, high = -kept - 2 * error, -kept
         low[:, m] = high[:, m] = -kept[:, m] - error[:, 0]
         top = high.max(axis=1, keepdims=True)
         return np.exp(low - top), np.exp(high - top)
@@ -128,6 +124,27 @@ class Maximum:
         entries = gain * np.where(gain >= 0, weights[1][:, :, None], weights[0][:, :, None])
         entries[-1] = entries[-1, q]
         return entries.max(axis=1), entries[:, self.m]
+
+    def classes_that_stay_behind(self, q: int, wrong: Members) -> list[list[int]]:
+        """Wrong tokens in few classes, none of which reaches m though each position may choose its favourite.
+
+        A token that reaches m by itself is a class of its own.
+        """
+        peaks, at_m = self.peaks(q)
+
+        def reach(members: list[int]) -> bool:
+            most, of_m = peaks[:, members].max(axis=1), at_m[:, members].max(axis=1)
+            return bool(most.sum() + (0.0 if q == self.m else (of_m - most)[:-1].max(initial=-np.inf)) >= -MARGIN)
+
+        classes: list[list[int]] = []
+        for y in sorted(wrong, key=lambda y: -peaks[:, y].sum()):  # the closest first: most will fit in beside them
+            for members in classes:
+                if not reach([*members, y]):
+                    members.append(y)
+                    break
+            else:
+                classes.append([y])
+        return classes
 
     def reached(self, wrong: Members, queries: Members, pools: tuple[Members, ...], steps: int) -> int:
         """At least as many sequences as the checker counts for one class and block."""

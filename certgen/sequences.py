@@ -15,9 +15,11 @@ from certgen.certificate import LaneArgs
 from certgen.circuits import RELATIVE_SLACK, Circuits
 from certgen.dyadic import FloatArray
 from certgen.errors import UserError
+from certgen.ties import tied
 
 MOST_SEQUENCES = 1 << 31  # beyond this, deciding each one takes hours
 MOST_POSITIONS = 60  # axes of a numpy array
+MOST_TIES = 1 << 16  # close sequences of a pair that are looked at one by one
 VALUE_BOUND = 7.0  # six table entries and the margin, each below 1 in units of 2^value_scale
 
 
@@ -66,8 +68,7 @@ class Numerators:
         """F[p, t, y] and weights[p, t] for one query, t <= m; F[:, :, m] is minus infinity, as m is no wrong token."""
         c, upto = self.circuits, self.m + 1
         EUPU, EVOU, PVOU = c.float_tables
-        gaps = c.token_gaps[q, :upto]
-        weights = np.exp(-c.position_gaps[q])[:, None] * np.exp(gaps.min() - gaps)[None, :]
+        weights = np.exp(-c.position_gaps[q])[:, None] * np.exp(-c.token_gaps_upto(self.m)[q])[None, :]
         value = self.differences(EVOU[:upto])[None, :, :] + self.differences(PVOU)[:, None, :]
         F = weights[:, :, None] * (value + self.differences(EUPU[q : q + 1]) + c.float_margin)
         F[:, :, self.m] = -np.inf
@@ -146,7 +147,14 @@ class PairTables:
             slack = self.numerators.slack(self.q, weight)
             box = np.ix_(*tokens)
             suspect[box] |= total >= -slack
-            wrong[box] |= total >= slack
+            wrong[box] |= total > slack
+        open_ = np.argwhere(suspect & ~wrong)
+        if len(open_) <= MOST_TIES:
+            first = [chosen.start for chosen in choices]
+            for index in open_:
+                wrong[tuple(index)] = tied(
+                    self.numerators.circuits, [*(index + first).tolist(), self.q], self.numerators.m
+                )
         return Tally(*(int(np.count_nonzero(found)) for found in (~suspect, wrong, suspect & ~wrong)))
 
 

@@ -37,8 +37,8 @@ class Group(NamedTuple):
             wrong |= tokens
         if wrong != (1 << problem.v) - 1 ^ 1 << self.m or not all(self.classes):
             raise Rejected("wrong-token-left-out", "classes", "sets that together hold every token but m")
-        if not all(0 < block < 2 << self.m for block in self.blocks):
-            raise Rejected("no-such-region", "blocks", "sets of queries q <= m, none empty")
+        if not self.blocks or not all(0 < block < 2 << self.m for block in self.blocks):
+            raise Rejected("no-such-region", "blocks", "sets of queries q <= m, none empty, at least one")
         others = problem.k - 1
         sane = all(0 < pool < 1 << others for pool in self.pools)
         if not sane or sorted([p for pool in self.pools for p in members(pool)]) != list(range(others)):
@@ -83,10 +83,10 @@ class QueryWeights:
         self.own: list[list[Power]] = []
         for q, error in enumerate(scores.error):
             powers = problem.exponentials(kept, q, bits)
-            errors = [problem.exp_below(n * error, scores.exponent, bits) for n in range(3)]
-            _, once, twice = aligned(errors, bits)
-            self.others.append([(low * twice[0] >> bits, high, shift) for low, high, shift in powers])
-            self.own.append([(low * once[0] >> bits, shift_up(high * once[1], bits), n) for low, high, n in powers])
+            light, heavy, far = problem.exp_below(error, scores.exponent, bits)
+            least, _, farther = problem.exp_below(2 * error, scores.exponent, bits)
+            self.others.append([(low * least >> bits + farther, high, n) for low, high, n in powers])
+            self.own.append([(low * light >> bits, shift_up(high * heavy, bits), n + far) for low, high, n in powers])
 
     def of_pair(self, q: int, m: int) -> tuple[list[Enclosure], list[Enclosure]]:
         """Enclosures of exp(sP(q, p)), and of exp(sE(q, t)) for t <= m, whose products are true up to one factor.

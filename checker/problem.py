@@ -112,7 +112,8 @@ class Problem:
 
     def exp_below(self, difference: int, exponent: int, bits: int) -> Power:
         """exp(-difference * 2^exponent / sqrt(d_head)), for difference >= 0."""
-        scale = bits + 32
+        size = difference.bit_length() + exponent  # x < 2^size; rounded up, so that few scales occur
+        scale = bits + 16 + max(-(-size // 16) * 16, 0)
         root, ln2 = self.constants(scale)
         lower, upper = shift_down(difference * root[0], -exponent), shift_up(difference * root[1], -exponent)
         return exp_enclosure(lower, upper, scale, bits, ln2)

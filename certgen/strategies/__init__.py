@@ -9,6 +9,7 @@ from functools import partial
 from certgen.certificate import Certificate
 from certgen.circuits import Circuits
 from certgen.progress import Track
+from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import brute_force
 from certgen.strategies.cubic import cubic
 from certgen.strategies.separable import exact, separable_by_max, separable_exact, separable_relaxed
@@ -25,6 +26,7 @@ class Strategy:
 
 
 COSTS = {
+    "adaptive": "v^3 k and more, as much as you grant it",
     "brute-force": "v^k v",
     "exact": "v^3 k v, and v per prefix of a wrong sequence",
     "separable, v^4": "v^3 k v, and a count per pair and wrong token",
@@ -40,6 +42,7 @@ COSTS = {
 }
 
 STRATEGIES = {
+    "adaptive": Strategy(adaptive, "adaptive", "refine where most is won per operation; see --max-length and --target"),
     "brute-force": Strategy(brute_force, "brute-force", "evaluate every sequence; the bound is the truth"),
     "exact": Strategy(exact, "exact", "bundles of sequences settled at once; the bound is the truth"),
     "separable-exact": Strategy(separable_exact, "separable, v^4", "each wrong token by itself, its sequences counted"),

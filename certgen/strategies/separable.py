@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import numpy as np
-
 from certgen.certificate import (
     BranchArgs,
     BranchSequences,
@@ -23,7 +21,6 @@ from certgen.separable import PRECISION, Maximum, Plan, SeparableSearch, mask, p
 from certgen.sequences import USUAL_PRECISION, Precision, count_correct, full_precision, lane_args, require_enumerable
 
 STEPS = 256  # units into which a budget is divided for counting
-MARGIN = 1e-6  # of the units of the float tables: far more than what the checker rounds
 Planned = tuple[Plan, list[int]]  # a plan and the correct sequences of each of its blocks
 
 
@@ -90,35 +87,14 @@ def settled(maximum: Maximum) -> tuple[list[Planned], list[int]]:
     m, circuits = maximum.m, maximum.search.circuits
     clear, left = [], []
     for q in range(m + 1):
-        plan = Plan(m, 1, classes_that_stay_behind(maximum, q), ([q],), apart(circuits))
+        classes = maximum.classes_that_stay_behind(q, others(circuits, m)[0] if circuits.v > 1 else [])
+        plan = Plan(m, 1, tuple(classes), ([q],), apart(circuits))
         correct = maximum.correct(plan)
         if correct[0] == pair_total(circuits, q, m):
             clear.append((plan, correct))
         else:
             left.append(q)
     return clear, left
-
-
-def classes_that_stay_behind(maximum: Maximum, q: int) -> tuple[list[int], ...]:
-    """Wrong tokens in few classes, none of which reaches m though each position may choose its favourite of the class.
-
-    A token that reaches m by itself is a class of its own.
-    """
-    peaks, at_m = maximum.peaks(q)
-
-    def reach(members: list[int]) -> bool:
-        most, of_m = peaks[:, members].max(axis=1), at_m[:, members].max(axis=1)
-        return bool(most.sum() + (0.0 if q == maximum.m else (of_m - most)[:-1].max(initial=-np.inf)) >= -MARGIN)
-
-    classes: list[list[int]] = []
-    for y in (int(y) for y in np.argsort(-peaks.sum(axis=0)) if y != maximum.m):  # the closest first
-        for members in classes:
-            if not reach([*members, y]):
-                members.append(y)
-                break
-        else:
-            classes.append([y])
-    return tuple(classes)
 
 
 def separable_exact(circuits: Circuits, track: Track) -> Certificate:
