@@ -174,16 +174,30 @@ def strategies(
 def prove(
     model: Annotated[Path, typer.Argument(help="The model file, a .safetensors written by train or import.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The certificate; gzipped if it ends in .gz.")],
-    strategy: Annotated[str, typer.Option("--strategy", "-s", help="One of `certgen strategies`.")] = "cubic",
+    strategy: Annotated[str, typer.Option("--strategy", "-s", help="One of `certgen strategies`.")] = "adaptive",
     margin: Annotated[str, typer.Option(help="Count an answer only if it wins by more than this, as 0 or 1/8.")] = "0",
+    max_length: Annotated[
+        int | None,
+        typer.Option(min=1, show_default=False, help="Adaptive: at most so many operations to check; see length."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
+    ] = None,
 ) -> None:
     """Prove a lower bound on a model's accuracy and write the certificate.
 
-    The certificate is a claim until check-cert has verified it.
+    The certificate is a claim until check-cert has verified it.  The usual
+    strategy, adaptive, starts with the shortest proof it has and refines it
+    where most is won; with neither --max-length nor --target it stops at twice
+    the length it started with.
 
     Examples:
 
-      certgen prove model.safetensors --strategy cubic -o model.cert.json
+      certgen prove model.safetensors -o model.cert.json
+
+      certgen prove model.safetensors --target 0.99 -o model.cert.json
+
+      certgen prove model.safetensors --strategy exact -o model.cert.json
 
       check-cert model.safetensors model.cert.json
     """
@@ -191,11 +205,12 @@ def prove(
     from certgen.progress import bar
     from certgen.proving import prove
 
-    certificate = prove(load_model(model), strategy, margin=margin, track=bar)
+    certificate = prove(load_model(model), strategy, margin=margin, max_length=max_length, target=target, track=bar)
     size = certificate.save(output)
     claim = certificate.predicate.claim
     decimals = claim.correct * 100_000 // claim.total / 100_000
-    print(f"{output}: accuracy >= {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
+    relation = "=" if claim.correct + claim.wrong == claim.total else ">="
+    print(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
     print(f"Verify it with: check-cert {model} {output}")
 
 

@@ -100,12 +100,14 @@ class Maximum:
         )
         self.low, self.high = search.tokens(m)
 
-    def worst(self, wrong: Members, queries: Members, pools: tuple[Members, ...]) -> list[FloatArray]:
-        """The most that any of these queries lets any of these wrong tokens gain, per pool [t], and at last [q]."""
+    def worst(self, wrong: Members, queries: Members, pools: tuple[Members, ...], group: Members) -> list[FloatArray]:
+        """The most that any of these queries lets any of these wrong tokens gain, per pool [t], and at last [q].
+
+        `group` are all queries of the plan.
+        """
         q, y = np.asarray(queries), np.asarray(wrong)
-        direct = self.direct[np.ix_(q, y)]
-        centre = direct.max(axis=0)
-        lead = (direct - centre).max(axis=1)[:, None] + self.search.circuits.float_margin
+        centre = self.direct[np.ix_(np.asarray(group), y)].max(axis=0)
+        lead = (self.direct[np.ix_(q, y)] - centre).max(axis=1)[:, None] + self.search.circuits.float_margin
         positions, tables = self.search.positions[q], []
         for pool in (*pools, [self.search.circuits.k - 1]):
             ahead = self.places[np.ix_(np.asarray(pool), y)].max(axis=0) + centre
@@ -146,18 +148,21 @@ class Maximum:
                 classes.append([y])
         return classes
 
-    def reached(self, wrong: Members, queries: Members, pools: tuple[Members, ...], steps: int) -> int:
-        """At least as many sequences as the checker counts for one class and block."""
+    def reached(
+        self, wrong: Members, queries: Members, pools: tuple[Members, ...], steps: int, group: Members | None = None
+    ) -> int:
+        """At least as many sequences as the checker counts for one class and block; of a group of blocks, if given."""
         times = [*map(len, pools), 1]
-        return count_reached(self.worst(wrong, queries, pools), times, self.m in queries, steps)
+        worst = self.worst(wrong, queries, pools, queries if group is None else group)
+        return count_reached(worst, times, self.m in queries, steps)
 
     def correct(self, plan: Plan) -> list[int]:
         """Per block, no more sequences than the checker finds correct."""
-        found = []
+        found, group = [], sorted({q for block in plan.blocks for q in block})
         for block in plan.blocks:
             left = sum(pair_total(self.search.circuits, q, self.m) for q in block)
             for wrong in plan.classes:
-                left -= self.reached(wrong, block, plan.pools, plan.steps)
+                left -= self.reached(wrong, block, plan.pools, plan.steps, group)
             found.append(max(left, 0))
         return found
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from certgen.certificate import Certificate
 from certgen.circuits import Circuits
 from certgen.progress import Track
+from certgen.score_error import SCORE_ERRORS
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import brute_force
 from certgen.strategies.cubic import cubic
@@ -41,6 +43,11 @@ COSTS = {
     "quadratic QK and EU": "v^2 d (EVOU), v d (scores, EUPU)",
 }
 
+BY_MAX: list[tuple[str, dict[str, Any], str]] = [
+    *((f"{n}-blocks", {"blocks": n}, "the same for neighbouring queries at a time") for n in (2, 4, 8)),
+    *((error, {"error": error}, "the same with approximate scores") for error in SCORE_ERRORS if error != "exact-EQKE"),
+]
+
 STRATEGIES = {
     "adaptive": Strategy(adaptive, "adaptive", "refine where most is won per operation; see --max-length and --target"),
     "brute-force": Strategy(brute_force, "brute-force", "evaluate every sequence; the bound is the truth"),
@@ -52,6 +59,10 @@ STRATEGIES = {
     "separable-by-max": Strategy(
         separable_by_max, "separable by max", "the worst query and wrong token of each position"
     ),
+    **{
+        f"separable-by-max/{variant}": Strategy(partial(separable_by_max, **options), "separable by max", summary)
+        for variant, options, summary in BY_MAX
+    },
     "cubic": Strategy(cubic, "cubic", "group sequences by how many positions do not hold the maximum"),
 } | {
     f"sub-cubic/{direct}/{attention}/{error}": Strategy(

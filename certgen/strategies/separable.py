@@ -21,6 +21,8 @@ from certgen.separable import PRECISION, Maximum, Plan, SeparableSearch, mask, p
 from certgen.sequences import USUAL_PRECISION, Precision, count_correct, full_precision, lane_args, require_enumerable
 
 STEPS = 256  # units into which a budget is divided for counting
+BLOCK_STEPS = 128  # the same for blocks of queries, whose bounds are coarser
+ROUGH_STEPS = 64  # and for approximate scores
 Planned = tuple[Plan, list[int]]  # a plan and the correct sequences of each of its blocks
 
 
@@ -45,6 +47,11 @@ def apart(circuits: Circuits) -> tuple[list[int], ...]:
     return tuple([p] for p in range(circuits.k - 1))
 
 
+def together(circuits: Circuits) -> tuple[range, ...]:
+    """All positions but the last in one pool."""
+    return (range(circuits.k - 1),) if circuits.k > 1 else ()
+
+
 def prove_by(
     circuits: Circuits, track: Track, name: str, error: str, plans_of: Callable[[Maximum], list[Planned]]
 ) -> Certificate:
@@ -57,16 +64,22 @@ def prove_by(
 
 
 def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE", blocks: int = 1) -> Certificate:
-    """Queries pessimised too: one count per maximum and block of neighbouring queries. Cost v^3 k."""
+    """Queries pessimised too: one count per maximum and block of neighbouring queries. Cost v^3 k.
+
+    With approximate scores the positions are pooled: no finer than what the scores are known to.
+    """
+    exact_scores = error == "exact-EQKE"
+    positions, steps = (apart(circuits), BLOCK_STEPS) if exact_scores else (together(circuits), ROUGH_STEPS)
+    name = "separable-by-max" + (f"/{blocks}-blocks" if blocks > 1 else "") + ("" if exact_scores else f"/{error}")
 
     def plans(maximum: Maximum) -> list[Planned]:
         m = maximum.m
         cuts = [(m + 1) * i // blocks for i in range(blocks + 1)]
         parts = tuple([range(a, b) for a, b in pairwise(cuts) if a < b])
-        plan = Plan(m, STEPS // 2, others(circuits, m), parts, apart(circuits))
+        plan = Plan(m, steps, others(circuits, m), parts, positions)
         return [(plan, maximum.correct(plan))]
 
-    return prove_by(circuits, track, f"separable-by-max/{error}/{blocks}", error, plans)
+    return prove_by(circuits, track, name, error, plans)
 
 
 def one_by_one(maximum: Maximum) -> list[Planned]:
