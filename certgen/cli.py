@@ -267,6 +267,44 @@ def sweep(
 
 
 @app.command()
+def wrong(
+    model: Annotated[Path, typer.Argument(help="The model file.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many sequences, those wrong by most first.")] = 20,
+    margin: Annotated[str, typer.Option(help="Count an answer as right only if it wins by more than this.")] = "0",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per sequence.")] = False,
+) -> None:
+    """List sequences that the model provably gets wrong, with the wrong token and how far it is ahead.
+
+    Works at every length: sequences are not tried one by one, but built from
+    the tokens that help a wrong token most.
+
+    Example:
+
+      certgen wrong model.safetensors --limit 10
+    """
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from certgen.circuits import Circuits
+    from certgen.models import load_model
+    from certgen.progress import bar
+    from certgen.proving import read_margin
+    from certgen.wrong import wrong_sequences
+
+    rows = wrong_sequences(Circuits(load_model(model), read_margin(margin)), limit, bar)
+    if as_json:
+        for row in rows:
+            print(json.dumps({"sequence": row.sequence, "maximum": row.m, "rival": row.rival, "ahead": row.ahead}))
+        return
+    table = Table("sequence", "maximum", "wrong token", "logit ahead by")
+    for row in rows:
+        table.add_row(" ".join(map(str, row.sequence)), str(row.m), str(row.rival), f"{row.ahead:.6g}")
+    Console().print(table if rows else "No sequence was found that the model gets wrong.")
+
+
+@app.command()
 def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .cert.json or .cert.json.gz.")]) -> None:
     """Tell the proof in a certificate: its claim, each step, and where sequences were lost.
 
