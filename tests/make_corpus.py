@@ -61,7 +61,7 @@ def prove(model: str, strategy: str, margin: str = "0") -> Statement:
     return statement
 
 
-SEPARABLE = ("separable-relaxed", "separable-exact", "exact")
+SEPARABLE = ("separable-relaxed", "separable-exact", "separable-by-max", "exact")
 # Together they use every rule of the family.
 SUB_CUBIC = (
     "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE",
@@ -73,8 +73,8 @@ SUB_CUBIC = (
 
 
 def kept(strategy: str) -> Statement:
-    """The certificate in accept/ if it is there: its hints are floating-point linear algebra, which machines do
-    differently, so it is proved anew only by main()."""
+    """The certificate in accept/ if it is there: its hints are found in floating-point numbers, in which machines
+    differ, so it is proved anew only by main()."""
     path = CERTIFICATES / "accept" / kept_name(strategy)
     return json.loads(path.read_bytes()) if path.exists() else prove("tiny", strategy)
 
@@ -152,7 +152,7 @@ def accepted() -> Iterator[tuple[str, bytes]]:
             yield f"{model}--{strategy}.cert.json", to_bytes(prove(model, strategy))
     for strategy in ("brute-force", "cubic", *SEPARABLE):
         yield f"tiny--{strategy}-margin.cert.json", to_bytes(prove("tiny", strategy, "1/8"))
-    for strategy in SUB_CUBIC:
+    for strategy in (*SUB_CUBIC, "adaptive"):
         yield kept_name(strategy), to_bytes(kept(strategy))
     yield "tiny--cubic.cert.json.gz", gzip.compress(to_bytes(prove("tiny", "cubic")), mtime=0)
 
@@ -185,20 +185,83 @@ def accepted() -> Iterator[tuple[str, bytes]]:
 
     yield "tiny--unused-step.cert.json", to_bytes(edited(cubic, unused))
     yield "tiny--three-ways-to-count.cert.json", to_bytes(three_ways_to_count())
+    yield from ((f"{name}.cert.json", to_bytes(statement)) for name, statement in accepted_separable())
+
+
+def accepted_separable() -> Iterator[tuple[str, Statement]]:
+    """Groups that no strategy makes, and claims about wrong sequences."""
+    apart, together, exact = (prove("tiny", strategy) for strategy in ("separable-exact", "separable-by-max", "exact"))
+    scores, group = at(together, "score_exact", "conclusion"), at(together, "separable_counts", "args", "groups", 3)
+    yield "tiny--one-pool", restated(together, put(*group, "pools", value=[0b111]))
+    yield "tiny--pool-with-a-hole", restated(together, put(*group, "pools", value=[0b010, 0b101]))
+    yield "tiny--classes-that-overlap", restated(together, put(*group, "classes", value=[0b00111, 0b10101]))
+    yield "tiny--one-step", restated(together, put(*group, "steps", value=1))
+    yield "tiny--most-steps", restated(together, put(*group, "steps", value=1 << 16))
+    groups = step_at(apart, "separable_counts")["args"]["groups"]
+    backwards = [{**group, "blocks": group["blocks"][::-1]} for group in groups[::-1]]
+    yield (
+        "tiny--groups-backwards",
+        restated(apart, put(*at(apart, "separable_counts", "args", "groups"), value=backwards)),
+    )
+    kept = step_at(together, "score_exact")["conclusion"]
+    error = [max(row) - min(row) >> 6 for row in kept["kept"]]
+    yield "tiny--looser-scores", restated(together, put(*scores, "error", value=error))
+
+    wrong = ("predicate", "claim", "wrong")
+    yield "tiny--one-wrong-unclaimed", edited(exact, change(*wrong, by=-1))
+    yield "tiny--no-wrong-claimed", edited(exact, put(*wrong, value=0))
+    ties = prove("all-ties", "exact")
+    yield "all-ties--no-wrong-claimed", edited(ties, put(*wrong, value=0))
+
+
+def derived(statement: Statement, number: int) -> list[list[int]]:
+    """The counts that the checker derives at a step, from the stated premises."""
+    from checker.problem import Problem
+    from checker.rules import RULES
+    from checker.weights import read_weights
+
+    model = (MODELS / statement["subject"][0]["name"]).read_bytes()
+    margin = Fraction(statement["predicate"]["margin"]).as_integer_ratio()
+    steps = statement["predicate"]["steps"]
+    step, rule = steps[number], RULES[steps[number]["rule"]]
+    facts = [RULES[steps[i]["rule"]].concludes.decode(steps[i]["conclusion"], "") for i in step["premises"]]
+    args = {key: decode(step["args"][key], key) for key, decode in rule.args.items()}
+    tally: Any = rule.derive(Problem(read_weights(model), margin, 1 << 20), tuple(facts), args)
+    return [list(count) for count in tally.counts]
+
+
+def restated(base: Statement, *edits: Edit) -> Statement:
+    """A changed copy that claims all it can: what the checker derives from its groups, and the sum of all counts."""
+    statement = edited(base, *edits)
+    steps = statement["predicate"]["steps"]
+    for number, step in enumerate(steps):
+        if step["rule"] == "separable_counts":
+            step["conclusion"]["counts"] = derived(statement, number)
+    return summed(statement)
+
+
+def summed(statement: Statement) -> Statement:
+    """With the total, in the last step, and the claim that its counts make."""
+    steps = statement["predicate"]["steps"]
+    counts = [count for number in steps[-1]["premises"] for count in steps[number]["conclusion"]["counts"]]
+    decided = {"correct": sum(count[3] for count in counts), "wrong": sum(count[4] for count in counts)}
+    return edited(
+        statement,
+        put("predicate", "steps", -1, "conclusion", value=decided),
+        put("predicate", "claim", value={**decided, "total": statement["predicate"]["claim"]["total"]}),
+    )
 
 
 def three_ways_to_count() -> Statement:
     """The pairs (q, m) settled at once, and of the others some with wrong tokens apart, some branched."""
     statement, other = prove("tiny", "exact"), prove("tiny", "separable-exact")
-    apart, branch = step_at(other, "separable_exact"), step_at(statement, "branch_sequences")
-    leave(apart, lambda m, q: m % 2 == 1)
+    apart, branch = step_at(other, "separable_counts"), step_at(statement, "branch_sequences")
+    leave_groups(apart, lambda group: group["steps"] > 1 and group["m"] % 2 == 1)
     leave(branch, lambda m, q: m % 2 == 0)
-    statement["predicate"]["steps"].insert(2, apart)
-    correct = sum(count[3] for step in statement["predicate"]["steps"][:3] for count in step["conclusion"]["counts"])
-    total = {"rule": "total", "premises": [2, 0, 1], "args": {}, "conclusion": {"correct": correct}}
-    return edited(
-        statement, put("predicate", "steps", 3, value=total), put("predicate", "claim", "correct", value=correct)
-    )
+    steps = statement["predicate"]["steps"]
+    steps.insert(2, apart)
+    steps[-1]["premises"] = [3, 1, 2]
+    return summed(statement)
 
 
 def step_at(statement: Statement, rule: str) -> Statement:
@@ -213,11 +276,20 @@ def leave(step: Statement, chosen: Callable[[int, int], bool]) -> None:
     step["args"]["queries"] = [sum(c[1] for c in counts if c[0] == m) for m in range(len(step["args"]["queries"]))]
 
 
-def add_pair(step: Statement, m: int, q: int, k: int, correct: int) -> None:
-    """One more pair in a step with `queries`, its count in the place where the rule has it."""
+def leave_groups(step: Statement, chosen: Callable[[Statement], bool]) -> None:
+    """Drop the groups for which chosen(group) is false from a step with `groups`."""
+    counts = iter(step["conclusion"]["counts"])
+    listed = [(group, [next(counts) for _ in group["blocks"]]) for group in step["args"]["groups"]]
+    listed = [(group, counted) for group, counted in listed if chosen(group)]
+    step["args"]["groups"] = [group for group, _ in listed]
+    step["conclusion"]["counts"] = [count for _, counted in listed for count in counted]
+
+
+def add_pair(step: Statement, m: int, q: int, k: int) -> None:
+    """One more pair in a step with `queries`, nothing counted of it, in the place where the rule has it."""
     step["args"]["queries"][m] |= 1 << q
     counts = step["conclusion"]["counts"]
-    counts.append([m, 1 << q, (1 << k - (q < m)) - 1, correct])
+    counts.append([m, 1 << q, (1 << k - (q < m)) - 1, 0, 0])
     counts.sort()
 
 
@@ -300,8 +372,14 @@ def rejected() -> Iterator[tuple[str, Statement]]:
     )
     for rule, base in (("pure_sequences", cubic), ("count_cubic", cubic), ("enumerate_sequences", brute)):
         yield f"count-too-large--{rule}", edited(base, change(*at(base, rule, "conclusion", "counts", -1, 3), by=1))
+        place = at(base, rule, "conclusion", "counts", -1, 4)
+        yield f"count-too-large--{rule}-wrong", edited(base, change(*place, by=1))
     yield "count-too-large--total", edited(cubic, change(*total, "conclusion", "correct", by=1))
+    yield "count-too-large--total-wrong", edited(cubic, change(*total, "conclusion", "wrong", by=1))
     yield "count-too-large--claim", edited(cubic, change(*claim, "correct", by=1))
+    yield "count-too-large--claim-wrong", edited(cubic, change(*claim, "wrong", by=1))
+    rest = cubic["predicate"]["claim"]["total"] - cubic["predicate"]["claim"]["correct"]
+    yield "count-too-large--claim-all-others-wrong", edited(cubic, put(*claim, "wrong", value=rest))
     yield "count-too-large--claim-all", edited(cubic, put(*claim, "correct", value=5**4))
     yield (
         "count-too-large--claim-above-stated-total",
@@ -313,6 +391,7 @@ def rejected() -> Iterator[tuple[str, Statement]]:
         edited(margin, put("predicate", "margin", value="4"), loosen(margin), put(*claim, "correct", value=0)),
     )
     yield "no-such-region--negative-count", edited(cubic, put(*pure, "conclusion", "counts", 0, 3, value=-1))
+    yield "no-such-region--negative-wrong-count", edited(cubic, put(*pure, "conclusion", "counts", 0, 4, value=-1))
     tally, other = cubic["predicate"]["steps"][last]["premises"]
     yield "region-covered-twice--same-premise", edited(cubic, put(*total, "premises", value=[tally, tally]))
     yield "region-covered-twice--third-premise", edited(cubic, put(*total, "premises", value=[tally, other, other]))
@@ -401,85 +480,179 @@ def rejected_sub_cubic() -> Iterator[tuple[str, Statement]]:
     yield "wrong-shape--range-left-out", edited(base, put(*place, *cell, value=[]))
     cells, counts = of("gap_cells", "conclusion", "counts")
     yield "count-too-large--gap_cells", edited(cells, change(*counts, -1, 3, by=1))
+    yield "count-too-large--gap_cells-wrong", edited(cells, change(*counts, -1, 4, by=1))
 
 
 def rejected_separable() -> Iterator[tuple[str, Statement]]:
-    """The same for the rules that take a set of pairs (q, m) each."""
-    relaxed, apart, exact = (prove("tiny", strategy) for strategy in SEPARABLE)
-    owner = {"separable_relaxed": relaxed, "separable_exact": apart, "branch_sequences": exact}
-    queries = [(1 << m + 1) - 1 for m in range(5)]
-    for rule, base in owner.items():
-        place = at(base, rule)
+    """The same for the rule that takes groups of pairs (q, m)."""
+    relaxed, apart, together, _ = (prove("tiny", strategy) for strategy in SEPARABLE)
+    for strategy, base in zip(SEPARABLE, (relaxed, apart, together), strict=False):
+        place = at(base, "separable_counts")
         counts = (*place, "conclusion", "counts")
-        listed = step_at(base, rule)["conclusion"]["counts"]
-        m, query = listed[-1][:2]
-        yield f"count-too-large--{rule}", edited(base, one_more(rule, base))
+        listed = step_at(base, "separable_counts")["conclusion"]["counts"]
+        yield f"count-too-large--{strategy}", edited(base, one_more("separable_counts", base))
         yield (
-            f"count-too-large--{rule}-all",
-            edited(base, *(put(*counts, i, 3, value=pair_total(c[0], c[1], 4)) for i, c in enumerate(listed))),
+            f"count-too-large--{strategy}-all",
+            edited(base, *(put(*counts, i, 3, value=block_total(*c[:2], 4)) for i, c in enumerate(listed))),
         )
-        for what, masks in (
-            ("none", []),
-            ("one-too-few", queries[:-1]),
-            ("one-too-many", [*queries, 0]),
-            ("negative", [*queries[:-1], -1]),
-            ("query-above-the-maximum", [*queries[:-1], 1 << 5]),
-            ("huge", [*queries[:-1], 1 << 9999]),
-        ):
-            yield f"wrong-shape--{rule}-masks-{what}", edited(base, put(*place, "args", "queries", value=masks))
-        yield f"wrong-shape--{rule}-no-pair-chosen", edited(base, put(*place, "args", "queries", value=[0] * 5))
-        yield f"wrong-region--{rule}-other-query", edited(base, put(*counts, -1, 1, value=query ^ 3))
-        yield f"wrong-region--{rule}-other-maximum", edited(base, put(*counts, -1, 0, value=m - 1))
-        yield f"wrong-region--{rule}-one-n-less", edited(base, change(*counts, -1, 2, by=-1))
-        if place[2]:
-            yield f"wrong-premises--{rule}", edited(base, put(*place, "premises", value=[0]))
-    for rule, base in (("separable_relaxed", relaxed), ("separable_exact", apart)):
-        yield f"count-too-large--{rule}-one-step", edited(base, put(*at(base, rule), "args", "steps", value=1))
-    for strategy in SEPARABLE:
-        yield (
-            f"count-too-large--margin-forgotten-{strategy}",
-            edited(prove("tiny", strategy), put("predicate", "margin", value="3")),
-        )
+        yield f"count-too-large--{strategy}-wrong", edited(base, change(*counts, -1, 4, by=1))
+        yield f"count-too-large--{strategy}-margin-forgotten", edited(base, put("predicate", "margin", value="3"))
+        errors = put(*at(base, "score_exact", "conclusion", "error"), value=[1 << 99] * 5)
+        yield f"count-too-large--{strategy}-looser-scores", edited(base, errors)
+        yield f"wrong-premises--{strategy}-no-scores", edited(base, put(*place, "premises", value=[]))
+        yield f"wrong-premises--{strategy}-scores-twice", edited(base, put(*place, "premises", value=[0, 0]))
+        yield f"wrong-region--{strategy}-other-queries", edited(base, change(*counts, -1, 1, by=-1))
+        yield f"wrong-region--{strategy}-other-maximum", edited(base, change(*counts, -1, 0, by=-1))
+        yield f"wrong-region--{strategy}-one-n-less", edited(base, change(*counts, -1, 2, by=-8))
+        yield f"wrong-shape--{strategy}-count-missing", edited(base, drop(*counts, 0))
+        yield f"wrong-shape--{strategy}-no-groups", edited(base, put(*place, "args", "groups", value=[]))
 
-    m, query = step_at(exact, "branch_sequences")["conclusion"]["counts"][0][:2]
+    place = at(together, "separable_counts")
+    group = (*place, "args", "groups", 3)
+    for what, number in (("negative", -1), ("too-large", 5), ("huge", 10**3000)):
+        yield f"no-such-region--group-m-{what}", edited(together, put(*group, "m", value=number))
+    for what, blocks in (
+        ("none", []),
+        ("one-empty", [0b1111, 0]),
+        ("query-above-the-maximum", [0b11111]),
+        ("only-a-query-above-the-maximum", [0b10000]),
+        ("negative", [-1]),
+        ("huge", [1 << 9999]),
+    ):
+        yield f"no-such-region--blocks-{what}", edited(together, put(*group, "blocks", value=blocks))
+    for what, classes in (
+        ("no-classes", []),
+        ("the-smallest", [0b10110]),
+        ("the-largest", [0b00111]),
+        ("one-of-several-classes", [0b00001, 0b00010, 0b00100]),
+        ("and-the-maximum-let-in", [0b11111]),
+        ("for-the-maximum", [0b01111]),
+        ("for-a-token-that-there-is-not", [0b110111]),
+        ("empty-class", [0b10111, 0]),
+        ("negative", [-1]),
+        ("negative-beside-a-right-class", [0b10111, ~0b01000]),
+        ("huge", [1 << 9999]),
+    ):
+        yield f"wrong-token-left-out--{what}", edited(together, put(*group, "classes", value=classes))
+    for what, pools in (
+        ("no-pools", []),
+        ("position-missing", [0b001, 0b010]),
+        ("position-missing-in-one-pool", [0b011]),
+        ("overlap", [0b001, 0b110, 0b100]),
+        ("overlap-of-large-pools", [0b111, 0b111]),
+        ("one-twice-another-missing", [0b001, 0b010, 0b010]),
+        ("the-last-position", [0b001, 0b010, 0b100, 0b1000]),
+        ("the-last-position-in-a-pool", [0b1111]),
+        ("empty-pool", [0b001, 0b010, 0b100, 0]),
+        ("negative", [-1]),
+        ("negative-beside-a-right-pool", [0b111, -8]),
+        ("huge", [0b111, 1 << 9999]),
+    ):
+        yield f"not-a-partition--{what}", edited(together, put(*group, "pools", value=pools))
+    yield (
+        "count-too-large--fewer-steps",
+        edited(apart, put(*at(apart, "separable_counts", "args", "groups", -1, "steps"), value=1)),
+    )
+    yield "count-too-large--coarser-pools", edited(together, put(*group, "pools", value=[0b111]))
+    yield "count-too-large--coarser-bits", edited(together, put(*place, "args", "bits", value=8))
+
+    zero = [put("predicate", *path, "correct", value=0) for path in (("claim",), ("steps", -1, "conclusion"))]
+
+    def skip(statement: Statement) -> None:
+        leave_groups(step_at(statement, "separable_counts"), lambda group: group["m"] != 3)
+
+    yield "region-left-out--group-skipped", edited(together, skip, *zero)
+    blocks = put(*group, "blocks", value=[0b0011, 0b1000])
+    yield "region-left-out--query-in-no-block", edited(restated(together, blocks), *zero)
+    blocks = put(*group, "blocks", value=[0b0111, 0b1100])
+    yield "region-covered-twice--blocks-overlap", edited(restated(together, blocks), *zero)
+
+    def twice(statement: Statement) -> None:
+        groups = step_at(statement, "separable_counts")["args"]["groups"]
+        groups.append(groups[0])
+
+    yield "region-covered-twice--group-repeated", edited(restated(together, twice), *zero)
+
+
+def rejected_branching() -> Iterator[tuple[str, Statement]]:
+    """The same for the rule that takes a set of pairs (q, m), and counts what is wrong."""
+    base, rule = prove("tiny", "exact"), "branch_sequences"
+    place, step = at(base, rule), step_at(base, rule)
+    counts, listed = (*place, "conclusion", "counts"), step["conclusion"]["counts"]
+    queries = [(2 << m) - 1 for m in range(5)]
+    m, query = listed[-1][:2]
+    yield f"count-too-large--{rule}", edited(base, one_more(rule, base))
+    yield (
+        f"count-too-large--{rule}-all",
+        edited(base, *(put(*counts, i, 3, value=block_total(*c[:2], 4)) for i, c in enumerate(listed))),
+    )
+    yield f"count-too-large--{rule}-wrong", edited(base, change(*counts, -1, 4, by=1))
+    yield (
+        f"count-too-large--{rule}-correct-as-wrong",
+        edited(base, change(*counts, -1, 3, by=-1), change(*counts, -1, 4, by=1)),
+    )
+    yield (
+        f"count-too-large--{rule}-wrong-as-correct",
+        edited(base, change(*counts, -1, 3, by=1), change(*counts, -1, 4, by=-1)),
+    )
+    for what, masks in (
+        ("none", []),
+        ("one-too-few", queries[:-1]),
+        ("one-too-many", [*queries, 0]),
+        ("negative", [*queries[:-1], -1]),
+        ("query-above-the-maximum", [*queries[:-1], 1 << 5]),
+        ("huge", [*queries[:-1], 1 << 9999]),
+    ):
+        yield f"wrong-shape--{rule}-masks-{what}", edited(base, put(*place, "args", "queries", value=masks))
+    yield f"wrong-shape--{rule}-no-pair-chosen", edited(base, put(*place, "args", "queries", value=[0] * 5))
+    yield f"wrong-region--{rule}-other-query", edited(base, put(*counts, -1, 1, value=query ^ 3))
+    yield f"wrong-region--{rule}-other-maximum", edited(base, put(*counts, -1, 0, value=m - 1))
+    yield f"wrong-region--{rule}-one-n-less", edited(base, change(*counts, -1, 2, by=-1))
+    yield f"wrong-premises--{rule}", edited(base, put(*place, "premises", value=[0]))
+    yield "count-too-large--margin-forgotten-exact", edited(base, put("predicate", "margin", value="3"))
+
+    m, query = listed[0][:2]
     q = query.bit_length() - 1
 
     def skip(statement: Statement) -> None:
-        leave(step_at(statement, "branch_sequences"), lambda other, query: (other, query) != (m, q))
+        leave(step_at(statement, rule), lambda other, query: (other, query) != (m, q))
 
-    zero = [put(*at(exact, "total"), "conclusion", "correct", value=0), put("predicate", "claim", "correct", value=0)]
-    yield "region-left-out--pair-skipped", edited(exact, skip, *zero)
+    zero = [
+        put(*path, name, value=0)
+        for path in (at(base, "total", "conclusion"), ("predicate", "claim"))
+        for name in ("correct", "wrong")
+    ]
+    yield "region-left-out--pair-skipped", edited(base, skip, *zero)
+    settled, block = step_at(base, "separable_counts")["conclusion"]["counts"][-1][:2]
 
-    def twice(statement: Statement) -> None:
-        add_pair(step_at(statement, "separable_relaxed"), m, q, 4, 0)
+    def again(statement: Statement) -> None:
+        add_pair(step_at(statement, rule), settled, block.bit_length() - 1, 4)
 
-    yield "region-covered-twice--relaxed-and-branched", edited(exact, twice)
+    yield "region-covered-twice--counted-and-branched", edited(base, again)
     alone = prove("one-position", "exact")
 
     def impossible(statement: Statement) -> None:
         """One position cannot hold both a query and a larger token; no sequence, but a pair."""
-        add_pair(step_at(statement, "separable_relaxed"), 3, 0, 1, 0)
+        add_pair(step_at(statement, rule), 3, 0, 1)
 
     yield "no-such-region--one-position-two-tokens", edited(alone, impossible)
+    ties, brute = prove("all-ties", "exact"), prove("all-ties", "brute-force")
+    yield "count-too-large--tie-as-correct", edited(ties, change(*at(ties, rule, "conclusion", "counts", 0, 3), by=1))
+    tie = at(brute, "enumerate_sequences", "conclusion", "counts", 0, 4)
+    yield "count-too-large--tie-as-wrong-by-another-rule", edited(brute, change(*tie, by=1))
 
 
-def pair_total(m: int, query: int, k: int) -> int:
-    """How many sequences have this maximum and the query of this bit mask."""
-    return (m + 1) ** (k - 1) - (m ** (k - 1) if query < 1 << m else 0)
+def block_total(m: int, block: int, k: int) -> int:
+    """How many sequences have this maximum and a query of this bit mask."""
+    smaller = (block & ~(1 << m)).bit_count()
+    return block.bit_count() * (m + 1) ** (k - 1) - smaller * m ** (k - 1)
 
 
 def one_more(rule: str, base: Statement) -> Edit:
-    """States one sequence more than the rule derives, for the last pair that has wrong sequences."""
-    from checker.problem import Problem
-    from checker.rules import RULES
-    from checker.weights import read_weights
-
-    args, kinds = step_at(base, rule)["args"], RULES[rule].args
-    problem = Problem(read_weights((MODELS / "tiny.safetensors").read_bytes()), (0, 1), 1 << 20)
-    derived = RULES[rule].derive(problem, (), {key: kinds[key](args[key], key) for key in kinds})
-    counts = enumerate(derived.counts)  # type: ignore[attr-defined]
-    index, correct = [(i, c.correct) for i, c in counts if c.correct < pair_total(c.m, c.queries, 4)][-1]
-    return put(*at(base, rule, "conclusion", "counts"), index, 3, value=correct + 1)
+    """States one sequence more than the rule derives, for the last region that has wrong sequences."""
+    counts = derived(base, step_of(base, rule))
+    index, count = [(i, count) for i, count in enumerate(counts) if count[3] < block_total(*count[:2], 4)][-1]
+    return put(*at(base, rule, "conclusion", "counts"), index, 3, value=count[3] + 1)
 
 
 def edited_at(base: Statement, path: tuple[str | int, ...], edit: Edit) -> Statement:
@@ -504,15 +677,15 @@ def centres_of_queries() -> Statement:
     gaps = [[[0, 0]], [[1], [0, 1]]]
     half = 1 << 31
     ranges = [[[[], []]], [[[1, half, half]], [[], [1, half, half]]]]
-    counts = [[0, 1, 1, 0], [0, 1, 2, 0], [1, 1, 1, 1], [1, 2, 1, 1], [1, 2, 2, 1]]
+    counts = [[0, 1, 1, 0, 0], [0, 1, 2, 0, 0], [1, 1, 1, 1, 0], [1, 2, 1, 1, 0], [1, 2, 2, 1, 0]]
     steps: list[tuple[str, list[int], Statement, Statement]] = [
         ("direct_path_centred_spread", [], {"centre": centre}, {"centre": centre, "spread": spread}),
         ("max_token_envelope", [0], {}, {"spread": spread, "lines": {"exponent": 0, "rows": [[0, 10], [0, -5]]}}),
         ("value_path_spread", [], {}, {"exponent": 0, "rows": [[0, 0]]}),
         ("score_exact", [], {}, {"exponent": 0, "kept": [[0, 0], [0, 0]], "error": [0, 0]}),
-        ("attention_ranges", [3], {"depth": 64, "bits": 32, "gaps": gaps}, {"bits": 32, "ranges": ranges}),
+        ("attention_ranges", [3], {"bits": 32, "gaps": gaps}, {"bits": 32, "ranges": ranges}),
         ("gap_cells", [4, 1, 2], {}, {"counts": counts}),
-        ("total", [5], {}, {"correct": 3}),
+        ("total", [5], {}, {"correct": 3, "wrong": 0}),
     ]
     names = ("rule", "premises", "args", "conclusion")
     written = [dict(zip(names, step, strict=True)) for step in steps]
@@ -586,7 +759,7 @@ def over_limits() -> Iterator[tuple[str, Statement]]:
     step = {
         "rule": "enumerate_sequences",
         "premises": [],
-        "args": {"exponent": -20, "depth": 64, "bits": 32},
+        "args": {"exponent": -20, "bits": 32},
         "conclusion": {"counts": []},
     }
     yield "over-budget--5-to-the-12-sequences", edited(cubic, put("predicate", "steps", value=[step]))
@@ -665,6 +838,8 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         "size": ("predicate", "model", "d_head"),
         "tensor": ("predicate", "model", "tensors", "embed.W_E"),
         "claim": (*claim, "total"),
+        "claim-wrong": (*claim, "wrong"),
+        "total-wrong": (*at(cubic, "total"), "conclusion", "wrong"),
         "step": (*tokens, "premises"),
         "args": (*tokens, "args", "bits"),
         "conclusion": (*tokens, "conclusion", "masks"),
@@ -715,22 +890,14 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         "negative-claim": ((*claim, "correct"), -1),
         "negative-total": ((*claim, "total"), -1),
         "bits-too-few": ((*tokens, "args", "bits"), 7),
-        "depth-too-deep": ((*tokens, "args", "depth"), 4097),
+        "bits-too-many": ((*tokens, "args", "bits"), 4097),
+        "negative-wrong-claim": ((*claim, "wrong"), -1),
         "exponent-too-large": ((*at(cubic, "value_path_upper"), "conclusion", "exponent"), (1 << 14) + 1),
         "exponent-too-small": ((*at(cubic, "pure_sequences"), "args", "exponent"), -(1 << 14) - 1),
     }
     for what, (path, value) in ranges.items():
         yield f"out-of-range--{what}", to_bytes(edited(cubic, put(*path, value=value)))
-    relaxed, exact = prove("tiny", "separable-relaxed"), prove("tiny", "exact")
-    args = (*at(relaxed, "separable_relaxed"), "args")
-    for what, steps_stated in (("none", 0), ("negative", -1), ("too-many", (1 << 16) + 1)):
-        yield f"out-of-range--steps-{what}", to_bytes(edited(relaxed, put(*args, "steps", value=steps_stated)))
-    yield "missing-field--steps", to_bytes(edited(relaxed, drop(*args, "steps")))
-    yield "missing-field--queries", to_bytes(edited(relaxed, drop(*args, "queries")))
-    yield "wrong-type--number-as-queries", to_bytes(edited(relaxed, put(*args, "queries", value=31)))
-    yield "wrong-type--true-as-query-mask", to_bytes(edited(relaxed, put(*args, "queries", 0, value=True)))
-    branch = (*at(exact, "branch_sequences"), "args")
-    yield "unknown-field--steps-of-a-branching", to_bytes(edited(exact, put(*branch, "steps", value=1)))
+    yield from ((name, to_bytes(statement)) for name, statement in malformed_counts(cubic))
     digest = cubic["subject"][0]["digest"]["sha256"]
     for what, value in (("upper-case", digest.upper()), ("short", digest[:-1]), ("newline", digest + "\n")):
         yield f"bad-digest--{what}", to_bytes(edited(cubic, put("subject", 0, "digest", "sha256", value=value)))
@@ -764,6 +931,45 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         yield f"bad-fraction--{what}", to_bytes(edited(cubic, put("predicate", "margin", value=text)))
 
 
+def malformed_counts(cubic: Statement) -> Iterator[tuple[str, Statement]]:
+    """Regions, and the arguments of the rules that count."""
+    region = at(cubic, "pure_sequences", "conclusion", "counts", 0)
+    for what, numbers in (("no", []), ("four", [0, 1, 1, 1]), ("six", [0, 1, 1, 1, 0, 0])):
+        yield f"wrong-type--region-of-{what}-integers", edited(cubic, put(*region, value=numbers))
+    yield "wrong-type--true-as-wrong-count", edited(cubic, put(*region, 4, value=False))
+    ranges, exact, together = kept(SUB_CUBIC[0]), prove("tiny", "exact"), prove("tiny", "separable-by-max")
+    for rule, base in (
+        ("pure_sequences", cubic),
+        ("cubic_tokens", cubic),
+        ("enumerate_sequences", prove("tiny", "brute-force")),
+        ("attention_ranges", ranges),
+        ("separable_counts", exact),
+        ("branch_sequences", exact),
+    ):
+        yield f"unknown-field--depth-of-{rule}", edited(base, put(*at(base, rule, "args", "depth"), value=64))
+    args = at(together, "separable_counts", "args")
+    group = (*args, "groups", 3)
+    for rule in ("separable_relaxed", "separable_exact"):
+        yield f"unknown-rule--{rule}", edited(together, put(*args[:-1], "rule", value=rule))
+    for what, number in (("none", 0), ("negative", -1), ("too-many", (1 << 16) + 1), ("huge", 10**3000)):
+        yield f"out-of-range--steps-{what}", edited(together, put(*group, "steps", value=number))
+    for field in ("m", "steps", "classes", "blocks", "pools"):
+        yield f"missing-field--{field}-of-a-group", edited(together, drop(*group, field))
+        yield f"wrong-type--text-as-{field}-of-a-group", edited(together, put(*group, field, value="1"))
+    for field in ("classes", "blocks", "pools"):
+        yield f"wrong-type--true-in-{field}", edited(together, put(*group, field, 0, value=True))
+    yield "unknown-field--group", edited(together, put(*group, "queries", value=[1]))
+    yield "wrong-type--list-as-group", edited(together, put(*group, value=[3, 128, [23], [15], [1, 2, 4]]))
+    yield "wrong-type--object-as-groups", edited(together, put(*args, "groups", value={}))
+    yield "missing-field--groups", edited(together, drop(*args, "groups"))
+    yield "unknown-field--queries-of-groups", edited(together, put(*args, "queries", value=[1, 3, 7, 15, 31]))
+    branch = at(exact, "branch_sequences", "args")
+    yield "unknown-field--steps-of-a-branching", edited(exact, put(*branch, "steps", value=1))
+    yield "missing-field--queries", edited(exact, drop(*branch, "queries"))
+    yield "wrong-type--number-as-queries", edited(exact, put(*branch, "queries", value=31))
+    yield "wrong-type--true-as-query-mask", edited(exact, put(*branch, "queries", 0, value=True))
+
+
 def corpus() -> dict[str, bytes]:
     """Every file, by its path in tests/certificates."""
     files = {f"accept/{name}": data for name, data in accepted()}
@@ -771,6 +977,7 @@ def corpus() -> dict[str, bytes]:
         ("reject", rejected()),
         ("reject", rejected_sub_cubic()),
         ("reject", rejected_separable()),
+        ("reject", rejected_branching()),
         ("other-model", about_other_models()),
         ("resource-limit", over_limits()),
     ):

@@ -16,6 +16,7 @@ from certgen.models import load_model
 from certgen.progress import quiet
 from certgen.strategies import STRATEGIES
 from checker import Refusal, check
+from checker.cli import describe
 from checker.rules import RULES
 
 FILES = sorted(path for path in CERTIFICATES.rglob("*") if path.is_file())
@@ -61,9 +62,28 @@ def names(paths: list[Path]) -> list[str]:
 def test_accepted(path: Path) -> None:
     verdict = check(str(model_of(path)), str(path))
     predicate = json.loads(content(path))["predicate"]
-    assert verdict.correct == predicate["claim"]["correct"]
-    assert verdict.total == predicate["claim"]["total"] == verdict.d_vocab**verdict.k
+    claim = predicate["claim"]
+    assert {"correct": verdict.correct, "wrong": verdict.wrong, "total": verdict.total} == claim
+    assert verdict.total == verdict.d_vocab**verdict.k >= verdict.correct + verdict.wrong
+    sign = "=" if claim["correct"] + claim["wrong"] == claim["total"] else ">="
+    line, fields = describe(verdict)
+    assert line.startswith(f"VERIFIED accuracy {sign} {claim['correct']}/{claim['total']} (")
+    assert claim.items() <= fields.items()
     assert "/".join(map(str, verdict.margin)).removesuffix("/1") == predicate["margin"]
+
+
+def test_an_exact_accuracy_says_so() -> None:
+    """Ties are wrong, and proved wrong; a claim that leaves one of them open is a lower bound again."""
+    lines = {}
+    for name in ("tiny--exact", "tiny--one-wrong-unclaimed", "all-ties--exact", "all-ties--no-wrong-claimed"):
+        path = CERTIFICATES / "accept" / f"{name}.cert.json"
+        lines[name] = describe(check(str(model_of(path)), str(path)))[0].split(" (")[0]
+    assert list(lines.values()) == [
+        "VERIFIED accuracy = 600/625",
+        "VERIFIED accuracy >= 600/625",
+        "VERIFIED accuracy = 0/9",
+        "VERIFIED accuracy >= 0/9",
+    ]
 
 
 REFUSED = [path for path in FILES if path.parent.name != "accept"]

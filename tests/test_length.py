@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tiny import random_tensors, tiny_model
+from tiny import near_correct, random_tensors, tiny_model
 
 from certgen import load_model, prove
 from certgen.errors import UserError
 from certgen.length import Meter, limbs, proof_length
 from checker.cli import check
+from checker.counting import sequences_of_pair
 from checker.exact import add, matmul
-from checker.judgement import UpperTable
+from checker.groups import Group, members
+from checker.judgement import Tally, UpperTable
 from checker.problem import Problem
 from checker.rules.direct_path_centred_spread import direct_path_centred_spread
+from checker.rules.score_exact import score_exact
+from checker.rules.separable_counts import separable_counts
 from checker.rules.value_path_spread import value_path_spread
 from checker.spreads import product_spreads, row_spreads
 from checker.weights import Matrix, read_weights
@@ -57,6 +62,32 @@ def test_rules_of_one_limb(v: int, d: int, tmp_path: Path) -> None:
     centre = UpperTable(0, (tuple(meter.integer(1) for _ in range(d)),))
     expected = d + 3 * v * d + d * (2 * (v - 1) + 1) + 3 * v * d
     assert length_of(meter, lambda: direct_path_centred_spread(problem, (), {"centre": centre})) == expected
+
+
+@pytest.mark.parametrize(("v", "queries"), [(4, 0b1000), (4, 0b1010), (6, 0b101001)])
+def test_each_pool_of_a_settled_group_costs_the_same(v: int, queries: int, tmp_path: Path) -> None:
+    """One class, a block for each query, m among them. No choice reaches m, so that none are counted."""
+    meter, m, k = Meter(), v - 1, 5
+    blocks = tuple(1 << q for q in members(queries))
+    tensors = near_correct(np.random.default_rng(v), v, k, sharpness=4.0, noise=0.0)
+    path = tiny_model(tmp_path / "model.safetensors", tensors, "F16")
+    problem = Problem(read_weights(path.read_bytes(), meter.read), (0, 1), 0)
+    scores = score_exact(problem, (), {})
+    pools = [[0b1111], [0b0001, 0b1110], [0b0001, 0b0110, 0b1000], [0b0001, 0b0010, 0b0100, 0b1000]]
+    args: dict[str, Any] = {"exponent": -6, "bits": 8}
+
+    def derive(groups: list[Group]) -> Tally:
+        return separable_counts(problem, (scores,), {**args, "groups": groups})
+
+    lengths = []
+    for partition in pools:
+        group = Group(m, 1, ((1 << v) - 1 ^ 1 << m,), blocks, tuple(partition))
+        derive([group])  # tables are made on first use
+        lengths.append(length_of(meter, lambda group=group: derive([group])))
+        counts = derive([group]).counts
+        assert [count.correct for count in counts] == [sequences_of_pair(problem, q, m) for q in members(queries)]
+    b = len(blocks)
+    assert np.diff(lengths).tolist() == [2 * v * (v - 1) + b * (4 * v + m + 2) - 1] * 3
 
 
 def test_limbs() -> None:

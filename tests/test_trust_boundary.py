@@ -380,11 +380,19 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CASES = {
-    0: ["accept/tiny--cubic.cert.json", "accept/tiny--cubic.cert.json.gz", "accept/tiny--brute-force-margin.cert.json"],
+    0: [
+        "accept/tiny--cubic.cert.json",
+        "accept/tiny--cubic.cert.json.gz",
+        "accept/tiny--brute-force-margin.cert.json",
+        "accept/tiny--three-ways-to-count.cert.json",
+        "accept/tiny--exact.cert.json",
+    ],
     1: [
         "reject/bound-too-small--direct-path.cert.json",
         "reject/token-not-accepted--one-more.cert.json",
         "reject/count-too-large--enumerate_sequences.cert.json",
+        "reject/count-too-large--branch_sequences-wrong.cert.json",
+        "reject/wrong-token-left-out--the-smallest.cert.json",
         "reject/nothing-proved--no-steps-claim-zero.cert.json",
         "reject/region-covered-twice--same-premise.cert.json",
         "reject/bad-premise--itself.cert.json",
