@@ -188,8 +188,8 @@ def prove(
 
     The certificate is a claim until check-cert has verified it.  The usual
     strategy, adaptive, starts with the shortest proof it has and refines it
-    where most is won; with neither --max-length nor --target it stops at twice
-    the length it started with.
+    where most is won; with neither --max-length nor --target it stops at three
+    times the length it started with.
 
     Examples:
 

@@ -77,9 +77,10 @@ class Units:
         if block not in self.rankings:
             c = self.maximum.search.circuits
             pools = tuple([p] for p in range(c.k - 1))
-            counts = {
-                y: self.maximum.reached([y], block, pools, RANKING_STEPS) for y in range(c.v) if y != self.maximum.m
-            }
+            # what reaches m for no query of a larger block does not for its parts
+            larger = [tokens for known, tokens in self.rankings.items() if set(block) <= set(known)]
+            wrong = min(larger, key=len, default=[y for y in range(c.v) if y != self.maximum.m])
+            counts = {y: self.maximum.reached([y], block, pools, RANKING_STEPS) for y in wrong}
             self.rankings[block] = sorted((y for y in counts if counts[y]), key=lambda y: -counts[y])
         return self.rankings[block]
 
@@ -122,7 +123,7 @@ class Units:
         entries = len(unit.pools) * tokens + queries
         tables = classes * 6 * queries * (len(unit.pools) * tokens + 1)
         lanes = ceil((log2(tokens) * (c.k - 1) + log2(queries) + 2) * (unit.steps + 1) / 64)
-        polynomials = counted * 2 * (max(c.k - 2, 1) * 0.7 * lanes**2 + entries * (1.5 * lanes + 6))
+        polynomials = counted * 2 * (max(c.k - 2, 1) * 0.5 * lanes**2 + entries * (1.5 * lanes + 6))
         return weights + gains + tables + polynomials
 
     def branching_cost(self, unit: Unit, tally: Tally) -> float:
@@ -139,6 +140,7 @@ class Units:
         more = min(max(1, 2 * unit.apart), everything)
         apart = replace(unit, apart=more)
         pools = tuple(part for pool in unit.pools for part in halves(pool))
+        single = tuple((p,) for p in range(c.k - 1))
         for change in (
             (finer,),
             (apart,),
@@ -147,14 +149,15 @@ class Units:
             (replace(finer, apart=more, pools=pools),),
             tuple(replace(unit, block=part) for part in halves(unit.block)),
             tuple(replace(finer, apart=more, pools=pools, block=part) for part in halves(unit.block)),
+            (replace(unit, steps=max(unit.steps, 64), pools=single),),
+            (replace(unit, steps=max(unit.steps, 128), pools=single, apart=more),),
         ):
             if change != (unit,):
                 yield change
+        if c.v**c.k <= MOST_SEQUENCES:
+            yield tuple(Unit(unit.m, (q,), 0, 0, (), branched=True) for q in unit.block)
         if len(unit.block) == 1:
-            single = tuple((p,) for p in range(c.k - 1))
             yield (replace(unit, steps=max(unit.steps, 64), apart=everything, pools=single, behind=True),)
-            if c.v**c.k <= MOST_SEQUENCES:
-                yield (Unit(unit.m, unit.block, 0, 0, (), branched=True),)
 
     def best(self, unit: Unit) -> Refinement | None:
         """The refinement that wins most sequences per operation; None if nothing is won or left to win."""

@@ -6,7 +6,7 @@ in exact fractions (softmax in Arb balls), shares no code with the checker, and 
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
@@ -21,7 +21,8 @@ from tiny import Tensors
 
 from checker.certificate import decode_certificate
 from checker.errors import Refusal
-from checker.judgement import Fact, Tally
+from checker.groups import Group
+from checker.judgement import Accuracy, Count, Fact, Tally
 from checker.kernel import Verdict, verify
 from checker.problem import Problem
 from checker.rules import RULES
@@ -65,7 +66,7 @@ class Derivation:
     def statement(self, tallies: list[int]) -> Statement:
         """The certificate that sums these tallies."""
         number = self.step("total", tallies, {})
-        return statement(self.weights, self.margin, self.steps, self.facts[number].correct)
+        return statement(self.weights, self.margin, self.steps, self.facts[number])
 
     def outcome(self, certificate: Statement) -> Verdict | Refusal:
         """What the kernel says about a certificate of this model. Exceptions other than refusals are not caught."""
@@ -80,8 +81,8 @@ def as_json(fact: Fact) -> Any:
     return json.loads(json.dumps(dataclasses.asdict(fact)))  # type: ignore[call-overload]
 
 
-def statement(weights: Any, margin: Fraction, steps: list[dict[str, Any]], correct: int) -> Statement:
-    """The certificate with these steps that claims this number."""
+def statement(weights: Any, margin: Fraction, steps: list[dict[str, Any]], claim: Accuracy) -> Statement:
+    """The certificate with these steps that claims these numbers."""
     sizes = weights.sizes
     return {
         "_type": "https://in-toto.io/Statement/v1",
@@ -93,11 +94,37 @@ def statement(weights: Any, margin: Fraction, steps: list[dict[str, Any]], corre
             "model": {**sizes, "tensors": weights.tensor_digests},
             "semantics": "exact-real",
             "margin": str(margin),
-            "claim": {"correct": correct, "total": sizes["d_vocab"] ** sizes["n_ctx"]},
+            "claim": {**as_json(claim), "total": sizes["d_vocab"] ** sizes["n_ctx"]},
             "strategy": "by hand",
             "steps": steps,
         },
     }
+
+
+def mask_of(members: Iterable[int]) -> int:
+    """A set as a bit mask."""
+    return sum(1 << member for member in members)
+
+
+def group(
+    size: tuple[int, int],
+    m: int,
+    steps: int = 1000,
+    classes: list[int] | None = None,
+    blocks: list[int] | None = None,
+    pools: list[int] | None = None,
+) -> dict[str, Any]:
+    """An entry of args.groups of separable_counts for d_vocab and n_ctx; all apart where nothing is given."""
+    v, k = size
+    made = {
+        "m": m,
+        "steps": steps,
+        "classes": [1 << y for y in range(v) if y != m] if classes is None else classes,
+        "blocks": [1 << q for q in range(m + 1)] if blocks is None else blocks,
+    }
+    if "pools" in Group._fields:
+        made["pools"] = [1 << p for p in range(k - 1)] if pools is None else pools
+    return made
 
 
 def fractions(rows: Any, exponent: int) -> np.ndarray:
@@ -221,30 +248,27 @@ class Meaning:
 
     def correct_sequences(self, path: Path) -> set[tuple[int, ...]]:
         """All of them, decided by the oracle."""
-        oracle = Oracle(path)
-        margin = fmpq(self.margin.numerator, self.margin.denominator)
-        found = set()
-        with precision(128):
-            root = arb(self.h).sqrt()
-            for q in range(self.v):
-                top = max(row[q, t] for row in oracle.scores for t in range(self.v))
-                weights = [[(arb(row[q, t] - top) / root).exp() for t in range(self.v)] for row in oracle.scores]
-                attended = [
-                    [[arb(table[t, y]) for y in range(self.v)] for t in range(self.v)] for table in oracle.attended
-                ]
-                direct = [arb(oracle.direct[q, y]) for y in range(self.v)]
-                for others in product(range(self.v), repeat=self.k - 1):
-                    if oracle.sign((*others, q), margin, weights, attended, direct) < 0:
-                        found.add((*others, q))
-        return found
+        return Oracle(path).correct_sequences(self.margin)
 
 
-def tally_holds(fact: Tally, correct: set[tuple[int, ...]]) -> bool:
-    """Does every region hold at least as many of these sequences as it counts?"""
-    regions = [(x[-1], max(x), sum(t != max(x) for t in x[:-1])) for x in correct]
+def in_region(count: Count, x: tuple[int, ...]) -> bool:
+    """Does the region of a count hold this sequence?"""
+    n = sum(t != max(x) for t in x[:-1])
+    return bool(max(x) == count.m and count.queries >> x[-1] & 1 and count.ns >> n & 1)
+
+
+def truth_of_region(count: Count, v: int, k: int, correct: set[tuple[int, ...]]) -> tuple[int, int]:
+    """How many sequences of a region are in the set `correct`, and how many are not."""
+    held = [x in correct for x in product(range(v), repeat=k) if in_region(count, x)]
+    return sum(held), len(held) - sum(held)
+
+
+def tally_holds(fact: Tally, v: int, k: int, correct: set[tuple[int, ...]]) -> bool:
+    """Does every region hold at least as many correct and as many wrong sequences as it counts?"""
     return all(
-        count.correct <= sum(m == count.m and count.queries >> q & 1 and count.ns >> n & 1 for q, m, n in regions)
+        stated <= true
         for count in fact.counts
+        for stated, true in zip(count[3:], truth_of_region(count, v, k, correct), strict=True)
     )
 
 

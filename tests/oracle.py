@@ -103,6 +103,22 @@ class Oracle:
                     clear += sign < 0 and self.is_clear(sequence, bound, weights, root)
         return Truth(correct, clear, ties, self.v**self.k)
 
+    def correct_sequences(self, margin: Fraction | int = 0) -> set[tuple[int, ...]]:
+        """All of them."""
+        bound = fmpq(*Fraction(margin).as_integer_ratio())
+        found = set()
+        with precision(FIRST_PRECISION):
+            root = arb(self.h).sqrt()
+            attended = [[[arb(table[t, y]) for y in range(self.v)] for t in range(self.v)] for table in self.attended]
+            for q in range(self.v):
+                top = max(row[q, t] for row in self.scores for t in range(self.v))
+                weights = [[(arb(row[q, t] - top) / root).exp() for t in range(self.v)] for row in self.scores]
+                direct = [arb(self.direct[q, y]) for y in range(self.v)]
+                for others in product(range(self.v), repeat=self.k - 1):
+                    if self.sign((*others, q), bound, weights, attended, direct) < 0:
+                        found.add((*others, q))
+        return found
+
     def sign(
         self,
         sequence: tuple[int, ...],

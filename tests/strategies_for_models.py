@@ -121,6 +121,14 @@ def tensors_of(kind: str, sizes: Sizes, seed: int) -> Tensors:
     raise ValueError(kind)
 
 
+def trained_looking(seed: int, most_tokens: int = 5, longest: int = 4) -> TinyModel:
+    """Two tokens and positions or more; most often coarse proofs find something but not everything."""
+    rng = np.random.default_rng(seed)
+    sizes = Sizes(*(int(rng.integers(low, most + 1)) for low, most in ((2, most_tokens), (2, longest), (3, 6), (2, 4))))
+    kind = ("near", "ramp", "normal")[seed % 3]
+    return TinyModel(kind, "F64", tensors_of(kind, sizes, seed))
+
+
 SPECIAL = [0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 0.1, 1e30, -1e30, 1e-30, -1e-30, 1e6, 1 + 2.0**-52, 1 + 2.0**-23, 50.0]
 
 

@@ -138,6 +138,7 @@ def test_json_is_one_object_per_line(check_cert: CheckCert, files: Files) -> Non
         "verdict": "verified",
         "exit_code": 0,
         "correct": 213,
+        "wrong": 0,
         "total": 625,
         "task": "max-of-4",
         "d_vocab": 5,
@@ -363,11 +364,15 @@ def test_total_refuses_every_region_that_does_not_exist_or_was_counted(files: Fi
         Count(0, -1, 1, 5),
         Count(3, 1 << 4, 1, 5),
         Count(0, 1, 1, -5),
+        Count(0, 1, 1, 0, -5),
     ):
         assert refused_tally(problem, count) == "no-such-region"
     for ns in (1, 2, 1 << problem.k - 1, 1 << problem.k, 1 << 99):
-        assert refused_tally(problem, Count(2, 1 << 2, ns, 5)) == "region-covered-twice"
-    assert refused_tally(problem, Count(2, 1 << 1, 1 << problem.k - 1, 5)) == "region-covered-twice"
+        for counted in ((5,), (0,), (0, 5)):
+            assert refused_tally(problem, Count(2, 1 << 2, ns, *counted)) == "region-covered-twice"
+            assert refused_tally(problem, Count(2, 0b101, ns, *counted)) == "region-covered-twice"
+    impossible = Count(2, 1 << 1, 1 << problem.k - 1, 0)  # no position is left for the 2
+    assert refused_tally(problem, impossible, impossible) == "region-covered-twice"
 
 
 def test_total_misses_no_cell(files: Files) -> None:
@@ -375,15 +380,15 @@ def test_total_misses_no_cell(files: Files) -> None:
     problem = Problem(read_weights(files["model"].read_bytes()), (0, 1), 0)
     v, k = problem.v, problem.k
     cells = [(q, m, n) for m in range(v) for q in range(m + 1) for n in range(k - (q < m))]
-    everything = Tally(tuple(Count(m, 1 << q, 1 << n, 1) for q, m, n in cells))
-    assert RULES["total"].derive(problem, (everything,), {}) == Accuracy(len(cells))
+    everything = Tally(tuple(Count(m, 1 << q, 1 << n, 1, 2) for q, m, n in cells))
+    assert RULES["total"].derive(problem, (everything,), {}) == Accuracy(len(cells), 2 * len(cells))
     for missing in cells:
-        rest = Tally(tuple(Count(m, 1 << q, 1 << n, 1) for q, m, n in cells if (q, m, n) != missing))
+        rest = Tally(tuple(Count(m, 1 << q, 1 << n, 1, 2) for q, m, n in cells if (q, m, n) != missing))
         with pytest.raises(Rejected) as caught:
             RULES["total"].derive(problem, (rest,), {})
         assert caught.value.code == "region-left-out"
-        one = Tally((Count(missing[1], 1 << missing[0], 1 << missing[2], 1),))
-        assert RULES["total"].derive(problem, (one, rest), {}) == Accuracy(len(cells))
+        one = Tally((Count(missing[1], 1 << missing[0], 1 << missing[2], 1, 2),))
+        assert RULES["total"].derive(problem, (one, rest), {}) == Accuracy(len(cells), 2 * len(cells))
 
 
 @pytest.mark.parametrize(("queries", "ns"), [(0, 1), (1, 0), (0, 0)])
@@ -568,7 +573,7 @@ def test_many_positions_are_no_internal_error(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model.safetensors", zero_tensors(1, 1500, 1, 1), "F16")
     weights = read_weights(model.read_bytes())
     problem = Problem(weights, (0, 1), 1 << 25)
-    args = {"exponent": -8, "depth": 16, "bits": 16}
+    args = {"exponent": -8, "bits": 16}
     for rule in ("pure_sequences", "enumerate_sequences"):
         (count,) = RULES[rule].derive(problem, (), args).counts
         assert count.correct == 1
@@ -621,7 +626,7 @@ def test_every_kind_of_refusal_has_its_own_exit_code() -> None:
 
 def test_check_is_the_python_api(files: Files, certificates: Path) -> None:
     verdict = check(str(files["model"]), str(files["0"]))
-    assert verdict == Verdict(213, 625, 4, 5, (0, 1), digest_of(files["model"]))
+    assert verdict == Verdict(213, 0, 625, 4, 5, (0, 1), digest_of(files["model"]))
     with pytest.raises(AttributeError):
         verdict.correct = 625  # type: ignore[misc]
     with pytest.raises(Rejected):

@@ -54,6 +54,7 @@ def test_the_certificate_itself_is_decoded() -> None:
     statement = json.loads(PLAIN)
     assert isinstance(certificate, Certificate)
     assert certificate.correct == statement["predicate"]["claim"]["correct"]
+    assert certificate.wrong == statement["predicate"]["claim"]["wrong"]
     assert [step.rule for step in certificate.steps] == [step["rule"] for step in statement["predicate"]["steps"]]
     assert decode_certificate(gzip.compress(PLAIN)) == certificate
 
@@ -279,6 +280,7 @@ INTEGERS: list[tuple[str | int, ...]] = [
     ("predicate", "model", "d_vocab"),
     ("predicate", "model", "n_ctx"),
     ("predicate", "claim", "correct"),
+    ("predicate", "claim", "wrong"),
     ("predicate", "claim", "total"),
     ("predicate", "steps", 0, "conclusion", "exponent"),
     ("predicate", "steps", 0, "conclusion", "rows", 0, 0),
@@ -286,7 +288,9 @@ INTEGERS: list[tuple[str | int, ...]] = [
     ("predicate", "steps", 2, "args", "bits"),
     ("predicate", "steps", 2, "conclusion", "masks", 4, 4, 0),
     ("predicate", "steps", 3, "conclusion", "counts", 0, 3),
+    ("predicate", "steps", 3, "conclusion", "counts", 0, 4),
     ("predicate", "steps", 5, "conclusion", "correct"),
+    ("predicate", "steps", 5, "conclusion", "wrong"),
 ]
 
 
@@ -409,21 +413,21 @@ def test_exponents_of_tables_are_in_range(kind: Any, value: object) -> None:
         (CubicTokens, {"masks": [[[[0]]]]}),
         (CubicTokens, {"masks": "0"}),
         (Tally, {"counts": [0]}),
-        (Tally, {"counts": [[0, 1, 1, True]]}),
+        (Tally, {"counts": [[0, 1, 1, 1, True]]}),
         (Tally, {"counts": None}),
-        (Accuracy, {"correct": "1"}),
-        (Accuracy, {"correct": [1]}),
+        (Accuracy, {"correct": "1", "wrong": 0}),
+        (Accuracy, {"correct": 1, "wrong": [1]}),
     ],
 )
 def test_tables_of_other_depth(kind: Any, value: object) -> None:
     assert refusal(kind.decode, value, "").code == "wrong-type"
 
 
-@pytest.mark.parametrize("count", [[], [0], [0, 1, 1], [0, 1, 1, 1, 0]])
-def test_a_count_has_four_numbers(count: list[int]) -> None:
+@pytest.mark.parametrize("count", [[], [0], [0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1, 0, 0]])
+def test_a_count_has_five_numbers(count: list[int]) -> None:
     """A row of another length is outside the format: malformed, not a proof that fails."""
     with pytest.raises(Refusal) as caught:
-        Tally.decode({"counts": [[0, 1, 1, 1], count]}, "conclusion")
+        Tally.decode({"counts": [[0, 1, 1, 1, 0], count]}, "conclusion")
     assert (caught.value.exit_code, caught.value.path) == (3, "conclusion.counts[1]")
 
 

@@ -20,9 +20,19 @@ from oracle import Oracle
 from tiny import model_bytes, near_correct, random_tensors, tiny_model, zero_tensors
 
 from checker.errors import Refusal
-from checker.exact import add, add_row, exp_enclosure, matmul, shift_down, shift_up, sqrt_enclosure, transpose
+from checker.exact import (
+    add,
+    add_row,
+    exp_enclosure,
+    ln2_enclosure,
+    matmul,
+    shift_down,
+    shift_up,
+    sqrt_enclosure,
+    transpose,
+)
 from checker.lanes import Lanes, count_correct
-from checker.problem import Problem, shorten
+from checker.problem import Problem, aligned
 from checker.weights import Matrix, read_weights
 
 BITS = st.sampled_from([8, 9, 16, 32, 36, 64, 100, 200, 300])
@@ -90,11 +100,34 @@ def exact_exp(x: int, scale: int, bits: int) -> arb:
 
 
 def check_exp(x: int, scale: int, bits: int) -> None:
-    lower, upper = exp_enclosure(x, x, scale, bits)
-    value = exact_exp(x, scale, bits)
-    assert 0 <= arb(lower) <= value <= arb(upper) <= arb(1 << bits)
-    assert value - lower < FEW_ULP
-    assert upper - value < FEW_ULP
+    """With ln 2 as the checker has it; close where the error of ln 2 does not tell."""
+    low, high, shift = exp_enclosure(x, x, scale, bits, ln2_enclosure(scale))
+    value = exact_exp(x, scale, bits) * arb(2) ** shift
+    assert 0 <= arb(low) <= value <= arb(high) <= arb(1 << bits)
+    if scale >= bits + 16 + x.bit_length() - scale:
+        assert value - low < FEW_ULP
+        assert high - value < FEW_ULP
+        assert high >= 1 << bits - 1
+
+
+@given(st.integers(8, 200), st.sampled_from([0, 1, 60, 1000, 16000]), st.integers(-3, 3), st.integers(0, 40))
+@settings(max_examples=150, deadline=None)
+def test_exp_at_any_magnitude(bits: int, size: int, step: int, extra: int) -> None:
+    """Multiples of ln 2 and powers of two, give or take a little; the value itself is far below every number here."""
+    scale = bits + extra
+    flint.ctx.prec = 2 * size + scale + 64
+    ln2 = int((arb(2).log() * arb(1 << scale) * arb(1 << size)).mid().floor().unique_fmpz())
+    for x in (0, max(0, ln2 + step), (1 << size + scale) + step):
+        check_exp(max(0, x), scale, bits)
+
+
+def test_ln2_against_arb() -> None:
+    for scale in [*range(0, 300), 1000, 4128, 20000]:
+        low, high = ln2_enclosure(scale)
+        flint.ctx.prec = scale + 64
+        value = arb(2).log() * arb(1 << scale)
+        assert arb(low) <= value <= arb(high)
+        assert high - low <= 2
 
 
 SCALES = st.sampled_from([0, 1, 7, 24, 52, 80, 116, 216])
@@ -103,7 +136,7 @@ SCALES = st.sampled_from([0, 1, 7, 24, 52, 80, 116, 216])
 @given(st.data(), BITS)
 @settings(max_examples=1500)
 def test_exp_against_arb(data: st.DataObject, bits: int) -> None:
-    """From 0 to beyond the depth, at the scale that the checker uses and at others."""
+    """From 0 to far below 2^-bits, at the scale that the checker uses and at others."""
     scale = data.draw(st.one_of(st.just(bits + 16), SCALES))
     check_exp(data.draw(st.integers(0, bits + 2 << scale)), scale, bits)
 
@@ -146,56 +179,87 @@ def test_exp_of_intervals(data: st.DataObject, bits: int) -> None:
     """The lower end is that of exp at the right end of the interval, the upper end that at the left."""
     scale = bits + 16
     ends = sorted(data.draw(st.lists(st.integers(0, bits + 2 << scale), min_size=2, max_size=2)))
-    lower, upper = exp_enclosure(*ends, scale, bits)
-    smallest, largest = exact_exp(ends[1], scale, bits), exact_exp(ends[0], scale, bits)
-    assert arb(lower) <= smallest and largest <= arb(upper)
-    assert smallest - lower < FEW_ULP
+    check_interval(ends, data.draw(st.integers(*ends)), scale, bits)
+
+
+@given(st.data(), BITS, st.integers(1, 3000))
+@settings(max_examples=300)
+def test_exp_of_intervals_far_out(data: st.DataObject, bits: int, ln2s: int) -> None:
+    """Between multiples of ln 2, where the value moves into the shift; the ends may lie on both sides of one."""
+    scale = bits + 32
+    low, high = ln2_enclosure(scale)
+    start = data.draw(st.integers(ln2s * low - 3, ln2s * high + 3) | st.integers(ln2s * low, (ln2s + 1) * low))
+    ends = [start, start + data.draw(st.integers(0, 3) | st.integers(0, 3 << scale))]
+    check_interval(ends, data.draw(st.integers(*ends)), scale, bits)
+
+
+def check_interval(ends: list[int], inside: int, scale: int, bits: int) -> None:
+    """Both ends enclose, and each is close to the value that it bounds."""
+    lower, upper, shift = exp_enclosure(*ends, scale, bits, ln2_enclosure(scale))
+    least, value, largest = (exact_exp(x, scale, bits) * arb(2) ** shift for x in (ends[1], inside, ends[0]))
+    assert arb(lower) <= least and largest <= arb(upper) <= arb(1 << bits)
+    assert arb(lower) <= value <= arb(upper)
+    assert least - lower < FEW_ULP
     assert upper - largest < FEW_ULP
-    inside = data.draw(st.integers(*ends))
-    assert arb(lower) <= exact_exp(inside, scale, bits) <= arb(upper)
+
+
+@given(st.data(), BITS, st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=200, deadline=None)
+def test_exp_with_any_enclosure_of_ln2(data: st.DataObject, bits: int, below: int, above: int) -> None:
+    """A wider enclosure of ln 2 widens the answer; it never moves it."""
+    scale = bits
+    low, high = ln2_enclosure(scale)
+    x = data.draw(st.integers(0, 50 * high))
+    lower, upper, shift = exp_enclosure(x, x, scale, bits, (max(1, low - below), high + above))
+    value = exact_exp(x, scale, bits) * arb(2) ** shift
+    assert 0 <= arb(lower) <= value <= arb(upper) <= arb(1 << bits)
 
 
 @given(st.data(), BITS)
 @settings(max_examples=600)
 def test_exp_against_mpmath(data: st.DataObject, bits: int) -> None:
     """A second oracle, in plain high precision."""
-    scale = bits + 16
+    scale = bits + 32
     x = data.draw(st.integers(1, bits + 2 << scale))
-    lower, upper = exp_enclosure(x, x, scale, bits)
-    with mpmath.workprec(bits + scale + 128):
-        value = mpmath.exp(-mpmath.mpf(x) / mpmath.mpf(2) ** scale) * mpmath.mpf(2) ** bits
+    lower, upper, shift = exp_enclosure(x, x, scale, bits, ln2_enclosure(scale))
+    with mpmath.workprec(2 * bits + scale + 128):
+        value = mpmath.exp(-mpmath.mpf(x) / mpmath.mpf(2) ** scale) * mpmath.mpf(2) ** (bits + shift)
         slack = mpmath.mpf(2) ** -64
         assert lower - slack < value < upper + slack
-        assert upper - lower <= 2
+        assert upper - lower <= 3
 
 
 @pytest.mark.parametrize("bits", [8, 36, 64, 4096])
 @pytest.mark.parametrize("scale", [0, 80, 4112])
 def test_exp_of_zero_is_one(scale: int, bits: int) -> None:
-    assert exp_enclosure(0, 0, scale, bits) == (1 << bits, 1 << bits)
-    assert exp_enclosure(0, 10**30 << scale, scale, bits) == (0, 1 << bits)
+    ln2 = ln2_enclosure(scale)
+    assert exp_enclosure(0, 0, scale, bits, ln2) == (1 << bits, 1 << bits, 0)
+    low, high, shift = exp_enclosure(0, 5 * bits << scale, scale, bits, ln2)
+    assert (low, high, shift) == (0, 1 << bits, 0)
 
 
 @pytest.mark.parametrize("bits", [8, 36, 200, 4096])
-def test_exp_at_the_cut(bits: int) -> None:
-    """From x = bits on the answer is [0, 1]; just before, it is computed."""
-    scale = bits + 16
-    cut = bits << scale
-    for x in (cut, cut + 1, 2 * cut):
-        assert exp_enclosure(x, x, scale, bits) == (0, 1)
-    for x in (cut - 1, cut - 2, (bits - 1) << scale):
-        check_exp(x, scale, bits)
-    assert exp_enclosure(0, cut, scale, bits) == (0, 1 << bits)
+def test_exp_of_tiny_values_keeps_its_bits(bits: int) -> None:
+    """However small the value is, nothing is lost."""
+    for nats in (bits, 2 * bits, 100 * bits, 1 << 20):
+        scale = bits + 48
+        lower, upper, shift = exp_enclosure(nats << scale, nats << scale, scale, bits, ln2_enclosure(scale))
+        assert upper - lower <= 3
+        assert upper >= 1 << bits - 1
+        assert abs(shift - nats * 1.4426950408889634) < 2
+        check_exp(nats << scale, scale, bits)
 
 
 @pytest.mark.parametrize("size", [10**6, 10**30, 10**300])
 def test_huge_arguments_form_no_huge_number(size: int) -> None:
+    """No number is much longer than the argument: the shift carries the size."""
     for scale, bits in ((80, 64), (4112, 4096)):
-        x = size << scale
+        x, ln2 = size << scale, ln2_enclosure(scale)
         tracemalloc.start()
-        assert exp_enclosure(x, x + 1, scale, bits) == (0, 1)
+        lower, upper, _ = exp_enclosure(x, x + 1, scale, bits, ln2)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        assert 0 <= lower <= upper <= 1 << bits
         assert peak < 20_000
 
 
@@ -203,9 +267,12 @@ def test_huge_arguments_form_no_huge_number(size: int) -> None:
 @settings(max_examples=300)
 def test_exp_falls(data: st.DataObject, bits: int) -> None:
     scale = bits + 16
+    ln2 = ln2_enclosure(scale)
     x = data.draw(st.integers(0, bits << scale))
     y = x + data.draw(st.integers(0, 1 << scale))
-    assert exp_enclosure(y, y, scale, bits)[0] <= exp_enclosure(x, x, scale, bits)[1]
+    low, _, of_y = exp_enclosure(y, y, scale, bits, ln2)
+    _, high, of_x = exp_enclosure(x, x, scale, bits, ln2)
+    assert Fraction(low, 1 << of_y) <= Fraction(high, 1 << of_x)
 
 
 # Matrices
@@ -324,36 +391,54 @@ def test_tables_against_the_definition(tmp_path: Path, tensors: dict[str, np.nda
 
 def test_weights_against_arb(tensors: dict[str, np.ndarray]) -> None:
     problem = problem_of(model_bytes(tensors))
-    for depth in (8, 64, 300):
-        check_weights(problem, depth, range(problem.v))
+    for bits in (8, 64, 300):
+        check_weights(problem, bits, range(problem.v))
 
 
-def check_weights(problem: Problem, depth: int, queries: range) -> None:
+def check_weights(problem: Problem, bits: int, queries: range) -> None:
     """Enclosures of exp(score - largest score of the query), for tokens and for positions."""
-    flint.ctx.prec = depth + 200
+    flint.ctx.prec = bits + 200
     root = arb(problem.h).sqrt()
     for q, scores in itertools.product(queries, (problem.token_scores, problem.position_scores)):
         row = fractions(Matrix(scores.rows[q : q + 1], scores.exponent))[0]
-        for score, (lower, upper) in zip(row, problem.exponentials(scores, q, depth), strict=True):
+        for score, (lower, upper, shift) in zip(row, problem.exponentials(scores, q, bits), strict=True):
             gap = max(row) - score
             if gap == 0:
-                assert lower == upper == 1 << depth
+                assert (lower, upper, shift) == (1 << bits, 1 << bits, 0)
                 continue
-            weight = (-arb(fmpq(gap.numerator, gap.denominator)) / root).exp() * arb(1 << depth)
-            assert 0 <= arb(lower) <= weight <= arb(upper)
+            weight = (-arb(fmpq(gap.numerator, gap.denominator)) / root).exp() * arb(2) ** (bits + shift)
+            assert 0 <= arb(lower) <= weight <= arb(upper) <= arb(1 << bits)
             assert upper - lower <= 3
+            assert upper >= 1 << bits - 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 1 << 90), st.integers(0, 5)), min_size=1, max_size=6), st.integers(8, 200))
-def test_shortened_weights_enclose_and_fit(pairs: list[tuple[int, int]], bits: int) -> None:
-    enclosures = [(low, low + width + (low == 0)) for low, width in pairs]
-    shortened = shorten(enclosures, bits)
-    largest = max(high for _, high in enclosures)
-    assert 1 << bits - 1 <= max(high for _, high in shortened) <= 1 << bits
-    unit = Fraction(2) ** (largest.bit_length() - bits)
-    for (low, high), (short_low, short_high) in zip(enclosures, shortened, strict=True):
-        assert short_low * unit <= low < (short_low + 1) * unit
-        assert (short_high - 1) * unit < high <= short_high * unit
+@given(st.sampled_from(range(-3000, 3000, 7)), st.integers(1, 1 << 60), st.sampled_from([8, 64, 200]))
+@settings(max_examples=300, deadline=None)
+def test_exponentials_of_scores_of_any_size(exponent: int, difference: int, bits: int) -> None:
+    """Relative precision wherever the score is, up to scores of 2^160."""
+    assume(difference.bit_length() + exponent <= 160)
+    problem = problem_of(model_bytes(zero_tensors(1, 1, 1, 2)))
+    low, high, shift = problem.exp_below(difference, exponent, bits)
+    flint.ctx.prec = abs(exponent) + difference.bit_length() + bits + 200
+    log = -arb(difference) * arb(2) ** exponent / arb(2).sqrt()
+    value = (log + arb(2).log() * (bits + shift)).exp()
+    assert 0 <= arb(low) <= value <= arb(high) <= arb(1 << bits)
+    assert value - low < 2 and high - value < 2
+    assert high >= 1 << bits - 1
+
+
+MANTISSAS = st.integers(0, 1 << 200)
+
+
+@given(st.lists(st.tuples(MANTISSAS, MANTISSAS, st.integers(0, 300)), min_size=1, max_size=6), st.integers(8, 200))
+def test_aligned_numbers_enclose_the_same_in_one_unit(pairs: list[tuple[int, int, int]], bits: int) -> None:
+    """The unit is that of the largest; ends round outward, by less than one."""
+    powers = [(min(a, b) >> 200 - bits, (max(a, b) >> 200 - bits) + 1, shift) for a, b, shift in pairs]
+    unit = Fraction(1, 1 << min(shift for _, _, shift in powers))
+    for (low, high), power in zip(aligned(powers, bits), powers, strict=True):
+        true_low, true_high = (Fraction(end, 1 << power[2]) for end in power[:2])
+        assert low * unit <= true_low < (low + 1) * unit
+        assert (high - 1) * unit < true_high <= high * unit
 
 
 @given(st.fractions(0, 100), st.integers(-60, 10))
@@ -372,40 +457,38 @@ def test_lanes_prove_what_is_true_and_all_of_it(
     """Every sequence of the tiny models: proved correct exactly when it is."""
     oracle = oracle_of(tmp_path, tensors)
     problem = problem_of(model_bytes(tensors), (margin.numerator, margin.denominator))
-    lanes = Lanes(problem, -60, 200, 100)
+    lanes = Lanes(problem, -60, 200)
     for x in itertools.product(range(oracle.v), repeat=oracle.k):
         assert proved(lanes, x) == is_correct(oracle, x, margin), x
 
 
-@given(st.integers(-40, 20), st.integers(8, 40), st.integers(8, 40), st.integers(0, 2**32 - 1))
+@given(st.integers(-40, 20), st.integers(8, 40), st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
 def test_lanes_of_any_precision_are_sound(
-    tmp_path_factory: pytest.TempPathFactory, exponent: int, depth: int, bits: int, seed: int
+    tmp_path_factory: pytest.TempPathFactory, exponent: int, bits: int, seed: int
 ) -> None:
     """Coarse rounding may lose correct sequences; it never gains a wrong one."""
     rng = np.random.default_rng(seed)
     tensors = near_correct(rng, 3, 3, biases=True, noise=0.3)
     oracle = oracle_of(tmp_path_factory.mktemp("lanes"), tensors)
-    lanes = Lanes(problem_of(model_bytes(tensors)), exponent, depth, bits)
+    lanes = Lanes(problem_of(model_bytes(tensors)), exponent, bits)
     for x in itertools.product(range(3), repeat=3):
         if proved(lanes, x):
             assert is_correct(oracle, x)
 
 
-@pytest.mark.parametrize(("exponent", "depth", "bits"), [(-8, 8, 8), (-3, 30, 9), (2, 64, 8), (-40, 100, 60)])
-def test_every_lane_of_a_term_is_an_upper_bound(
-    tensors: dict[str, np.ndarray], exponent: int, depth: int, bits: int
-) -> None:
+@pytest.mark.parametrize(("exponent", "bits"), [(-8, 8), (-3, 9), (2, 8), (-40, 60)])
+def test_every_lane_of_a_term_is_an_upper_bound(tensors: dict[str, np.ndarray], exponent: int, bits: int) -> None:
     """Lane y, without its offset, is at least exp(s) V in units of 2^exponent, for the weights' own unit."""
     margin = Fraction(1, 3)
     problem = problem_of(model_bytes(tensors), (1, 3))
-    lanes = Lanes(problem, exponent, depth, bits)
+    lanes = Lanes(problem, exponent, bits)
     EUPU, EVOU, PVOU = (fractions(table) for table in (problem.EUPU, problem.EVOU, problem.PVOU))
-    flint.ctx.prec = depth + 200
+    flint.ctx.prec = bits + 200
     for q in range(problem.v):
-        positions = true_weights(problem, problem.position_scores, q, problem.k, depth, bits)
+        positions = true_weights(problem, problem.position_scores, q, problem.k, bits)
         for m in range(q, problem.v):
-            tokens = true_weights(problem, problem.token_scores, q, m + 1, depth, bits)
+            tokens = true_weights(problem, problem.token_scores, q, m + 1, bits)
             terms = lanes.terms(q, m, range(m + 1))
             for p, t, y in itertools.product(range(problem.k), range(m + 1), range(problem.v)):
                 lane = terms[p][t] >> lanes.width * y & (1 << lanes.width) - 1
@@ -416,10 +499,9 @@ def test_every_lane_of_a_term_is_an_upper_bound(
                 assert exact <= arb(lane - lanes.offset)
 
 
-def true_weights(problem: Problem, scores: Matrix, q: int, count: int, depth: int, bits: int) -> list[arb]:
+def true_weights(problem: Problem, scores: Matrix, q: int, count: int, bits: int) -> list[arb]:
     """The weights that the enclosures of the first `count` scores are about, in the same unit."""
-    largest = max(high for _, high in problem.exponentials(scores, q, depth)[:count])
-    unit = arb(2) ** (depth + bits - largest.bit_length())
+    unit = arb(2) ** (bits + min(shift for _, _, shift in problem.exponentials(scores, q, bits)[:count]))
     row = fractions(Matrix(scores.rows[q : q + 1], scores.exponent))[0]
     gaps = [max(row) - score for score in row[:count]]
     return [(-arb(fmpq(gap.numerator, gap.denominator)) / arb(problem.h).sqrt()).exp() * unit for gap in gaps]
@@ -494,7 +576,7 @@ def test_answers_of_a_trained_model_against_torch_float32(trained: Path, trained
     gap = right - logits.scatter(1, largest, -torch.inf).max(dim=1).values  # positive: correct
     assert 0.995 < float((gap > 0).float().mean()) < 1
     chosen = torch.cat([torch.arange(150), gap.abs().argsort()[:150], gap.argsort()[:50]])
-    lanes = Lanes(trained_problem, -24, 300, 40)
+    lanes = Lanes(trained_problem, -24, 40)
     answers = []
     for index in chosen.tolist():
         if abs(float(gap[index])) > 1e-3:  # far above the rounding of float32
@@ -513,7 +595,7 @@ def test_the_margin_counts_on_a_trained_model(trained: Path) -> None:
     largest = sample.max(dim=1, keepdim=True).values
     gap = logits.gather(1, largest)[:, 0] - logits.scatter(1, largest, -torch.inf).max(dim=1).values
     margin = Fraction(float(gap.sort().values[19:21].mean())).limit_denominator(1000)
-    lanes = Lanes(problem_of(trained.read_bytes(), (margin.numerator, margin.denominator)), -30, 300, 60)
+    lanes = Lanes(problem_of(trained.read_bytes(), (margin.numerator, margin.denominator)), -30, 60)
     ours = [proved(lanes, tuple(x)) for x in sample.tolist()]
     assert ours == [float(g) > margin for g in gap]
     assert ours.count(True) == 20

@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from derivations import Derivation, Meaning, Statement, ball, spread, statement
+from derivations import Derivation, Meaning, Statement, as_json, ball, spread, statement
 from flint import arb
 from oracle import Oracle, precision
 from tiny import Tensors, tiny_model, zero_tensors
 
 from checker.errors import Refusal
+from checker.judgement import Accuracy
 from checker.kernel import Verdict
 
 UNIT = -40  # exponent of stated tables
-BITS, DEPTH = 64, 96
+BITS = 64
 SLACK = 1 << 16  # in units of 2^-BITS, above the checker's rounding for the small scores used here
 LINES = {"mean": "max_token_mean", "drop": "max_token_drop", "envelope": "max_token_envelope"}
 
@@ -201,9 +202,10 @@ class Reading(Meaning):
                     alone = q == m and n == 0
                     good = self.good(q, m, 1, (1 << BITS,)) if alone else bool(ends)
                     worth = 1 if alone else comb(k - 1, n) * max(m - gap + 1, 0) ** n
-                    counts.append([m, 1 << q, 1 << n, worth if good else 0])
+                    counts.append([m, 1 << q, 1 << n, worth if good else 0, 0])
                 if q < m and self.is_("n = k - 1 for q < m, counted"):
-                    counts.append([m, 1 << q, 1 << k - 1, (m - row[-1][0] + 1) ** (k - 1) if row and row[-1][1] else 0])
+                    whole = (m - row[-1][0] + 1) ** (k - 1) if row and row[-1][1] else 0
+                    counts.append([m, 1 << q, 1 << k - 1, whole, 0])
 
         table = lambda rows: {"exponent": UNIT, "rows": rows}  # noqa: E731
         rule = "direct_path_centred_spread" if centre else "direct_path_spread"
@@ -220,7 +222,7 @@ class Reading(Meaning):
             "kept": [[int(x / unit) for x in row] for row in self.kept],
             "error": [int(x / unit) for x in self.error],
         }
-        precision_args = {"depth": DEPTH, "bits": BITS, "gaps": gaps}
+        precision_args = {"bits": BITS, "gaps": gaps}
         return [
             step(
                 rule,
@@ -272,8 +274,9 @@ class Example(NamedTuple):
         """What the reading writes; `total` adds up."""
         steps = Reading(self, misreading).steps()
         correct = sum(count[3] for count in steps[-1]["conclusion"]["counts"])
-        steps.append(step("total", [5], {}, {"correct": correct}))
-        return statement(Derivation(path).weights, Fraction(self.margin), steps, correct)
+        claim = Accuracy(correct, 0)
+        steps.append(step("total", [5], {}, as_json(claim)))
+        return statement(Derivation(path).weights, Fraction(self.margin), steps, claim)
 
 
 # Most models have a residual of (feature, written by the head[, read by queries]); the head copies the feature of the

@@ -20,6 +20,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from derivations import group, mask_of
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle, Truth
@@ -195,6 +196,7 @@ def test_every_strategy_proves_something_true(run: settings, workspace: Path) ->
             statement = prove(path, name, margin)
             result = verdict(path, statement)
             assert result.correct == statement["predicate"]["claim"]["correct"] <= truth.correct
+            assert result.wrong == statement["predicate"]["claim"]["wrong"] <= truth.total - truth.correct
             assert (result.total, result.k) == (truth.total, model.tensors["pos_embed.W_pos"].shape[0])
             assert Fraction(*result.margin) == margin
             seen["cases"] += 1
@@ -377,8 +379,8 @@ def conclusions(statement: Statement, field: str) -> list[list[Any]]:
 
 
 def regions(statement: Statement) -> list[list[int]]:
-    """All [m, queries, ns, correct]."""
-    return [row for table in conclusions(statement, "counts") for row in table if len(row) == 4]
+    """All [m, queries, ns, correct, wrong]."""
+    return [row for table in conclusions(statement, "counts") for row in table if len(row) == 5]
 
 
 def change_any_integer(draw: Draw, statement: Statement) -> None:
@@ -398,10 +400,13 @@ def change_arguments(draw: Draw, statement: Statement) -> None:
             step["args"][key] = draw(
                 st.integers(-40, 40).map(lambda x, value=value: value + x) | st.integers(-(1 << 14), 1 << 14)
             )
-        elif key in ("depth", "bits"):
+        elif key == "bits":
             step["args"][key] = draw(st.integers(8, 80) | st.sampled_from([8, 9, 500, 4096]))
         elif isinstance(value, int):
             step["args"][key] = changed(draw, value)
+        elif key == "groups" and draw(st.booleans()):
+            container, at = choose(draw, list(leaves(value)))
+            container[at] = changed(draw, container[at])
 
 
 def change_margin(draw: Draw, statement: Statement) -> None:
@@ -440,9 +445,9 @@ def edit_steps(draw: Draw, statement: Statement) -> None:
 
 def move_counts(draw: Draw, statement: Statement) -> None:
     """What one region loses another one wins."""
-    amount = draw(st.integers(1, 4))
-    choose(draw, regions(statement))[3] -= amount
-    choose(draw, regions(statement))[3] += amount
+    amount, at = draw(st.integers(1, 4)), st.integers(3, 4)
+    choose(draw, regions(statement))[draw(at)] -= amount
+    choose(draw, regions(statement))[draw(at)] += amount
 
 
 def change_region(draw: Draw, statement: Statement) -> None:
@@ -464,13 +469,14 @@ def move_region(draw: Draw, statement: Statement) -> None:
 
 
 def raise_counts(draw: Draw, statement: Statement) -> None:
-    """Every count of one tally, or of all, at the number of sequences of its region."""
+    """Every count of one tally, or of all, at the number of sequences of its region: correct, or wrong."""
+    at = draw(st.sampled_from([3, 3, 4]))
     k = statement["predicate"]["task"]["k"]
     one = choose(draw, conclusions(statement, "counts"))
-    for row in regions(statement) if draw(st.booleans()) else [row for row in one if len(row) == 4]:
-        m, queries, ns, _ = row
+    for row in regions(statement) if draw(st.booleans()) else [row for row in one if len(row) == 5]:
+        m, queries, ns = row[:3]
         if 0 <= m < 10 and 0 <= k < 10 and 0 <= ns < 1 << k + 3:
-            row[3] = queries.bit_count() * sum(comb(k - 1, n) * m**n for n in range(k) if ns >> n & 1)
+            row[at] = queries.bit_count() * sum(comb(k - 1, n) * m**n for n in range(k) if ns >> n & 1)
 
 
 def extra_bits(draw: Draw, statement: Statement) -> None:
@@ -531,10 +537,12 @@ def follow_through(statement: Statement) -> None:
             masks = [row for rows in premises[0]["conclusion"]["masks"] for row in rows if row]
             for count, row in zip(step["conclusion"]["counts"], masks, strict=False):
                 cells = enumerate(row, start=1)
-                count[3:] = [sum(abs(mask).bit_count() ** n * comb(k - 1, n) for n, mask in cells if n < k < 10)]
+                count[3:4] = [sum(abs(mask).bit_count() ** n * comb(k - 1, n) for n, mask in cells if n < k < 10)]
         if step["rule"] == "total":
-            counts = [count[-1] for premise in premises for count in premise["conclusion"].get("counts", []) if count]
-            step["conclusion"]["correct"] = statement["predicate"]["claim"]["correct"] = sum(counts)
+            counts = [count for premise in premises for count in premise["conclusion"].get("counts", []) if count]
+            for at, name in enumerate(("correct", "wrong"), start=3):
+                total = sum(count[at] for count in counts if len(count) > at)
+                step["conclusion"][name] = statement["predicate"]["claim"][name] = total
 
 
 @quick_and_slow(1500)
@@ -558,7 +566,9 @@ def test_mutated_certificates_are_refused_or_true(run: settings, targets: list[T
         seen["cases"] += 1
         seen[result.word if isinstance(result, Refusal) else "VERIFIED"] += 1
         if isinstance(result, Verdict):
-            assert result.correct <= target.truth(Fraction(*result.margin)).correct
+            truth = target.truth(Fraction(*result.margin))
+            assert result.correct <= truth.correct
+            assert result.wrong <= truth.total - truth.correct
             seen["VERIFIED and stronger than the original"] += result.correct > original
         elif isinstance(result, Rejected):
             seen[result.code] += 1
@@ -578,7 +588,7 @@ def test_mutated_certificates_are_refused_or_true(run: settings, targets: list[T
 def precisions(draw: st.DrawFn) -> dict[str, int]:
     """Arguments of the rules that enclose exponentials, mostly coarse ones, where enclosures are wide."""
     size = st.sampled_from(range(8, 24)) | st.integers(8, 80) | st.sampled_from([*range(8, 20), 500, 4096])
-    return {"depth": draw(size), "bits": draw(size)}
+    return {"bits": draw(size)}
 
 
 def restated(fact: Any, exponent: int) -> Any:
@@ -624,7 +634,7 @@ class Attacker:
                 "model": {**sizes, "tensors": self.weights.tensor_digests},
                 "semantics": "exact-real",
                 "margin": str(self.margin),
-                "claim": {"correct": fact.correct, "total": sizes["d_vocab"] ** sizes["n_ctx"]},
+                "claim": {"correct": fact.correct, "wrong": fact.wrong, "total": sizes["d_vocab"] ** sizes["n_ctx"]},
                 "strategy": "attack",
                 "steps": self.steps,
             },
@@ -656,19 +666,50 @@ def attack(path: Path, margin: Fraction, draw: Draw) -> Statement:
 def region_attack(path: Path, margin: Fraction, draw: Draw) -> Statement:
     """Every pair (q, m) given to one of the rules that take sets of queries."""
     attacker = Attacker(path, margin)
-    names = [name for name, rule in RULES.items() if "queries" in rule.args]
     v, k = attacker.problem.v, attacker.problem.k
-    queries = {name: [0] * v for name in names}
+    rules = ("branch_sequences", "separable_counts")
+    queries = {name: [0] * v for name in rules}
     for m in range(v):
         for q in range(m if k == 1 else 0, m + 1):
-            queries[draw(st.sampled_from(names))][m] |= 1 << q
-    tallies = []
-    for name in names:
-        args = {"queries": queries[name], **lane_args(draw)}
-        if "steps" in RULES[name].args:
-            args["steps"] = draw(st.integers(1, 60) | st.integers(1, 1 << 12))
-        tallies.append(attacker.step(name, [], args))
-    return attacker.statement(tallies)
+            queries[draw(st.sampled_from(rules))][m] |= 1 << q
+    first, second = (queries[name] for name in rules)
+    scores = attacker.step("score_exact", [], {})
+    return attacker.statement(
+        [
+            attacker.step("branch_sequences", [], {"queries": first, **lane_args(draw)}),
+            attacker.step("separable_counts", [scores], {"groups": groups(draw, second, k), **lane_args(draw)}),
+        ]
+    )
+
+
+def cover(draw: Draw, tokens: list[int]) -> list[int]:
+    """Sets that together hold these tokens: apart, all together, anything between; some tokens more than once."""
+    if not tokens:
+        return []
+    owner = draw(st.lists(st.integers(0, len(tokens) - 1), min_size=len(tokens), max_size=len(tokens)))
+    classes = [[y for y, other in zip(tokens, owner, strict=True) if other == number] for number in set(owner)]
+    more = draw(st.just([]) | st.lists(st.lists(st.sampled_from(tokens), min_size=1, max_size=3, unique=True)))
+    return [mask_of(members) for members in draw(st.permutations([*classes, *more[:2]]))]
+
+
+def partition(draw: Draw, members: list[int], most: int = 3) -> list[int]:
+    """These members, each in exactly one set."""
+    owner = draw(st.lists(st.integers(0, most - 1), min_size=len(members), max_size=len(members)))
+    parts = [mask_of(x for x, other in zip(members, owner, strict=True) if other == number) for number in set(owner)]
+    return list(draw(st.permutations(parts)))
+
+
+def groups(draw: Draw, queries: list[int], k: int) -> list[dict[str, Any]]:
+    """Groups that count every query of these masks, one mask per maximum, exactly once."""
+    made = []
+    steps = st.integers(1, 8) | st.integers(1, 300) | st.sampled_from([255, 256, 1 << 10])
+    for m, wanted in enumerate(queries):
+        left = [q for q in range(m + 1) if wanted >> q & 1]
+        for mask in partition(draw, left, 2):
+            classes = cover(draw, [y for y in range(len(queries)) if y != m])
+            blocks = partition(draw, [q for q in left if mask >> q & 1])
+            made.append(group((len(queries), k), m, draw(steps), classes, blocks, partition(draw, list(range(k - 1)))))
+    return draw(st.permutations(made))
 
 
 def table(draw: Draw, rows: int, columns: int) -> list[list[int]]:
@@ -738,12 +779,13 @@ def sub_cubic_attack(path: Path, margin: Fraction, draw: Draw) -> Statement:
 def one_more(draw: Draw, statement: Statement) -> None:
     """One sequence too many: in the claim alone, from the total on, or from one region on."""
     predicate = statement["predicate"]
-    predicate["claim"]["correct"] += 1
+    at, name = draw(st.sampled_from([(3, "correct"), (3, "correct"), (4, "wrong")]))
+    predicate["claim"][name] += 1
     start = draw(st.sampled_from(["claim", "total", "region"]))
     if start != "claim":
-        predicate["steps"][-1]["conclusion"]["correct"] += 1
+        predicate["steps"][-1]["conclusion"][name] += 1
     if start == "region":
-        choose(draw, regions(statement))[3] += 1
+        choose(draw, regions(statement))[at] += 1
 
 
 def critical(oracle: Oracle, margin: Fraction, draw: Draw) -> Fraction:
@@ -766,8 +808,10 @@ def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspa
         margin = critical(oracle, margin, data.draw)
         statement = attack(path, margin, data.draw)
         truth = oracle.truth(margin)
-        correct = verdict(path, statement).correct
+        result = verdict(path, statement)
+        correct = result.correct
         assert correct == statement["predicate"]["claim"]["correct"] <= truth.correct
+        assert result.wrong == statement["predicate"]["claim"]["wrong"] <= truth.total - truth.correct
         seen["cases"] += 1
         seen["0 < certified"] += correct > 0
         seen["0 < certified < truth"] += 0 < correct < truth.correct
@@ -800,8 +844,10 @@ def test_the_strongest_facts_of_the_sub_cubic_family_are_true(run: settings, wor
             seen[refusal.code] += 1
             return
         truth = oracle.truth(margin)
-        correct = verdict(path, statement).correct
+        result = verdict(path, statement)
+        correct = result.correct
         assert correct == statement["predicate"]["claim"]["correct"] <= truth.correct
+        assert result.wrong == statement["predicate"]["claim"]["wrong"] <= truth.total - truth.correct
         seen["accepted"] += 1
         seen["more than the constant sequences"] += correct > len(model.tensors["embed.W_E"])
         seen["0 < certified < truth"] += 0 < correct < truth.correct
@@ -816,17 +862,20 @@ def coarse_proofs(path: Path, margin: Fraction, rng: np.random.Generator) -> Ite
     """By rule, how many sequences it grants at a precision of few bits."""
 
     def weights() -> dict[str, int]:
-        return {"depth": int(rng.integers(8, 20)), "bits": int(rng.integers(8, 16))}
+        return {"bits": int(rng.integers(8, 16))}
 
     def total(name: str, attacker: Attacker, tallies: list[int]) -> tuple[str, int]:
         return name, attacker.statement(tallies)["predicate"]["claim"]["correct"]
 
-    for name in [name for name, rule in RULES.items() if "queries" in rule.args or name == "enumerate_sequences"]:
+    for name in ("enumerate_sequences", "branch_sequences", "separable_counts"):
         attacker = Attacker(path, margin)
         v, k = attacker.problem.v, attacker.problem.k
-        args: dict[str, Any] = {"exponent": int(rng.integers(-60, 0)), **weights(), "steps": int(rng.integers(1, 3000))}
+        args: dict[str, Any] = {"exponent": int(rng.integers(-60, 0)), **weights()}
         args["queries"] = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
-        yield total(name, attacker, [attacker.step(name, [], {key: args[key] for key in RULES[name].args})])
+        steps, apart = int(rng.integers(1, 3000)), rng.integers(0, 2)
+        args["groups"] = [group((v, k), m, steps, None if apart else [(1 << v) - 1 ^ 1 << m]) for m in range(v)]
+        premises = [attacker.step("score_exact", [], {})] if name == "separable_counts" else []
+        yield total(name, attacker, [attacker.step(name, premises, {key: args[key] for key in RULES[name].args})])
 
     attacker = Attacker(path, margin)
     u = attacker.step("direct_path_upper", [], {"exponent": -40}, int(rng.integers(-5, 80)))
@@ -894,7 +943,9 @@ def test_maximal_facts_are_refused_or_true(run: settings, workspace: Path) -> No
         follow_through(statement)
         result = outcome(path, statement)
         if isinstance(result, Verdict):
-            assert result.correct <= Oracle(path).truth(margin).correct
+            truth = Oracle(path).truth(margin)
+            assert result.correct <= truth.correct
+            assert result.wrong <= truth.total - truth.correct
         else:
             assert isinstance(result, Rejected)
             assert result.code in ("token-not-accepted", "count-too-large")

@@ -276,8 +276,7 @@ def bent_args(rng: random.Random, step: dict[str, Any], sizes: Sizes) -> tuple[s
         for m, rows in enumerate(args["gaps"]):
             for q, row in enumerate(rows):
                 row[:] = [any_gap(rng, q, m, n) if rng.random() < share else g for n, g in enumerate(row)]
-        precision = rng.choice([(8, 8), (8, 40), (40, 8), (12, 16), (48, 32), (96, 64), (300, 500)])
-        args |= dict(zip(("depth", "bits"), precision, strict=True))
+        args["bits"] = rng.choice([8, 8, 12, 16, 32, 64, 500])
     return rule, args
 
 
@@ -356,7 +355,7 @@ def test_any_hints_with_honest_conclusions_are_true(run: settings, workspace: Pa
         correct = meaning.correct_sequences(path)
         for fact, step in zip(proof.facts, proof.steps, strict=True):
             if isinstance(fact, Tally):
-                assert tally_holds(fact, correct), step
+                assert tally_holds(fact, meaning.v, meaning.k, correct), step
                 expected = gap_counts(*(proof.facts[number] for number in step["premises"]), meaning.k, margin)
                 assert all(count.correct <= most for count, most in zip(fact.counts, expected, strict=True))
             else:
@@ -406,7 +405,7 @@ def by_hand(path: Path, margin: Fraction, rng: random.Random, lines: str, scores
         args = found
     approximation = proof.step(scores, [], args)
     gaps = [[[any_gap(rng, q, m, n) for n in range(k - (q < m))] for q in range(m + 1)] for m in range(v)]
-    ranges = proof.step("attention_ranges", [approximation], {"depth": 60, "bits": 40, "gaps": gaps})
+    ranges = proof.step("attention_ranges", [approximation], {"bits": 40, "gaps": gaps})
     values = proof.step("value_path_spread", [], {})
     proof.step("gap_cells", [ranges, path_step, values], {})
     return proof
@@ -437,8 +436,9 @@ STRONGER = {  # what makes a fact stronger: the field, which entry of a list, by
     ("ranges", 1, 1): "range-too-narrow",
     ("ranges", 2, -1): "range-too-narrow",
     **{("counts", entry, by): "wrong-region" for entry in range(3) for by in (-1, 1)},
-    ("counts", 3, 1): "count-too-large",
+    **{("counts", entry, 1): "count-too-large" for entry in (3, 4)},
     ("correct", 1): "count-too-large",
+    ("wrong", 1): "count-too-large",
 }
 
 
@@ -500,6 +500,7 @@ def test_a_conclusion_stronger_by_one_is_refused(lines: str, scores: str, worksp
 
     for field, key, code in (
         ("claim", "correct", "count-too-large"),
+        ("claim", "wrong", "count-too-large"),
         ("claim", "total", "wrong-total"),
         ("task", "k", "wrong-task"),
         ("model", "d_vocab", "wrong-size"),
@@ -536,7 +537,7 @@ def gap_proof(seed: int, workspace: Path) -> tuple[Derivation, random.Random, An
         [[max(any_gap(rng, q, m, n), min(1, m - q)) for n in range(k - (q < m))] for q in range(m + 1)]
         for m in range(v)
     ]
-    return proof, rng, gaps, {"depth": 100, "bits": 48}
+    return proof, rng, gaps, {"bits": 48}
 
 
 def tally(proof: Derivation, ranges: int, lines: int, values: int = 1) -> list[int]:

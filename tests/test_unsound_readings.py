@@ -26,7 +26,7 @@ from checker.kernel import Verdict
 from checker.weights import read_weights
 
 EXPONENT = -40  # of stated tables; all weights here are small multiples of 1/2
-DEPTH = 64
+BITS = 64
 COARSE = 8  # bits where enclosures should be wide
 BUDGET = 10_000
 Masks = list[list[list[int]]]
@@ -151,13 +151,13 @@ class Reading:
         return mask
 
     def pure_counts(self) -> list[list[int]]:
-        return [[m, 1 << q, 1, int(self.is_correct((m,) * (self.k - 1) + (q,)))] for m, q in self.pairs()]
+        return [[m, 1 << q, 1, int(self.is_correct((m,) * (self.k - 1) + (q,))), 0] for m, q in self.pairs()]
 
     def all_counts(self) -> list[list[int]]:
         counts = []
         for m, q in self.pairs():
             sequences = [(*others, q) for others in product(range(m + 1), repeat=self.k - 1) if max(*others, q, q) == m]
-            counts.append([m, 1 << q, (1 << self.k - (q < m)) - 1, sum(map(self.is_correct, sequences))])
+            counts.append([m, 1 << q, (1 << self.k - (q < m)) - 1, sum(map(self.is_correct, sequences)), 0])
         return counts
 
     def cubic_counts(self, masks: Masks) -> list[list[int]]:
@@ -167,7 +167,7 @@ class Reading:
             for q, row in enumerate(rows):
                 if row:
                     correct = sum(mask.bit_count() ** n * comb(self.k - 1, n) for n, mask in enumerate(row, start=1))
-                    counts.append([m, 1 << q, (2 << len(row)) - 2, correct])
+                    counts.append([m, 1 << q, (2 << len(row)) - 2, correct, 0])
         return counts
 
 
@@ -180,9 +180,9 @@ def step(rule: str, premises: list[int], args: dict[str, Any], conclusion: dict[
     return {"rule": rule, "premises": premises, "args": args, "conclusion": conclusion}
 
 
-def cubic_steps(tables: Reading, masks: Reading, counts: Reading, pure: Reading, depth: int) -> list[dict[str, Any]]:
+def cubic_steps(tables: Reading, masks: Reading, counts: Reading, pure: Reading, bits: int) -> list[dict[str, Any]]:
     """The cubic proof, each part after its own reading."""
-    weights = {"depth": depth, "bits": depth}
+    weights = {"bits": bits}
     return [
         step("direct_path_upper", [], {"exponent": EXPONENT}, ceiling(tables.direct())),
         step("value_path_upper", [], {}, ceiling(tables.value())),
@@ -192,8 +192,8 @@ def cubic_steps(tables: Reading, masks: Reading, counts: Reading, pure: Reading,
     ]
 
 
-def brute_force_steps(reading: Reading, depth: int) -> list[dict[str, Any]]:
-    args = {"exponent": EXPONENT, "depth": depth, "bits": depth}
+def brute_force_steps(reading: Reading, bits: int) -> list[dict[str, Any]]:
+    args = {"exponent": EXPONENT, "bits": bits}
     return [step("enumerate_sequences", [], args, {"counts": reading.all_counts()})]
 
 
@@ -213,9 +213,9 @@ def statement(path: Path, margin: Fraction, steps: list[dict[str, Any]]) -> dict
             "model": {**sizes, "tensors": weights.tensor_digests},
             "semantics": "exact-real",
             "margin": str(margin),
-            "claim": {"correct": correct, "total": sizes["d_vocab"] ** sizes["n_ctx"]},
+            "claim": {"correct": correct, "wrong": 0, "total": sizes["d_vocab"] ** sizes["n_ctx"]},
             "strategy": "reading",
-            "steps": [*steps, step("total", tallies, {}, {"correct": correct})],
+            "steps": [*steps, step("total", tallies, {}, {"correct": correct, "wrong": 0})],
         },
     }
 
@@ -224,10 +224,10 @@ def cubic_lie(enters: str) -> Callable[[Reading, Reading, int], list[dict[str, A
     """A cubic proof that is wrong from one part on: tables, masks, counts; or in the pure sequences only."""
     parts = ("tables", "masks", "counts")
 
-    def steps(right: Reading, wrong: Reading, depth: int) -> list[dict[str, Any]]:
+    def steps(right: Reading, wrong: Reading, bits: int) -> list[dict[str, Any]]:
         first = parts.index(enters) if enters in parts else len(parts)
         chosen = [wrong if number >= first else right for number in range(len(parts))]
-        return cubic_steps(*chosen, pure=wrong if enters == "pure" else right, depth=depth)
+        return cubic_steps(*chosen, pure=wrong if enters == "pure" else right, bits=bits)
 
     return steps
 
@@ -241,7 +241,7 @@ LIES: dict[str, tuple[str, int, Callable[[Reading, Reading, int], list[dict[str,
     "cells counted": ("wrong-region", 4, cubic_lie("counts")),
     "tokens counted": ("count-too-large", 4, cubic_lie("counts")),
     "pure sequences": ("count-too-large", 3, cubic_lie("pure")),
-    "all sequences": ("count-too-large", 0, lambda right, wrong, depth: brute_force_steps(wrong, depth)),
+    "all sequences": ("count-too-large", 0, lambda right, wrong, bits: brute_force_steps(wrong, bits)),
 }
 
 
@@ -259,9 +259,9 @@ class Example(NamedTuple):
 
     def certificate(self, path: Path, misreading: str) -> dict[str, Any]:
         tensors, margin = self.tensors(), Fraction(self.margin)
-        depth = COARSE if self.reading == "enclosures inverted" else DEPTH
+        bits = COARSE if self.reading == "enclosures inverted" else BITS
         right, wrong = Reading(tensors, margin), Reading(tensors, margin, misreading)
-        return statement(path, margin, LIES[self.lie][2](right, wrong, depth))
+        return statement(path, margin, LIES[self.lie][2](right, wrong, bits))
 
 
 EXAMPLES: list[Example] = [
@@ -553,21 +553,21 @@ def test_every_reading_has_an_example() -> None:
 def centred_certificate(path: Path, centre: list[list[int]]) -> dict[str, Any]:
     """The spread of the direct path around `centre`, and everything that follows if it were one."""
     gaps = [[[0, 0, 0]], [[1, 1], [0, 1, 1]], [[1, 1], [1, 1], [0, 1, 1]]]
-    full = 1 << DEPTH
+    full = 1 << BITS
     ranges = [[[[g, 0, full] if g else [] for g in row] for row in rows] for rows in gaps]
     table = {"exponent": 0, "rows": centre}
     spread = {"exponent": 0, "rows": [[0, 0, 0]]}
     lines = {"exponent": 0, "rows": [[0, 0], [0, 100], [0, -9]]}
-    counts = [[0, 1, 1, 0], [0, 1, 2, 0], [0, 1, 4, 0]]
-    counts += [[1, 1 << q, 1 << n, 0] for q in range(2) for n in range(2 + q)]
-    counts += [[2, 1 << q, 1 << n, 2**n * comb(2, n)] for q in range(3) for n in range(2 + (q == 2))]
-    weights = {"depth": DEPTH, "bits": DEPTH, "gaps": gaps}
+    counts = [[0, 1, 1, 0, 0], [0, 1, 2, 0, 0], [0, 1, 4, 0, 0]]
+    counts += [[1, 1 << q, 1 << n, 0, 0] for q in range(2) for n in range(2 + q)]
+    counts += [[2, 1 << q, 1 << n, 2**n * comb(2, n), 0] for q in range(3) for n in range(2 + (q == 2))]
+    weights = {"bits": BITS, "gaps": gaps}
     scores = {"exponent": 0, "kept": [[0] * 3] * 3, "error": [0] * 3}
     steps = [
         step("direct_path_centred_spread", [], {"centre": table}, {"centre": table, "spread": spread}),
         step("max_token_drop", [0], {}, {"spread": spread, "lines": lines}),
         step("score_exact", [], {}, scores),
-        step("attention_ranges", [2], weights, {"bits": DEPTH, "ranges": ranges}),
+        step("attention_ranges", [2], weights, {"bits": BITS, "ranges": ranges}),
         step("value_path_spread", [], {}, spread),
         step("gap_cells", [3, 1, 4], {}, {"counts": counts}),
     ]
