@@ -19,6 +19,7 @@ from certgen.separable import Maximum, Members, Plan, pair_total
 from certgen.sequences import MOST_SEQUENCES, USUAL_PRECISION, Tally, count_correct
 
 COARSE, FINE = 16, 1 << 12  # steps at the start, and at most
+FEW_SEQUENCES = 1 << 16  # up to here whole blocks are branched at once, which tiny models need
 RANKING_STEPS = 16  # to tell which wrong tokens reach m most often
 
 
@@ -154,7 +155,8 @@ class Units:
         ):
             if change != (unit,):
                 yield change
-        if c.v**c.k <= MOST_SEQUENCES:
+        most = MOST_SEQUENCES if len(unit.block) == 1 else FEW_SEQUENCES
+        if c.v**c.k <= most and c.k > 1:  # of one position, only the query m has a sequence
             yield tuple(Unit(unit.m, (q,), 0, 0, (), branched=True) for q in unit.block)
         if len(unit.block) == 1:
             yield (replace(unit, steps=max(unit.steps, 64), apart=everything, pools=single, behind=True),)

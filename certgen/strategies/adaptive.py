@@ -53,7 +53,8 @@ def adaptive(
         certificate = written(circuits, step, refined)
         if max_length is None or (length := measured(circuits, certificate)) <= max_length:
             break
-        limit -= 1.1 * (length - max_length)  # what was tried is remembered, so trying again is quick
+        # what was tried is remembered, so trying again is quick
+        limit = min(limit - 1.1 * (length - max_length), coarsest.stage.cost + 0.8 * (limit - coarsest.stage.cost))
     else:
         certificate = written(circuits, step, coarsest)
     return required(certificate, needed, target is not None)
