@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow lint schema bench bench-family check-cert.pyz clean
+.PHONY: demo test test-slow lint schema docs bench bench-family bench-frontier check-cert.pyz clean
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -12,6 +12,10 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 
 .venv/test: .venv/base
 	$(PIP) --editable '.[train,test]'
+	touch $@
+
+.venv/docs: .venv/base
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 demo: .venv/base
@@ -36,9 +40,17 @@ bench: .venv/base
 bench-family: .venv/base
 	$(BIN)/python bench/family.py
 
+# Certified bound against proof length: every strategy on one model; the frontier is marked.
+bench-frontier: .venv/test
+	$(BIN)/python bench/frontier.py
+
 schema: .venv/base
 	$(BIN)/python -c 'from certgen.certificate import json_schema; print(json_schema(), end="")' \
 		> schemas/certificate-v1.schema.json
+
+# The documentation site, in out/site; needs no network.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The checker alone, in one file: python -S -I check-cert.pyz MODEL CERT
 check-cert.pyz:

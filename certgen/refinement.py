@@ -19,6 +19,7 @@ from certgen.separable import Maximum, Members, Plan, pair_total
 from certgen.sequences import MOST_SEQUENCES, USUAL_PRECISION, Tally, count_correct
 
 COARSE, FINE = 16, 1 << 12  # steps at the start, and at most
+REFINED = 4  # wrong tokens apart from which on a block is tried query by query
 FEW_SEQUENCES = 1 << 16  # up to here whole blocks are branched at once, which tiny models need
 RANKING_STEPS = 16  # to tell which wrong tokens reach m most often
 
@@ -136,9 +137,9 @@ class Units:
         """Ways to replace a unit by finer ones, one kind at a time and then several together."""
         if unit.branched:
             return
-        c, everything = self.maximum.search.circuits, len(self.ranking(unit.block))
+        c = self.maximum.search.circuits
         finer = replace(unit, steps=2 * unit.steps) if unit.steps < FINE else unit
-        more = min(max(1, 2 * unit.apart), everything)
+        more = min(max(1, 2 * unit.apart), len(self.ranking(unit.block)))
         apart = replace(unit, apart=more)
         pools = tuple(part for pool in unit.pools for part in halves(pool))
         single = tuple((p,) for p in range(c.k - 1))
@@ -158,22 +159,37 @@ class Units:
         most = MOST_SEQUENCES if len(unit.block) == 1 else FEW_SEQUENCES
         if c.v**c.k <= most and c.k > 1:  # of one position, only the query m has a sequence
             yield tuple(Unit(unit.m, (q,), 0, 0, (), branched=True) for q in unit.block)
-        if len(unit.block) == 1:
-            yield (replace(unit, steps=max(unit.steps, 64), apart=everything, pools=single, behind=True),)
+        if len(unit.block) == 1 or unit.apart >= REFINED:
+            yield self.one_by_one(unit, max(unit.steps, 64) if len(unit.block) == 1 else 64)
+
+    def one_by_one(self, unit: Unit, steps: int) -> tuple[Unit, ...]:
+        """Each query by itself, with every wrong token apart that reaches m, and the others in classes that do not."""
+        pools = tuple((p,) for p in range(self.maximum.search.circuits.k - 1))
+        return tuple(Unit(unit.m, (q,), steps, len(self.ranking((q,))), pools, behind=True) for q in unit.block)
 
     def best(self, unit: Unit) -> Refinement | None:
-        """The refinement that wins most sequences per operation; None if nothing is won or left to win."""
+        """The refinement that wins most sequences per operation, or that leads on; None if nothing is left to win."""
         before = self.outcome(unit)
         if before.correct == self.total(unit):
             return None
         found = None
         for parts in self.refinements(unit):
-            outcomes = [self.outcome(part) for part in parts]
-            won = sum(outcome.correct for outcome in outcomes) - before.correct
-            paid = max(sum(outcome.cost for outcome in outcomes) - before.cost, 1.0)
-            if won > 0 and (found is None or -won / paid < found.price):
-                found = Refinement(-won / paid, unit, parts)
+            price = self.price(before, parts)
+            if price < 0 and (found is None or price < found.price):
+                found = Refinement(price, unit, parts)
+        if found is None and len(unit.block) > 1:  # smaller blocks may be better to refine, though no better themselves
+            smaller = [tuple(replace(unit, block=part) for part in halves(unit.block)), self.one_by_one(unit, 64)]
+            found = min(
+                (Refinement(self.price(before, parts), unit, parts) for parts in smaller), key=lambda r: r.price
+            )
+            found = found if found.price <= 0 else None
         return found
+
+    def price(self, before: Outcome, parts: tuple[Unit, ...]) -> float:
+        """Minus the sequences won, per operation."""
+        outcomes = [self.outcome(part) for part in parts]
+        won = sum(outcome.correct for outcome in outcomes) - before.correct
+        return -won / max(sum(outcome.cost for outcome in outcomes) - before.cost, 1.0)
 
 
 def halves(members: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:

@@ -1,0 +1,315 @@
+"""Draws the pictures of docs/strategies.md, and writes its table: python docs/assets/make_pictures.py [--measure].
+
+Curve and table are from curve.csv; --measure proves and measures its points again first, which takes some five minutes.
+The pictures use the colour of the text around them, and middle tones that can be read on light and on dark.
+"""
+
+import csv
+import math
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "strategies.md"
+MODEL = HERE.parents[1] / "models" / "max-of-4-seed-123.safetensors"
+BLUE, ORANGE, GREEN, RED, GREY = "#4c83d6", "#d9822b", "#2f9e6e", "#d4524e", "#8a8f98"
+MEAN = "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE"
+LIMITS = (7_200_000, 7_600_000, 8_000_000, 9_000_000, 10_000_000, 12_000_000, 14_500_000, 17_000_000, 30_000_000)
+POINTS: list[tuple[str, dict[str, int]]] = [
+    *(("adaptive", {"max_length": limit}) for limit in LIMITS),
+    *((name, {}) for name in (MEAN, "separable-by-max", "cubic", "separable-relaxed", "separable-exact", "exact")),
+]
+
+
+class Svg:
+    """An SVG picture under construction."""
+
+    def __init__(self, width: int, height: int, title: str) -> None:
+        self.title = title
+        self.parts = [
+            f'<svg class="picture" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+            'font-family="sans-serif" font-size="14" fill="currentColor">',
+            f"<title>{title}</title>",
+            "<style>:root.picture{color:#1c2128;background:#fff}</style>",  # as a file of its own only
+        ]
+
+    def text(self, x: float, y: float, text: str, anchor: str = "middle", size: int = 14, **more: str) -> None:
+        self.parts.append(
+            f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}"{attributes(more)}>'
+            f"{escaped(text)}</text>"
+        )
+
+    def box(self, x: float, y: float, w: float, h: float, colour: str, strength: float = 0.25, **more: str) -> None:
+        self.parts.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" rx="3" fill="{colour}" '
+            f'fill-opacity="{strength}" stroke="{colour}"{attributes(more)}/>'
+        )
+
+    def line(self, *points: tuple[float, float], colour: str = "currentColor", width: float = 1.5, **more: str) -> None:
+        path = " ".join(f"{x:g},{y:g}" for x, y in points)
+        self.parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{attributes(more)}/>'
+        )
+
+    def dot(self, x: float, y: float, colour: str, radius: float = 4) -> None:
+        self.parts.append(f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{colour}"/>')
+
+    def arrow(self, x1: float, y1: float, x2: float, y2: float, colour: str = GREY) -> None:
+        self.line((x1, y1), (x2, y2), colour=colour)
+        angle = math.atan2(y2 - y1, x2 - x1)
+        tips = [(x2 - 8 * math.cos(angle + s), y2 - 8 * math.sin(angle + s)) for s in (0.4, -0.4)]
+        self.line(tips[0], (x2, y2), tips[1], colour=colour)
+
+    def save(self, name: str) -> None:
+        (HERE / f"{name}.svg").write_text("\n".join([*self.parts, "</svg>", ""]), encoding="utf-8")
+
+
+def attributes(more: dict[str, str]) -> str:
+    return "".join(f' {name.replace("_", "-")}="{value}"' for name, value in more.items())
+
+
+def escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def separation() -> None:
+    svg = Svg(760, 300, "A sequence becomes a sum over its positions")
+    tokens, values, zero = (17, 42, 8, 30), (-14, -62, 34, -20), 170
+    for p, (token, value) in enumerate(zip(tokens, values, strict=True)):
+        x = 70 + 120 * p
+        query, largest = p == 3, token == 42
+        svg.box(x - 30, 30, 60, 34, GREEN if largest else BLUE if query else GREY)
+        svg.text(x, 52, str(token), size=17)
+        svg.text(x, 20, "largest, m = 42" if largest else "query, q = 30" if query else f"position {p}", size=12)
+        svg.arrow(x, 68, x, 92)
+        svg.box(x - 22, zero - max(value, 0), 44, abs(value), RED if value > 0 else GREEN, 0.55)
+        svg.text(x, zero + (20 if value > 0 else -8), f"F{'₀₁₂₃'[p]}({token})", size=13)
+    svg.line((30, zero), (480, zero))
+    svg.text(24, zero + 4, "0", "end", 12)
+    svg.text(520, zero + 5, "=", size=22)
+    svg.line((550, zero), (650, zero))
+    svg.box(578, zero, 44, 62, GREEN, 0.55)
+    svg.text(600, zero - 8, "the sum", size=13)
+    svg.text(600, zero + 82, "below 0: y does not win", size=13)
+    svg.text(
+        380,
+        282,
+        "One picture for each wrong token y. Each bar depends on its own token, on q, m and y: not on the others.",
+    )
+    svg.save("separation")
+
+
+def cells() -> None:
+    svg = Svg(760, 265, "Cubic: a cell (q, m, n) and the tokens accepted in it")
+    rows = (("n = 1", (1, 0, 0), "3"), ("n = 2", (1, 1, 0), "3"))
+    svg.text(20, 24, "cell (q, m, n), k = 4: n of the 3 positions before the query do not hold m", "start")
+    for row, (name, others, places) in enumerate(rows):
+        y = 48 + 58 * row
+        svg.text(20, y + 22, name, "start")
+        for p, other in enumerate((*others, 2)):
+            x = 90 + 62 * p
+            svg.box(x, y, 54, 34, (GREEN, ORANGE, BLUE)[other])
+            svg.text(x + 27, y + 23, ("m", "t ∈ T", "q")[other], size=15)
+        svg.text(360, y + 23, f"× {places} choices of the positions", "start")
+        svg.text(742, y + 23, f"|T|{'¹²'[row]} · {places} sequences", "end")
+    svg.text(20, 188, "tokens below m", "start")
+    accepted = [t not in (3, 19, 20, 21, 22, 23) for t in range(24)]
+    for t, good in enumerate(accepted):
+        svg.box(134 + 22 * t, 172, 18, 24, ORANGE if good else GREY, 0.55 if good else 0.08)
+    svg.box(134 + 22 * 24, 172, 18, 24, GREEN, 0.55)
+    svg.text(143 + 22 * 24, 214, "m", size=13)
+    svg.text(143, 214, "0", size=13)
+    svg.text(380, 214, "T: the tokens with which m stays ahead when they fill all n positions", size=13)
+    svg.text(
+        380, 248, "If every token of T passes alone, so does every mixture: the worst of them bounds each position."
+    )
+    svg.save("cells")
+
+
+def gap() -> None:
+    svg = Svg(760, 290, "Sub-cubic: a gap below the maximum, and a line that is negative at both ends")
+    svg.text(20, 24, "tokens", "start")
+    for t in range(26):
+        near, x = t > 19, 20 + 20.5 * t
+        svg.box(x, 36, 17, 24, GREEN if t == 25 else GREY if near else ORANGE, 0.08 if near and t != 25 else 0.55)
+    svg.text(28, 78, "0", size=13)
+    svg.text(418, 78, "m − g", size=13)
+    svg.text(541, 78, "m", size=13)
+    svg.line((430, 86), (430, 94), (540, 94), (540, 86), colour=GREY)
+    svg.text(485, 110, "gap g", size=13)
+    svg.text(580, 46, "All other tokens are at", "start", 13)
+    svg.text(580, 64, "least g below m: only", "start", 13)
+    svg.text(580, 82, "their worst is looked at.", "start", 13)
+    left, zero, right = 90, 190, 540
+    svg.line((left, 130), (left, 262), colour=GREY)
+    svg.line((left, zero), (right, zero))
+    svg.text(right + 8, zero + 5, "a: attention on m, from 0 to 1", "start", 13)
+    svg.text(left - 8, zero + 5, "0", "end", 12)
+    svg.text(left - 8, 146, "f(a)", "end", 13)
+    ends = (330, 505)
+    svg.box(ends[0], 134, ends[1] - ends[0], 124, BLUE, 0.12)
+    svg.text(sum(ends) / 2, 280, "range of a, proved from the scores", size=13)
+
+    def height(x: float) -> float:
+        return zero + min(0.34 * (x - 265), 62 - 0.22 * (x - 430))
+
+    svg.line(*[(x, height(x)) for x in range(left + 15, right, 5)], colour=RED, width=2.5)
+    for x in ends:
+        svg.dot(x, height(x), RED, 5)
+    svg.text(right + 8, 222, "f: advantage of the best", "start", 13)
+    svg.text(right + 8, 240, "wrong token. Negative at", "start", 13)
+    svg.text(right + 8, 258, "both ends: m wins.", "start", 13)
+    svg.save("gap")
+
+
+def counts() -> None:
+    svg = Svg(760, 350, "Separable counts: classes, blocks, pools, and losses counted in steps")
+
+    def strip(x: float, y: float, name: str, note: str, sizes: list[int], colour: str, unit: float) -> None:
+        svg.text(x, y - 8, name, "start", font_weight="bold")
+        for number, size in enumerate(sizes):
+            svg.box(x, y, size * unit - 4, 28, colour, 0.2 + 0.15 * (number % 2))
+            x += size * unit
+        svg.text(x + 8, y + 19, note, "start", 13)
+
+    strip(20, 34, "classes of wrong tokens y", "in each class, the token that gains most", [1, 1, 2, 16], ORANGE, 19)
+    strip(20, 98, "blocks of queries q ≤ m", "in each block, the query that is worst", [10, 5, 5], BLUE, 19)
+    strip(20, 162, "pools of positions before the last", "in each pool, the position that is worst", [7, 13], GREEN, 19)
+    svg.line((20, 212), (740, 212), colour=GREY, width=0.8)
+    top, base = 232, 312
+    source = random.Random(3)
+    for column, name in enumerate(("position 0", "position 1", "position 2", "query")):
+        x = 24 + 106 * column
+        heights = sorted((source.random() ** 0.5 * 70 for _ in range(12 if column < 3 else 6)), reverse=True)
+        for t, value in enumerate(heights):
+            svg.box(x + 7 * t, base - value, 5, value, GREY, 0.45, stroke_width="0.5")
+        svg.line((x, base), (x + 84, base), width=1)
+        svg.text(x + 42, base + 20, name, size=12)
+    svg.text(24, top - 4, "loss of each token against the best for y at that position, in whole steps", "start", 13)
+    svg.text(470, 258, "How many sequences have losses that", "start", 13)
+    svg.text(470, 277, "sum to at most the budget? The product", "start", 13)
+    svg.text(470, 296, "of one polynomial per position tells;", "start", 13)
+    svg.text(470, 315, "all other sequences are correct.", "start", 13)
+    svg.save("counts")
+
+
+def tree() -> None:
+    svg = Svg(760, 290, "Exact: a tree of prefixes, settled as early as possible")
+
+    def node(x: float, y: float, label: str, colour: str, note: str = "") -> None:
+        svg.box(x - 54, y, 108, 30, colour, 0.3)
+        svg.text(x, y + 20, label, size=13)
+        if note:
+            svg.text(x, y + 46, note, size=12)
+
+    for start, end in (((380, 40), (130, 92)), ((380, 40), (380, 92)), ((380, 40), (630, 92))):
+        svg.line(start, end, colour=GREY)
+    for x in (260, 380, 500):
+        svg.line((380, 122), (x, 176), colour=GREY)
+    for x in (440, 560):
+        svg.line((500, 206), (x, 240), colour=GREY)
+    node(380, 10, "(·, ·, ·, 63)", BLUE)
+    node(130, 92, "(0, ·, ·, 63)", GREEN, "4,096 at once")
+    node(380, 92, "(16, ·, ·, 63)", BLUE)
+    node(630, 92, "(62, ·, ·, 63)", GREEN, "4,096 at once")
+    svg.text(255, 112, "…", size=18)
+    svg.text(505, 112, "…", size=18)
+    node(260, 176, "(16, 0, ·, 63)", GREEN, "64 at once")
+    node(380, 176, "(16, 1, ·, 63)", GREEN, "64 at once")
+    node(500, 176, "(16, 15, ·, 63)", BLUE)
+    node(440, 240, "(16, 15, 14, 63)", GREEN)
+    node(560, 240, "(16, 15, 15, 63)", RED)
+    svg.text(20, 200, "green: correct, however the", "start", 13)
+    svg.text(20, 218, "open positions are filled", "start", 13)
+    svg.text(624, 250, "one sequence left,", "start", 13)
+    svg.text(624, 268, "and it is wrong", "start", 13)
+    svg.save("tree")
+
+
+def curve() -> None:
+    rows = list(csv.DictReader((HERE / "curve.csv").open(encoding="utf-8")))
+    svg = Svg(760, 430, "Accuracy proved against proof length, max-of-4, seed 123")
+    left, right, top, bottom = 70, 740, 20, 370
+    low, high, first, last = 0.84, 1.0, math.log(6e6), math.log(5e8)
+
+    def place(row: dict[str, str]) -> tuple[float, float]:
+        x = left + (math.log(int(row["length"])) - first) / (last - first) * (right - left)
+        return x, bottom - (int(row["correct"]) / int(row["total"]) - low) / (high - low) * (bottom - top)
+
+    for tick in range(84, 101, 2):
+        y = bottom - (tick / 100 - low) / (high - low) * (bottom - top)
+        svg.line((left, y), (right, y), colour=GREY, width=0.5, stroke_opacity="0.5")
+        svg.text(left - 8, y + 5, f"{tick / 100:.2f}", "end", 12)
+    for tick in (7, 10, 20, 50, 100, 200, 500):
+        x = left + (math.log(tick * 1e6) - first) / (last - first) * (right - left)
+        svg.line((x, bottom), (x, bottom + 5), colour=GREY)
+        svg.text(x, bottom + 20, f"{tick} M", size=12)
+    svg.line((left, top), (left, bottom), (right, bottom))
+    svg.text((left + right) / 2, bottom + 46, "proof length: operations of the check", size=13)
+    adaptive = sorted(place(row) for row in rows if row["strategy"] == "adaptive")
+    svg.line(*adaptive, colour=BLUE, width=2.5)
+    for x, y in adaptive:
+        svg.dot(x, y, BLUE, 3.5)
+    svg.text(adaptive[-1][0] + 10, adaptive[-1][1] + 5, "adaptive", "start", fill=BLUE, font_weight="bold")
+    short = {MEAN: "sub-cubic, exact scores, mean-query+diff"}
+    for row in rows:
+        if row["strategy"] != "adaptive":
+            x, y = place(row)
+            svg.dot(x, y, ORANGE, 5)
+            before = row["strategy"] == "exact"
+            label = short.get(row["strategy"], row["strategy"])
+            svg.text(
+                x + (-10 if before else 10),
+                y + (18 if row["strategy"] != MEAN else 5),
+                label,
+                "end" if before else "start",
+                13,
+            )
+    svg.save("curve")
+
+
+def write_table() -> None:
+    """The points of the curve, shortest first, as the table of docs/strategies.md."""
+    rows = sorted(csv.DictReader((HERE / "curve.csv").open(encoding="utf-8")), key=lambda row: int(row["length"]))
+    lines = ["| strategy | proved | of all | proof length |", "|---|---|---|---|"]
+    for row in rows:
+        limit = f" --max-length {row['limit']}" if row["limit"] else ""
+        correct, total, relation = int(row["correct"]), int(row["total"]), "= " if row["strategy"] == "exact" else ""
+        decimals = f"{correct * 100_000 // total / 100_000:.5f}"
+        lines.append(f"| `{row['strategy']}{limit}` | {relation}{correct:,} | {decimals} | {int(row['length']):,} |")
+    before, _, after = PAGE.read_text(encoding="utf-8").partition(lines[0])
+    PAGE.write_text(before + "\n".join(lines) + "\n\n" + after.partition("\n\n")[2], encoding="utf-8")
+
+
+def measure() -> None:
+    """Prove and measure the points of the curve again."""
+    from certgen import load_model, prove
+    from certgen.length import proof_length
+    from checker import check
+
+    with tempfile.TemporaryDirectory() as folder, (HERE / "curve.csv").open("w", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["strategy", "limit", "correct", "total", "length"])
+        path = Path(folder) / "a.cert.json"
+        for strategy, options in POINTS:
+            prove(load_model(MODEL), strategy, **options).save(path)
+            verdict = check(str(MODEL), str(path))
+            length = proof_length(MODEL, path).total
+            limit = options.get("max_length", "")
+            table.writerow([strategy, limit, verdict.correct, verdict.total, length])
+            print(strategy, limit, verdict.correct, length, flush=True)
+
+
+def draw() -> None:
+    """All pictures and the table."""
+    for picture in (separation, cells, gap, counts, tree, curve):
+        picture()
+    write_table()
+
+
+if __name__ == "__main__":
+    if "--measure" in sys.argv:
+        measure()
+    draw()
