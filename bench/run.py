@@ -47,6 +47,12 @@ ROWS = (
     Row("separable-relaxed", "max-of-4-seed-123", None, 10, Fraction("0.976")),
     Row("separable-relaxed", "max-of-20-seed-123", None, 60, Fraction("0.9975"), repetitions=1),
     Row("separable-exact", "max-of-4-seed-123", None, 30, Fraction("0.9983"), repetitions=1),
+    Row("separable-by-max", "max-of-4-seed-123", None, 10, Fraction("0.885")),
+    Row("separable-by-max/max-diff", "max-of-4-seed-123", None, 10, Fraction("0.869")),
+    Row("separable-by-max", "max-of-20-seed-123", None, 10, Fraction("0.982")),
+    Row("separable-relaxed", "max-of-10-seed-123", None, 60, Fraction("0.992"), repetitions=1),
+    Row("separable-relaxed", "max-of-10-vocab-128-seed-123", None, 180, Fraction("0.979"), repetitions=1),
+    Row("adaptive", "max-of-4-seed-123", None, 10, Fraction("0.98"), repetitions=1),
     Row("exact", "max-of-4-seed-123", None, 30, 16_763_235, repetitions=1),
     Row("brute-force", "max-of-4-seed-123", None, 60, 16_763_235, repetitions=1),
 )

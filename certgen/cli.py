@@ -410,7 +410,7 @@ def demo(
     model: Annotated[Path | None, typer.Argument(help="Another model than the shipped one.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the certificates.")] = Path("out/demo"),
 ) -> None:
-    """Prove and check a shipped model, by the cubic strategy and by brute force."""
+    """Prove and check a shipped model by three strategies: one of the paper, the usual one, and one that is exact."""
     from certgen.demo import SHIPPED, demo
 
     demo(model or SHIPPED, output)
