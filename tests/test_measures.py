@@ -31,12 +31,12 @@ def test_counted_accuracy_is_the_truth(seed: int, v: int, k: int, margin: Fracti
         assert found.accuracy <= Fraction(expected.correct, expected.total) < found.accuracy + 1e-15
 
 
-def test_ties_are_wrong_and_are_named(tmp_path: Path) -> None:
-    """All logits are equal, which float64 cannot tell from nearly equal."""
+def test_ties_are_wrong(tmp_path: Path) -> None:
+    """All logits are equal, which exact arithmetic tells from nearly equal."""
     model = load_model(tiny_model(tmp_path / "model.safetensors", zero_tensors(3, 2, 2, 1)))
     found = true_accuracy(model)
-    assert (found.accuracy, found.low, found.high) == (0.0, 0.0, 1.0)
-    assert found.how == "exact but for 9 too close to a tie"
+    assert (found.accuracy, found.low, found.high) == (0.0, 0.0, 0.0)
+    assert found.how == "exact"
     circuits = Circuits(model, Fraction(0))
     sequences = np.array([[a, b] for a in range(3) for b in range(3)])
     assert wrong_answers(circuits, sequences) == 9

@@ -1,0 +1,89 @@
+"""How proofs grow: python bench/scaling.py [--output docs/scaling.csv].
+
+Trains one model per size, then proves, checks and measures. Lengths are not measured beyond d_vocab 128, where counting
+takes too long; times are.
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from math import log
+from pathlib import Path
+
+import numpy as np
+
+from certgen import load_model, prove
+from certgen.length import proof_length
+from certgen.models import save_model
+from certgen.training import Recipe, train
+from checker import check
+
+VOCABULARIES, LENGTHS = (32, 64, 128, 256), (2, 4, 8, 12, 20)
+STRATEGIES = (
+    "cubic",
+    "separable-by-max",
+    "separable-relaxed",
+    "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE",
+    "sub-cubic/max-diff-exact/mean-query+diff/max-diff",
+)
+SEED, MOST_MEASURED = 7, 128
+FIELDS = ("grows", "d_vocab", "k", "strategy", "bound", "prove_s", "check_s", "length_ops")
+
+
+def trained(folder: Path, d_vocab: int, k: int) -> Path:
+    path = folder / f"max-of-{k}-vocab-{d_vocab}.safetensors"
+    if not path.exists():
+        (model,) = train(Recipe(k, d_vocab, 32, 32, 3_000, 128), [SEED], lambda step, loss: None)
+        save_model(path, model.tensors)
+    return path
+
+
+def row(model: Path, folder: Path, grows: str, d_vocab: int, k: int, strategy: str) -> dict[str, object]:
+    path = folder / "scaling.cert.json"
+    started = time.perf_counter()
+    prove(load_model(model), strategy).save(path)
+    proved = time.perf_counter()
+    verdict = check(str(model), str(path))
+    checked = time.perf_counter()
+    length = proof_length(model, path).total if d_vocab <= MOST_MEASURED else ""
+    values = (grows, d_vocab, k, strategy, verdict.correct / verdict.total, proved - started, checked - proved, length)
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def exponent(rows: list[dict[str, object]], size: str, measure: str) -> float:
+    """The slope of log measure against log size."""
+    points = [(log(float(str(r[size]))), log(float(str(r[measure])))) for r in rows if r[measure] != ""]
+    return float(np.polyfit(*zip(*points, strict=True), 1)[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--output", type=Path, help="where to write the table")
+    output = parser.parse_args().output
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sizes = [("d_vocab", v, 4) for v in VOCABULARIES] + [("k", 64, k) for k in LENGTHS]
+        for grows, v, k in sizes:
+            model = trained(folder, v, k)
+            for strategy in STRATEGIES:
+                if not (strategy == "separable-relaxed" and v > MOST_MEASURED):  # v^4 k
+                    rows.append(row(model, folder, grows, v, k, strategy))
+                    print(rows[-1], file=sys.stderr, flush=True)
+    if output:
+        with output.open("w", newline="") as file:
+            writer = csv.DictWriter(file, FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+    print(f"{'fitted exponents':<52} {'length':>7} {'check':>7} {'prove':>7}")
+    for grows in ("d_vocab", "k"):
+        for strategy in STRATEGIES:
+            chosen = [r for r in rows if r["grows"] == grows and r["strategy"] == strategy]
+            fits = [exponent(chosen, grows, measure) for measure in ("length_ops", "check_s", "prove_s")]
+            print(f"{grows + ': ' + strategy:<52} " + " ".join(f"{fit:7.2f}" for fit in fits))
+
+
+if __name__ == "__main__":
+    main()
