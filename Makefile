@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow lint schema docs bench bench-family bench-frontier check-cert.pyz clean
+.PHONY: demo test test-slow lint schema docs bench bench-family bench-frontier bench-scaling study study-small check-cert.pyz clean
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -43,6 +43,17 @@ bench-family: .venv/base
 # Certified bound against proof length: every strategy on one model; the frontier is marked.
 bench-frontier: .venv/test
 	$(BIN)/python bench/frontier.py
+
+# The study of docs/study, in out/study; study-small does the same on two models per task.
+study: .venv/test
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/study.sh out/study 1000-1009 1000-1004 'max-of-[45]-vocab-64-seed-100[01].safetensors'
+
+study-small: .venv/test
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/study.sh out/study-small 1000-1001 1000 'max-of-4-vocab-64-seed-1000.safetensors'
+
+# Fitted growth of proofs with d_vocab and k.
+bench-scaling: .venv/test
+	$(BIN)/python bench/scaling.py
 
 schema: .venv/base
 	$(BIN)/python -c 'from certgen.certificate import json_schema; print(json_schema(), end="")' \

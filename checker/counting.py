@@ -41,9 +41,8 @@ def count_reaching(tables: list[list[int]], times: list[int], last_has_final: bo
 
 def count_within(losses: list[list[int]], times: list[int], steps: int) -> int:
     """How many choices of times[i] losses of losses[i], in order, have a sum of at most `steps`."""
-    width = (
-        prod([len(row) ** count for row, count in zip(losses, times, strict=True)]).bit_length() + 1
-    )  # a lane holds any number of choices
+    choices = prod([len(row) ** count for row, count in zip(losses, times, strict=True)])
+    width = choices.bit_length() + 1  # a lane holds any number of them
     lanes = (1 << width * (steps + 1)) - 1
     product: int = 1
     for row, count in zip(losses, times, strict=True):
