@@ -24,9 +24,12 @@ LIMB = 64
 UNLIMITED = 1 << 62
 
 
+bit_length = int.bit_length  # of the plain integer, which costs nothing
+
+
 def limbs(number: int) -> int:
     """64-bit words of a number's size; zero takes one."""
-    return max(1, -(-int.bit_length(number) // LIMB))
+    return -(-bit_length(number) // LIMB) or 1
 
 
 class Meter:
@@ -46,18 +49,27 @@ class Meter:
 def counting_integer(meter: Meter) -> type[int]:
     """A subclass of int whose operations add their cost to the meter and return the same subclass."""
 
-    def linear(operation: Callable[..., int]) -> Callable[..., Any]:
-        def counted(*operands: int) -> Any:
-            result = operation(*operands)
-            meter.length += max(map(limbs, operands))
-            return result if result is NotImplemented else Counting(result)
+    def unary(operation: Callable[[int], int]) -> Callable[..., Any]:
+        def counted(self: int) -> Any:
+            meter.length += limbs(self)
+            return Counting(operation(self))
 
         return counted
 
-    def shift(operation: Callable[..., int]) -> Callable[..., Any]:
-        def counted(*operands: int) -> Any:
-            result = operation(*operands)
-            meter.length += max(limbs(result), *map(limbs, operands))
+    def linear(operation: Callable[[int, int], int]) -> Callable[..., Any]:
+        def counted(self: int, other: int) -> Any:
+            result = operation(self, other)
+            if result is NotImplemented:
+                return result
+            meter.length += limbs(self if bit_length(self) > bit_length(other) else other)
+            return Counting(result)
+
+        return counted
+
+    def shift(operation: Callable[[int, int], int]) -> Callable[..., Any]:
+        def counted(self: int, other: int) -> Any:
+            result = operation(self, other)
+            meter.length += max(limbs(result), limbs(self), limbs(other))
             return Counting(result)
 
         return counted
@@ -65,7 +77,7 @@ def counting_integer(meter: Meter) -> type[int]:
     def comparison(operation: Callable[[int, int], bool]) -> Callable[..., Any]:
         def counted(self: int, other: int) -> Any:
             if isinstance(other, int):
-                meter.length += max(limbs(self), limbs(other))
+                meter.length += limbs(self if bit_length(self) > bit_length(other) else other)
             return operation(self, other)
 
         return counted
@@ -96,7 +108,7 @@ def counting_integer(meter: Meter) -> type[int]:
     names = ("add", "sub", "and", "or", "xor")
     members: dict[str, Any] = {f"__{name}__": linear(getattr(int, f"__{name}__")) for name in names}
     members |= {f"__r{name}__": linear(getattr(int, f"__r{name}__")) for name in names}
-    members |= {f"__{name}__": linear(getattr(int, f"__{name}__")) for name in ("neg", "abs", "invert")}
+    members |= {f"__{name}__": unary(getattr(int, f"__{name}__")) for name in ("neg", "abs", "invert")}
     members |= {name: shift(getattr(int, name)) for name in ("__lshift__", "__rshift__", "__rlshift__", "__rrshift__")}
     members |= {
         name: comparison(getattr(int, name)) for name in ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__")
@@ -105,7 +117,7 @@ def counting_integer(meter: Meter) -> type[int]:
     members |= {"__rpow__": lambda self, base: power(Counting(base), self)}
     members |= {f"__{name}__": quotient(getattr(int, f"__{name}__"), True) for name in ("floordiv", "mod")}
     members |= {f"__r{name}__": quotient(getattr(int, f"__r{name}__"), False) for name in ("floordiv", "mod")}
-    members |= {name: linear(getattr(int, name)) for name in ("bit_length", "bit_count")}
+    members |= {name: unary(getattr(int, name)) for name in ("bit_length", "bit_count")}
     Counting: Any = type("Counting", (int,), members)
     counting: type[int] = Counting
     return counting

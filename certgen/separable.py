@@ -7,9 +7,10 @@ found here are never larger than the checker's, because every loss is taken a li
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,9 @@ from certgen.sequences import VALUE_BOUND, Precision, lane_args
 # Gains, and products of two weights with a gain, of one and two machine words.
 PRECISION = Precision(weight_bits=30, value_bits=28)
 SLACK = VALUE_BOUND * (2.0 ** (5 - PRECISION.weight_bits) + 2.0 ** (4 - PRECISION.value_bits) + RELATIVE_SLACK)
-MARGIN = 1e-6  # in float table units, far above what the checker rounds
 Members = Sequence[int]
 IntArray = npt.NDArray[np.intp]
+Near = tuple[int, list[FloatArray]]  # the number of a block, and the tables whose entries are added up
 
 
 def mask(members: Members) -> int:
@@ -99,72 +100,119 @@ class Maximum:
             table - table[:, m : m + 1] for table in (EUPU[:upto], EVOU[:upto], PVOU)
         )
         self.low, self.high = search.tokens(m)
+        self.near: dict[Hashable, list[Near]] = {}  # what was asked of `reached`
 
-    def worst(self, wrong: Members, queries: Members, pools: tuple[Members, ...], group: Members) -> list[FloatArray]:
-        """The most that any of these queries lets any of these wrong tokens gain, per pool [t], and at last [q].
+    def tables(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...]) -> Tables:
+        """The most that any query of each block lets any of these wrong tokens gain.
 
-        `group` are all queries of the plan.
+        `blocks` are all blocks of a plan, because its queries share one bound on what they gain directly.
         """
-        q, y = np.asarray(queries), np.asarray(wrong)
-        centre = self.direct[np.ix_(np.asarray(group), y)].max(axis=0)
-        lead = (self.direct[np.ix_(q, y)] - centre).max(axis=1)[:, None] + self.search.circuits.float_margin
-        positions, tables = self.search.positions[q], []
-        for pool in (*pools, [self.search.circuits.k - 1]):
-            ahead = self.places[np.ix_(np.asarray(pool), y)].max(axis=0) + centre
-            gain = (self.values[:, y] + ahead).max(axis=1) + lead  # [q, t]
+        queries = np.concatenate([np.asarray(block) for block in blocks])
+        return self.weighted(self.gains(np.asarray(wrong), queries, pools), queries, blocks, pools)
+
+    def gains(self, wrong: IntArray, queries: IntArray, pools: tuple[Members, ...]) -> Gains:
+        """Bounds without the weights, for a class of wrong tokens."""
+        centre = self.direct[np.ix_(queries, wrong)].max(axis=0)
+        lead = (self.direct[np.ix_(queries, wrong)] - centre).max(axis=1) + self.search.circuits.float_margin
+        ahead = [self.places[np.ix_(np.asarray(pool), wrong)].max(axis=0) + centre for pool in self.with_last(pools)]
+        return Gains(np.stack([(self.values[:, wrong] + row).max(axis=1) for row in ahead]), lead)
+
+    def with_last(self, pools: tuple[Members, ...]) -> list[Members]:
+        """And the last position, which holds the query."""
+        return [*pools, [self.search.circuits.k - 1]]
+
+    def weighted(
+        self, gains: Gains, queries: IntArray, blocks: Sequence[Members], pools: tuple[Members, ...]
+    ) -> Tables:
+        """Gains with the weights that make them largest."""
+        starts = np.cumsum([0, *map(len, blocks[:-1])])
+        positions, tables = self.search.positions[queries], []
+        for base, pool in zip(gains.base, self.with_last(pools), strict=True):
             heavy, light = positions[:, pool].max(axis=1), positions[:, pool].min(axis=1)
-            most = self.high[q] * heavy[:, None]
-            tables.append(gain * np.where(gain >= 0, most, self.low[q] * light[:, None]))
-        return [*(table.max(axis=0) for table in tables[:-1]), tables[-1][np.arange(len(q)), q]]
+            gain = base + gains.lead[:, None]  # [q, t]
+            most = self.high[queries] * heavy[:, None]
+            tables.append(gain * np.where(gain >= 0, most, self.low[queries] * light[:, None]))
+        own = np.split(tables.pop()[np.arange(len(queries)), queries], starts[1:])
+        holds_m = np.array([self.m in block for block in blocks])
+        worst = [np.maximum.reduceat(table, starts) for table in tables]
+        return Tables(worst, own, holds_m, list(map(len, pools)))
 
-    def peaks(self, q: int) -> tuple[FloatArray, FloatArray]:
-        """What each wrong token gains in sequences with query q: at most, and where m stands, both [p, y]."""
-        gain = (
-            self.values[None] + self.places[:, None] + self.direct[q] + self.search.circuits.float_margin
-        )  # [p, t, y]
-        weights = self.search.positions[q][:, None] * np.stack([self.low[q], self.high[q]])[:, None]
-        entries = gain * np.where(gain >= 0, weights[1][:, :, None], weights[0][:, :, None])
-        entries[-1] = entries[-1, q]
-        return entries.max(axis=1), entries[:, self.m]
-
-    def classes_that_stay_behind(self, q: int, wrong: Members) -> list[list[int]]:
-        """Wrong tokens in few classes, none of which reaches m though each position may choose its favourite.
+    def classes_that_stay_behind(
+        self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...]
+    ) -> list[list[int]]:
+        """Wrong tokens in few classes that reach m in no block, though each position may choose its favourite.
 
         A token that reaches m by itself is a class of its own.
         """
-        peaks, at_m = self.peaks(q)
+        queries = np.concatenate([np.asarray(block) for block in blocks])
+        alone = {y: self.gains(np.asarray([y]), queries, pools) for y in wrong}
 
-        def reach(members: list[int]) -> bool:
-            most, of_m = peaks[:, members].max(axis=1), at_m[:, members].max(axis=1)
-            return bool(most.sum() + (0.0 if q == self.m else (of_m - most)[:-1].max(initial=-np.inf)) >= -MARGIN)
+        def closest(gains: Gains) -> float:
+            return float(self.weighted(gains, queries, blocks, pools).most().max())
 
-        classes: list[list[int]] = []
-        for y in sorted(wrong, key=lambda y: -peaks[:, y].sum()):  # the closest first: most will fit in beside them
-            for members in classes:
-                if not reach([*members, y]):
-                    members.append(y)
+        distance = {y: closest(gains) for y, gains in alone.items()}
+        classes: list[list[int]] = [[y] for y in wrong if distance[y] >= 0]
+        together: list[tuple[list[int], Gains]] = []
+        for y in sorted(wrong, key=lambda y: -distance[y]):  # the closest first: most will fit in beside them
+            if distance[y] >= 0:
+                continue
+            for number, (members, gains) in enumerate(together):
+                joint = Gains(np.maximum(gains.base, alone[y].base), np.maximum(gains.lead, alone[y].lead))
+                if closest(joint) < 0:
+                    together[number] = [*members, y], joint
                     break
             else:
-                classes.append([y])
-        return classes
+                together.append(([y], alone[y]))
+        return classes + [members for members, _ in together]
 
-    def reached(
-        self, wrong: Members, queries: Members, pools: tuple[Members, ...], steps: int, group: Members | None = None
-    ) -> int:
-        """At least as many sequences as the checker counts for one class and block; of a group of blocks, if given."""
-        times = [*map(len, pools), 1]
-        worst = self.worst(wrong, queries, pools, queries if group is None else group)
-        return count_reached(worst, times, self.m in queries, steps)
+    def reached(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], steps: int) -> list[int]:
+        """Per block, at least as many sequences as the checker counts for one class."""
+        key = tuple(wrong), tuple(map(tuple, blocks)), tuple(map(tuple, pools))
+        if key not in self.near:
+            self.near[key] = self.tables(wrong, blocks, pools).near()
+        counts = [0] * len(blocks)
+        for number, tables in self.near[key]:
+            times = [*map(len, pools), 1]
+            counts[number] = count_reached(tables, times, self.m in blocks[number], steps)
+        return counts
 
     def correct(self, plan: Plan) -> list[int]:
         """Per block, no more sequences than the checker finds correct."""
-        found, group = [], sorted({q for block in plan.blocks for q in block})
-        for block in plan.blocks:
-            left = sum(pair_total(self.search.circuits, q, self.m) for q in block)
-            for wrong in plan.classes:
-                left -= self.reached(wrong, block, plan.pools, plan.steps, group)
-            found.append(max(left, 0))
-        return found
+        left = [sum(pair_total(self.search.circuits, q, self.m) for q in block) for block in plan.blocks]
+        for wrong in plan.classes:
+            lost = self.reached(wrong, plan.blocks, plan.pools, plan.steps)
+            left = [before - less for before, less in zip(left, lost, strict=True)]
+        return [max(found, 0) for found in left]
+
+
+class Gains(NamedTuple):
+    """base[i, t] + lead[q] is at least V_p(t) for p in pool i and each wrong token of a class."""
+
+    base: FloatArray
+    lead: FloatArray
+
+
+class Tables(NamedTuple):
+    """What is added up: pools[i][block, t], used times[i] times, and own[block][q], once."""
+
+    pools: list[FloatArray]
+    own: list[FloatArray]
+    holds_m: npt.NDArray[np.bool_]  # [block]: is m one of its queries?
+    times: list[int]
+
+    def most(self) -> FloatArray:
+        """Per block, the most that the sum of a sequence that holds m can be for the checker."""
+        total = np.array([row.max() for row in self.own])
+        drop = np.where(self.holds_m | (not self.pools), 0.0, -np.inf)
+        for table, times in zip(self.pools, self.times, strict=True):
+            peak = table.max(axis=1)
+            total += times * peak
+            drop = np.maximum(drop, table[:, -1] - peak)
+        return np.asarray(total + drop + (sum(self.times) + 2) * SLACK)
+
+    def near(self) -> list[Near]:
+        """The blocks in which anything is reached, with their tables."""
+        return [(int(i), [*(table[i] for table in self.pools), self.own[i]]) for i in np.flatnonzero(self.most() >= 0)]
 
 
 def pair_total(circuits: Circuits, q: int, m: int) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from checker.approximations import ScoreApproximation
 from checker.decode import array, bounded, integer, record
 from checker.errors import Rejected, show
-from checker.exact import shift_up
+from checker.exact import shift_up, times
 from checker.numerators import Numerators
 from checker.problem import Enclosure, Power, Problem, aligned
 from checker.weights import Matrix
@@ -127,8 +127,11 @@ def gain_bounds(tables: Numerators, m: int, ys: list[int], queries: list[int], p
     return Gains(base, lead)
 
 
-def weighted(gains: list[int], lead: int, position: Enclosure, tokens: list[Enclosure]) -> list[int]:
-    """The largest (gain + lead) * w * w' for weights w, w' >= 0 in their enclosures, token by token."""
-    totals = [gain + lead for gain in gains]
-    ends = [total >= 0 for total in totals]
-    return [total * position[end] * token[end] for total, end, token in zip(totals, ends, tokens, strict=True)]
+def products(position: Enclosure, tokens: list[Enclosure]) -> list[Enclosure]:
+    """The weight of a position times that of each token."""
+    return [(position[0] * low, position[1] * high) for low, high in tokens]
+
+
+def weighted(gains: list[int], lead: int, weights: list[Enclosure]) -> list[int]:
+    """The largest (gain + lead) * w for w >= 0 in its enclosure, token by token."""
+    return [times(gain + lead, weight) for gain, weight in zip(gains, weights, strict=True)]

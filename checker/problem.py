@@ -4,7 +4,7 @@ Names follow the field: EVOU[t,y] is what attending to token t adds to logit y, 
 EUPU[q,y] the direct path of the query token q at the last position, scores split as sE(q,t) + sP(q,p).
 """
 
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import accumulate
 
 from checker.errors import ResourceLimit
@@ -35,6 +35,8 @@ class Problem:
         self.v = weights.sizes["d_vocab"]
         self.h = weights.sizes["d_head"]
         self.k = weights.sizes["n_ctx"]
+        self.constants = cache(self.enclose_constants)
+        self.all_exponentials = cache(self.every_exponential)
 
     def afford(self, cost: int, what: str) -> None:
         """Refuse, before starting, work whose count of `what` exceeds the budget."""
@@ -105,15 +107,14 @@ class Problem:
         """sP(q, p) * sqrt(d_head), d_vocab x n_ctx."""
         return matmul(self.query_key, transpose(self.tensor("pos_embed.W_pos")))
 
-    @lru_cache(maxsize=4)  # noqa: B019 - a problem lives as long as the check
-    def constants(self, scale: int) -> tuple[Enclosure, Enclosure]:
+    def enclose_constants(self, scale: int) -> tuple[Enclosure, Enclosure]:
         """1 / sqrt(d_head) and ln 2 in units of 2^-scale."""
         return sqrt_enclosure(1, self.h, scale), ln2_enclosure(scale)
 
     def exp_below(self, difference: int, exponent: int, bits: int) -> Power:
         """exp(-difference * 2^exponent / sqrt(d_head)), for difference >= 0."""
-        size = difference.bit_length() + exponent  # x < 2^size; rounded up, so that few scales occur
-        scale = bits + 16 + max(-(-size // 16) * 16, 0)
+        size = max(difference.bit_length() + exponent, 0)  # x < 2^size
+        scale = bits + 16 + (1 << size.bit_length())  # more than that, and few scales occur
         root, ln2 = self.constants(scale)
         lower, upper = shift_down(difference * root[0], -exponent), shift_up(difference * root[1], -exponent)
         return exp_enclosure(lower, upper, scale, bits, ln2)
@@ -123,8 +124,7 @@ class Problem:
         largest = max(scores.rows[row])
         return [self.exp_below(largest - score, scores.exponent, bits) for score in scores.rows[row]]
 
-    @lru_cache(maxsize=4)  # noqa: B019
-    def all_exponentials(self, name: str, bits: int) -> list[list[Power]]:
+    def every_exponential(self, name: str, bits: int) -> list[list[Power]]:
         """exp(sE) or exp(sP) for every query, each row up to a positive factor. One exp per entry."""
         scores = {"token": self.token_scores, "position": self.position_scores}[name]
         return [self.exponentials(scores, q, bits) for q in range(self.v)]

@@ -7,7 +7,7 @@ from checker.numerators import Numerators
 
 
 class Rivals:
-    """Upper bounds on F_p(t) for every rival: a wrong token whose largest ones do not add up to less than 0.
+    """Upper bounds on F_p(t) for every rival: a wrong token whose largest ones, m among them, can add up to 0 or more.
 
     terms[p][t] has a lane for each rival that holds bound + offset >= 0; adding n_ctx of them never overflows a lane.
     A bound is less than doubt[p][t] above F_p(t), and doubt[p][t] is at most 4 offset.
@@ -27,7 +27,10 @@ class Rivals:
                 [times(a + EVOU[t][y] - b, w) for t, (b, w) in enumerate(zip(bs, ws, strict=True))]
                 for a, bs, ws in zip(ahead, behind, weights, strict=True)
             ]
-            if y != m and sum([max(row) for row in bounds[:-1]]) + bounds[-1][q] >= 0:
+            peaks = [max(row) for row in bounds[:-1]]
+            # for q < m, some position before the query holds m
+            holding = 0 if q == m else max([row[m] - peak for row, peak in zip(bounds, peaks, strict=False)], default=0)
+            if y != m and sum(peaks) + holding + bounds[-1][q] >= 0:
                 self.tokens.append(y)
                 self.bounds.append(bounds)
         self.offset = tables.bound << tables.bits

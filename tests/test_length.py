@@ -87,7 +87,7 @@ def test_each_pool_of_a_settled_group_costs_the_same(v: int, queries: int, tmp_p
         counts = derive([group]).counts
         assert [count.correct for count in counts] == [sequences_of_pair(problem, q, m) for q in members(queries)]
     b = len(blocks)
-    assert np.diff(lengths).tolist() == [2 * v * (v - 1) + b * (4 * v + m + 2) - 1] * 3
+    assert np.diff(lengths).tolist() == [2 * v * (v - 1) + b * (5 * v + m + 2) - 1] * 3
 
 
 def test_limbs() -> None:

@@ -1001,19 +1001,18 @@ def test_readings_that_miss_wrong_sequences(
     assert reading(tables, last_has_final, steps) < wrong <= each_once(tables, last_has_final, steps)
 
 
-def lower_ends(gains: list[int], lead: int, position: tuple[int, int], tokens: list[tuple[int, int]]) -> list[int]:
+def lower_ends(gains: list[int], lead: int, weights: list[tuple[int, int]]) -> list[int]:
     """The lower ends of the weights even where the gain is positive."""
-    return [(gain + lead) * position[0] * token[0] for gain, token in zip(gains, tokens, strict=True)]
+    return [(gain + lead) * low for gain, (low, _) in zip(gains, weights, strict=True)]
 
 
-def swapped_ends(gains: list[int], lead: int, position: tuple[int, int], tokens: list[tuple[int, int]]) -> list[int]:
-    totals = [gain + lead for gain in gains]
-    return [x * position[x < 0] * token[x < 0] for x, token in zip(totals, tokens, strict=True)]
+def swapped_ends(gains: list[int], lead: int, weights: list[tuple[int, int]]) -> list[int]:
+    return [(gain + lead) * weight[gain + lead < 0] for gain, weight in zip(gains, weights, strict=True)]
 
 
-def without_lead(gains: list[int], lead: int, position: tuple[int, int], tokens: list[tuple[int, int]]) -> list[int]:
+def without_lead(gains: list[int], lead: int, weights: list[tuple[int, int]]) -> list[int]:
     """As if the query that is furthest behind had no lead over the others."""
-    return weighted(gains, 0, position, tokens)
+    return weighted(gains, 0, weights)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import inf
 
 from certgen.certificate import BranchArgs, BranchSequences, Certificate, Counts
 from certgen.circuits import Circuits
@@ -18,7 +19,8 @@ from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
 
 USUAL_GROWTH = 3  # without a limit or a target, the proof may be so many times as long as the coarsest one
-CALIBRATIONS = 6  # attempts to meet a limit exactly, as costs are only estimated
+CALIBRATIONS = 6  # attempts to meet a limit, as costs are only estimated
+CLOSE, SHY = 0.96, 0.98  # what share of the limit is near enough, and what share is aimed at
 # Shorter than every count, weakest first: (EUPU, ATTENTION, ERROR).
 SHORTER = (
     ("max-diff-exact", "drop-average-query-per-output-logit-reasoning", "exact-EQKE"),
@@ -46,17 +48,22 @@ def adaptive(
         return shorter(circuits, track, max_length, needed, target is not None)
     if max_length is None and target is None:
         max_length = USUAL_GROWTH * length
-    limit = float("inf") if max_length is None else coarsest.stage.cost + max_length - length
+    start = coarsest.stage.cost
+    limit = inf if max_length is None else start + max_length - length
     for _ in range(CALIBRATIONS):
         refined = Search(units)
         refine(refined, limit, needed, track)
-        certificate = written(circuits, step, refined)
-        if max_length is None or (length := measured(circuits, certificate)) <= max_length:
+        found = written(circuits, step, refined)
+        if max_length is None:
+            certificate = found
             break
-        # what was tried is remembered, so trying again is quick
-        limit = min(limit - 1.1 * (length - max_length), coarsest.stage.cost + 0.8 * (limit - coarsest.stage.cost))
-    else:
-        certificate = written(circuits, step, coarsest)
+        reached = measured(circuits, found)
+        if reached <= max_length:
+            certificate = max(certificate, found, key=lambda proof: proof.predicate.claim.correct)
+            if reached > CLOSE * max_length or not refined.limited:
+                break
+        # costs are estimates, off by about the same factor each time; what was tried is remembered
+        limit = start + (limit - start) * min(SHY * (max_length - length) / max(reached - length, 1), 2)
     return required(certificate, needed, target is not None)
 
 
@@ -80,14 +87,20 @@ def written(circuits: Circuits, step: ScoreStep, search: Search) -> Certificate:
     """The certificate of the units as they are."""
     proof = Proof(circuits.model, circuits.margin)
     outcomes = search.outcomes()
-    counted = [(units.plan(unit), [found.correct]) for units, unit, found in outcomes if not unit.branched]
+    counted = [(units.plan(unit), list(found.correct)) for units, unit, found in outcomes if not unit.branched]
     tallies = [counts_step(proof, circuits, proof.add(step), counted)] if counted else []
     branched = [(unit, found) for _, unit, found in outcomes if unit.branched]
     if branched:
-        queries = [mask([unit.block[0] for unit, _ in branched if unit.m == m]) for m in range(circuits.v)]
+        queries = [mask([unit.queries[0] for unit, _ in branched if unit.m == m]) for m in range(circuits.v)]
         args = BranchArgs(**lane_args(circuits, USUAL_PRECISION).model_dump(), queries=queries)
         counts = [
-            [unit.m, mask(unit.block), (1 << circuits.k - (unit.block[0] < unit.m)) - 1, found.correct, found.wrong]
+            [
+                unit.m,
+                mask(unit.queries),
+                (1 << circuits.k - (unit.queries[0] < unit.m)) - 1,
+                *found.correct,
+                found.wrong,
+            ]
             for unit, found in branched
         ]
         tallies.append(proof.add(BranchSequences(premises=[], args=args, conclusion=Counts(counts=counts))))

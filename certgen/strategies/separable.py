@@ -17,7 +17,7 @@ from certgen.circuits import Circuits
 from certgen.progress import Track
 from certgen.proof import Proof
 from certgen.score_error import SCORE_ERRORS
-from certgen.separable import PRECISION, Maximum, Plan, SeparableSearch, mask, pair_total
+from certgen.separable import PRECISION, Maximum, Members, Plan, SeparableSearch, mask, pair_total
 from certgen.sequences import USUAL_PRECISION, Precision, count_correct, full_precision, lane_args, require_enumerable
 
 STEPS = 256  # units into which a budget is divided for counting
@@ -82,44 +82,32 @@ def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE"
     return prove_by(circuits, track, name, error, plans)
 
 
-def one_by_one(maximum: Maximum) -> list[Planned]:
-    """Each query by itself, all wrong tokens together."""
-    m, circuits = maximum.m, maximum.search.circuits
-    plans = [Plan(m, STEPS, others(circuits, m), ([q],), apart(circuits)) for q in range(m + 1)]
-    return [(plan, maximum.correct(plan)) for plan in plans]
-
-
 def separable_relaxed(circuits: Circuits, track: Track) -> Certificate:
     """At each position the wrong token that gains most there, query by query. Cost v^3 k maxima over v."""
-    return prove_by(circuits, track, "separable-relaxed", "exact-EQKE", one_by_one)
+
+    def plans(maximum: Maximum) -> list[Planned]:
+        m = maximum.m
+        plans = [Plan(m, STEPS, others(circuits, m), ([q],), apart(circuits)) for q in range(m + 1)]
+        return [(plan, maximum.correct(plan)) for plan in plans]
+
+    return prove_by(circuits, track, "separable-relaxed", "exact-EQKE", plans)
 
 
-def settled(maximum: Maximum) -> tuple[list[Planned], list[int]]:
-    """The queries whose sequences are all correct even in the relaxed sense, if need be for a few classes of wrong
-    tokens one after the other, and the other queries."""
-    m, circuits = maximum.m, maximum.search.circuits
-    clear, left = [], []
-    for q in range(m + 1):
-        classes = maximum.classes_that_stay_behind(q, others(circuits, m)[0] if circuits.v > 1 else [])
-        plan = Plan(m, 1, tuple(classes), ([q],), apart(circuits))
-        correct = maximum.correct(plan)
-        if correct[0] == pair_total(circuits, q, m):
-            clear.append((plan, correct))
-        else:
-            left.append(q)
-    return clear, left
+def by_token(maximum: Maximum, queries: Members, steps: int) -> Planned:
+    """Each query by itself, each wrong token that reaches m for one of them by itself, the others in classes that never
+    do."""
+    circuits, blocks = maximum.search.circuits, tuple([q] for q in queries)
+    wrong = [y for y in range(circuits.v) if y != maximum.m]
+    classes = maximum.classes_that_stay_behind(wrong, blocks, apart(circuits))
+    plan = Plan(maximum.m, steps, tuple(classes), blocks, apart(circuits))
+    return plan, maximum.correct(plan)
 
 
 def separable_exact(circuits: Circuits, track: Track) -> Certificate:
-    """Each wrong token by itself, where taking them together loses anything. Cost v^4 k for those pairs."""
+    """Each wrong token by itself where it can reach the maximum. Cost v^3 k, and v^2 k for each such token."""
 
     def plans(maximum: Maximum) -> list[Planned]:
-        clear, left = settled(maximum)
-        if not left:
-            return clear
-        tokens = tuple([y] for y in others(circuits, maximum.m)[0])
-        plan = Plan(maximum.m, STEPS, tokens, tuple([q] for q in left), apart(circuits))
-        return [*clear, (plan, maximum.correct(plan))]
+        return [by_token(maximum, range(maximum.m + 1), STEPS)]
 
     return prove_by(circuits, track, "separable-exact", "exact-EQKE", plans)
 
@@ -133,9 +121,12 @@ def exact(circuits: Circuits, track: Track) -> Certificate:
     clear: list[Planned] = []
     pairs: list[tuple[int, int]] = []
     for m in track(range(circuits.v), "settled pairs"):
-        plans, left = settled(Maximum(search, m))
-        clear += plans
-        pairs += [(q, m) for q in left]
+        maximum = Maximum(search, m)
+        _, correct = by_token(maximum, range(m + 1), 1)
+        settled = [q for q, found in enumerate(correct) if found == pair_total(circuits, q, m)]
+        if settled:
+            clear.append(by_token(maximum, settled, 1))
+        pairs += [(q, m) for q in range(m + 1) if q not in settled]
     precision, counts = closest_counts(circuits, pairs, track)
     first = counts_step(proof, circuits, proof.add(step), clear)
     queries = [mask([q for q, other in pairs if other == m]) for m in range(circuits.v)]

@@ -19,7 +19,8 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
     Requires   nothing. args.queries[m] is a set of queries q <= m, as a bit mask.
     Concludes  Tally: per chosen pair, all n, the correct sequences, and those that are surely wrong or exact ties.
     Cost       per pair n_ctx m d_vocab multiplications; per prefix looked at, of which there are at most (m + 1) n_ctx
-               for each sequence that is not correct, two additions of a lane for each wrong token that can reach m.
+               for each sequence that is not proved correct, a few additions of a lane for each wrong token that can
+               reach m; per sequence too close to call, a test for a tie with each of these.
     """
     tables = Numerators(problem, args["exponent"], args["bits"])
     counts, visited = [], 0

@@ -5,7 +5,8 @@ from typing import Any
 from checker.approximations import ScoreApproximation
 from checker.counting import count_reaching, sequences_of_pair
 from checker.errors import located
-from checker.groups import QueryWeights, gain_bounds, hull, members, weighted
+from checker.exact import times
+from checker.groups import QueryWeights, gain_bounds, hull, members, products, weighted
 from checker.judgement import Count, Tally
 from checker.numerators import Numerators
 from checker.problem import Problem
@@ -29,22 +30,23 @@ def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args
             group.require_valid(problem)
         m, blocks = group.m, [list(members(block)) for block in group.blocks]
         pools = [*[list(members(pool)) for pool in group.pools], [problem.k - 1]]
-        times = list(map(len, pools))
-        tokens, positions = {}, {}
+        uses = list(map(len, pools))
+        weights = {}
         for q in set().union(*blocks):
-            places, tokens[q] = attention.of_pair(q, m)
-            positions[q] = [hull([places[p] for p in pool]) for pool in pools]
+            places, tokens = attention.of_pair(q, m)
+            *others, last = [hull([places[p] for p in pool]) for pool in pools]
+            weights[q] = [*[products(place, tokens) for place in others], products(last, tokens[q : q + 1])]
         correct = [sum([sequences_of_pair(problem, q, m) for q in block]) for block in blocks]
         for wrong in group.classes:
-            base, lead = gain_bounds(tables, m, list(members(wrong)), list(tokens), pools)
+            base, lead = gain_bounds(tables, m, list(members(wrong)), list(weights), pools)
             for number, block in enumerate(blocks):
                 worst = []
                 for i, gains in enumerate(base[:-1]):
-                    rows = [weighted(gains, lead[q], positions[q][i], tokens[q]) for q in block]
+                    rows = [weighted(gains, lead[q], weights[q][i]) for q in block]
                     worst.append([max(column) for column in zip(*rows, strict=True)])
-                own = [weighted([base[-1][q]], lead[q], positions[q][-1], [tokens[q][q]]) for q in block]
-                worst.append([gain for (gain,) in own])  # the last position holds the query
-                correct[number] -= count_reaching(worst, times, m in block, group.steps)
+                # the last position holds the query
+                worst.append([times(base[-1][q] + lead[q], weights[q][-1][0]) for q in block])
+                correct[number] -= count_reaching(worst, uses, m in block, group.steps)
         for block, left in zip(group.blocks, correct, strict=True):
             counts.append(Count(m, block, (1 << problem.k) - 1, max(left, 0)))
     return Tally(tuple(counts))
