@@ -239,52 +239,50 @@ def halves(members: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
 
 
 class Stage(NamedTuple):
-    """A state of the search: what is proved, and the expected cost of its units."""
+    """A state of the search: the units chosen, what they prove, and the expected cost of their check."""
 
+    chosen: dict[Unit, Units]
     correct: int
     cost: float
+
+    def outcomes(self) -> list[tuple[Units, Unit, Outcome]]:
+        """The units in the order of m and query, with what each proves."""
+        order = sorted(self.chosen, key=lambda unit: (unit.m, unit.queries))
+        return [(self.chosen[unit], unit, self.chosen[unit].outcome(unit)) for unit in order]
 
 
 @dataclass(eq=False)
 class Search:
-    """Refines the units of all maxima, best first."""
+    """Refines the units of all maxima, best first; every stage on the way is kept."""
 
     units: list[Units]
 
     def __post_init__(self) -> None:
         self.numbers = count()
-        self.limited = False  # was something left undone because of the limit?
-        self.chosen = {u.start(): u for u in self.units}
         self.heap: list[tuple[float, int, Refinement]] = []  # the number keeps equal prices apart
-        outcomes = [u.outcome(unit) for unit, u in self.chosen.items()]
-        self.stage = Stage(sum(sum(o.correct) for o in outcomes), sum(o.cost for o in outcomes))
-        for unit in self.chosen:
-            self.consider(unit)
+        start = {u.start(): u for u in self.units}
+        outcomes = [u.outcome(unit) for unit, u in start.items()]
+        self.stages = [Stage(start, sum(sum(o.correct) for o in outcomes), sum(o.cost for o in outcomes))]
+        for unit, units in start.items():
+            self.consider(unit, units)
 
-    def consider(self, unit: Unit) -> None:
-        if refinement := self.chosen[unit].best(unit):
+    def consider(self, unit: Unit, units: Units) -> None:
+        if refinement := units.best(unit):
             heapq.heappush(self.heap, (refinement.price, next(self.numbers), refinement))
 
-    def refine(self, limit: float) -> bool:
-        """Do the best refinement that keeps the cost within the limit; False if there is none."""
-        while self.heap:
-            _, unit, parts = heapq.heappop(self.heap)[2]
-            units = self.chosen[unit]
-            before, after = units.outcome(unit), [units.outcome(part) for part in parts]
-            cost = self.stage.cost - before.cost + sum(o.cost for o in after)
-            if cost <= limit:
-                break
-            self.limited = True
-        else:
+    def refine(self) -> bool:
+        """Do the best refinement; False if there is none."""
+        if not self.heap:
             return False
-        self.stage = Stage(self.stage.correct - sum(before.correct) + sum(sum(o.correct) for o in after), cost)
-        del self.chosen[unit]
+        _, unit, parts = heapq.heappop(self.heap)[2]
+        chosen, correct, cost = self.stages[-1]
+        units = chosen[unit]
+        before, after = units.outcome(unit), [units.outcome(part) for part in parts]
+        left = {other: of_other for other, of_other in chosen.items() if other != unit}
+        correct += sum(sum(o.correct) for o in after) - sum(before.correct)
+        self.stages.append(
+            Stage(left | dict.fromkeys(parts, units), correct, cost - before.cost + sum(o.cost for o in after))
+        )
         for part in parts:
-            self.chosen[part] = units
-            self.consider(part)
+            self.consider(part, units)
         return True
-
-    def outcomes(self) -> list[tuple[Units, Unit, Outcome]]:
-        """The units as they are, in the order of m and query, with what each proves."""
-        order = sorted(self.chosen, key=lambda unit: (unit.m, unit.queries))
-        return [(self.chosen[unit], unit, self.chosen[unit].outcome(unit)) for unit in order]

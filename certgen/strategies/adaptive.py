@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import inf
+from typing import NamedTuple
 
 from certgen.certificate import BranchArgs, BranchSequences, Certificate, Counts
 from certgen.circuits import Circuits
@@ -11,7 +12,7 @@ from certgen.errors import UserError
 from certgen.files import read_bytes
 from certgen.progress import Track
 from certgen.proof import Proof
-from certgen.refinement import Search, Units
+from certgen.refinement import Search, Stage, Units
 from certgen.score_error import SCORE_ERRORS, ScoreStep
 from certgen.separable import Maximum, SeparableSearch, mask
 from certgen.sequences import USUAL_PRECISION, lane_args
@@ -19,8 +20,8 @@ from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
 
 USUAL_GROWTH = 3  # without a limit or a target, the proof may be so many times as long as the coarsest one
-CALIBRATIONS = 6  # attempts to meet a limit, as costs are only estimated
-CLOSE, SHY = 0.96, 0.98  # what share of the limit is near enough, and what share is aimed at
+ATTEMPTS = 8  # to find the last stage within a limit: costs are estimates, and a length has to be measured
+LONG, CLOSE = 1 << 20, 0.96  # long proofs take seconds to measure; then this share of the limit is near enough
 # Shorter than every count, weakest first: (EUPU, ATTENTION, ERROR).
 SHORTER = (
     ("max-diff-exact", "drop-average-query-per-output-logit-reasoning", "exact-EQKE"),
@@ -38,33 +39,62 @@ def adaptive(
     UserError if no proof is found that is so short or so good. Cost: seconds to minutes, mostly for counting in numpy.
     """
     step = SCORE_ERRORS["exact-EQKE"](circuits)
-    search = SeparableSearch(circuits, step.conclusion)
-    units = [Units(Maximum(search, m)) for m in range(circuits.v)]
+    scores = SeparableSearch(circuits, step.conclusion)
+    search = Search([Units(Maximum(scores, m)) for m in range(circuits.v)])
     needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
-    coarsest = Search(units)
-    certificate = written(circuits, step, coarsest)
-    length = measured(circuits, certificate)
+    proofs = Proofs(circuits, step, search, track, needed)
+    length = proofs.length(0)
     if max_length is not None and length > max_length:
         return shorter(circuits, track, max_length, needed, target is not None)
     if max_length is None and target is None:
         max_length = USUAL_GROWTH * length
-    start = coarsest.stage.cost
-    limit = inf if max_length is None else start + max_length - length
-    for _ in range(CALIBRATIONS):
-        refined = Search(units)
-        refine(refined, limit, needed, track)
-        found = written(circuits, step, refined)
-        if max_length is None:
-            certificate = found
-            break
-        reached = measured(circuits, found)
-        if reached <= max_length:
-            certificate = max(certificate, found, key=lambda proof: proof.predicate.claim.correct)
-            if reached > CLOSE * max_length or not refined.limited:
+    best = proofs.furthest() if max_length is None else proofs.furthest_within(max_length, length)
+    return required(proofs.certificate(best), needed, target is not None)
+
+
+class Proofs(NamedTuple):
+    """The proofs of the stages of a search, which goes on as far as asked, but no further than `needed` sequences."""
+
+    circuits: Circuits
+    step: ScoreStep
+    search: Search
+    track: Track
+    needed: int
+
+    def certificate(self, number: int) -> Certificate:
+        return written(self.circuits, self.step, self.search.stages[number])
+
+    def length(self, number: int) -> int:
+        return measured(self.circuits, self.certificate(number))
+
+    def furthest(self) -> int:
+        """The number of the last stage."""
+        refine(self.search, inf, self.needed, self.track)
+        return len(self.search.stages) - 1
+
+    def furthest_within(self, max_length: int, coarsest: int) -> int:
+        """The number of the last stage with a proof of at most `max_length`, or nearly the last; `coarsest` is that of
+        stage 0."""
+        start = self.search.stages[0].cost
+        limit = start + max_length - coarsest
+        fits, exceeds = 0, 1 << 62
+        for _ in range(ATTEMPTS):
+            refine(self.search, limit, self.needed, self.track)
+            if len(self.search.stages) == fits + 1 or exceeds == fits + 1:
                 break
-        # costs are estimates, off by about the same factor each time; what was tried is remembered
-        limit = start + (limit - start) * min(SHY * (max_length - length) / max(reached - length, 1), 2)
-    return required(certificate, needed, target is not None)
+            within = [number for number, stage in enumerate(self.search.stages) if stage.cost <= limit]
+            number = min(max([*within, fits + 1]), exceeds - 1)
+            length = self.length(number)
+            if length > max_length:
+                exceeds = number
+            else:
+                fits = number
+                if max_length > LONG and length > CLOSE * max_length:
+                    break
+            # estimates are off by about the same factor at neighbouring stages
+            cost = self.search.stages[number].cost - start
+            limit = start + cost * min((max_length - coarsest) / max(length - coarsest, 1), 2)
+        return fits
 
 
 def measured(circuits: Circuits, certificate: Certificate) -> int:
@@ -75,18 +105,18 @@ def measured(circuits: Circuits, certificate: Certificate) -> int:
 
 
 def refine(search: Search, limit: float, needed: int, track: Track) -> None:
-    """Refine until the cost exceeds the limit, enough is proved, or nothing is left to win; never above the limit."""
-    start = search.stage
+    """Refine until the cost exceeds the limit, enough is proved, or nothing is left to win."""
+    start = search.stages[-1].correct
     for percent in track(range(1, 101), "adaptive"):
-        goal = start.correct + (needed - start.correct) * percent // 100
-        while search.stage.correct < goal and search.refine(limit):
+        goal = start + (needed - start) * percent // 100
+        while search.stages[-1].correct < goal and search.stages[-1].cost <= limit and search.refine():
             pass
 
 
-def written(circuits: Circuits, step: ScoreStep, search: Search) -> Certificate:
+def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:
     """The certificate of the units as they are."""
     proof = Proof(circuits.model, circuits.margin)
-    outcomes = search.outcomes()
+    outcomes = stage.outcomes()
     counted = [(units.plan(unit), list(found.correct)) for units, unit, found in outcomes if not unit.branched]
     tallies = [counts_step(proof, circuits, proof.add(step), counted)] if counted else []
     branched = [(unit, found) for _, unit, found in outcomes if unit.branched]
