@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow lint schema docs bench bench-family bench-frontier bench-scaling study study-small check-cert.pyz clean
+.PHONY: demo test test-slow lint schema docs bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -44,12 +44,16 @@ bench-family: .venv/base
 bench-frontier: .venv/test
 	$(BIN)/python bench/frontier.py
 
-# The study of docs/study, in out/study; study-small does the same on two models per task.
+# The study of docs/study, in out/study: hours on two cores. study-small does the same on two models per task, in minutes.
 study: .venv/test
-	PATH="$(CURDIR)/$(BIN):$$PATH" tools/study.sh out/study 1000-1009 1000-1004 'max-of-[45]-vocab-64-seed-100[01].safetensors'
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/study.sh out/study 1000-1019 1000-1004 '100[0-2]'
 
 study-small: .venv/test
-	PATH="$(CURDIR)/$(BIN):$$PATH" tools/study.sh out/study-small 1000-1001 1000 'max-of-4-vocab-64-seed-1000.safetensors'
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/study.sh out/study-small 1000-1001 1000 1000
+
+# What docs/study shows, from what `make study` found.
+study-page: .venv/test
+	$(BIN)/python tools/study_page.py out/study/results out/study/report-figures
 
 # Fitted growth of proofs with d_vocab and k.
 bench-scaling: .venv/test

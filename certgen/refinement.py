@@ -193,7 +193,7 @@ class Units:
         """Half of the queries each; those that lose most, sequence by sequence, if it is known which these are."""
         c = self.maximum.search.circuits
         lost, blocks = self.outcome(unit).lost, self.blocks(unit)
-        if len(unit.queries) > 1:
+        if len(unit.queries) > 1 and not unit.behind:
             yield tuple(
                 replace(unit, queries=part, blocks=min(unit.blocks, len(part))) for part in halves(unit.queries)
             )

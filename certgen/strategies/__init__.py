@@ -30,8 +30,8 @@ class Strategy:
 COSTS = {
     "adaptive": "v^3 k and more, as much as you grant it",
     "brute-force": "v^k v",
-    "exact": "v^3 k v, and v per prefix of a wrong sequence",
-    "separable, v^4": "v^3 k v, and a count per pair and wrong token",
+    "exact": "v^3 k per class of wrong tokens, v^2 k per pair with a wrong sequence, a few per prefix of one",
+    "separable, v^4": "v^3 k per class of wrong tokens, and a count per pair and wrong token that reaches m",
     "separable, v^3": "v^3 k v, and a count per pair",
     "separable by max": "v^3 k, and a count per maximum",
     "cubic": "v^3 k",

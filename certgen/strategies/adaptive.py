@@ -21,7 +21,7 @@ from certgen.strategies.sub_cubic import sub_cubic
 
 USUAL_GROWTH = 3  # without a limit or a target, the proof may be so many times as long as the coarsest one
 ATTEMPTS = 8  # to find the last stage within a limit: costs are estimates, and a length has to be measured
-LONG, CLOSE = 1 << 20, 0.96  # long proofs take seconds to measure; then this share of the limit is near enough
+LONG, CLOSE = 1 << 20, 0.9  # long proofs take seconds to measure; then this share of the limit is near enough
 # Shorter than every count, weakest first: (EUPU, ATTENTION, ERROR).
 SHORTER = (
     ("max-diff-exact", "drop-average-query-per-output-logit-reasoning", "exact-EQKE"),

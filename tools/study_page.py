@@ -1,0 +1,92 @@
+"""The numbers of docs/study: python tools/study_page.py RESULTS REPORT_FIGURES.
+
+Writes docs/study/results.csv, one row per proof, copies the figures of the report, and puts the tables into
+docs/study/index.md, between the comments that name them.
+"""
+
+import csv
+import re
+import shutil
+import statistics
+import sys
+from pathlib import Path
+
+from certgen.report.results import Results, Row, load_results, read_parquet
+from certgen.report.table_one import Summary, table_one
+
+HERE = Path(__file__).resolve().parent.parent / "docs" / "study"
+COLUMNS = (
+    *("model", "model_sha256", "k", "d_vocab", "seed", "strategy", "cost_class", "correct", "total", "bound"),
+    *("true_accuracy", "true_low", "true_high", "true_how", "normalised", "length_ops", "bytes", "flops"),
+    *("unexplained_dimension", "error"),
+)
+LARGEST_SVG = 400_000  # bytes; a figure with more points is kept as PNG
+
+
+def shown(summary: Summary) -> str:
+    """mean ± deviation, rounded as the paper does."""
+    spread = "" if summary.deviation is None else f" ± {summary.deviation:.4f}"
+    return f"{summary.mean:.4f}{spread}"
+
+
+def classes(results: Results) -> list[str]:
+    """Our means over the published ones, class by class."""
+    tasks = results.tasks
+    rows = ["| class | " + " | ".join(map(str, tasks)) + " |", "|---|" + "---|" * len(tasks)]
+    for line in table_one(results):
+        cells = []
+        for task in tasks:
+            ours, published = line.ours.get(task), line.published.get(task)
+            parts = [shown(ours)] if ours else []
+            cells.append("<br>".join(parts + ([f"*{' ± '.join(published)}*"] if published else [])) or "–")
+        rows.append(f"| {line.name} | " + " | ".join(cells) + " |")
+    return rows
+
+
+def strategies(results: Results) -> list[str]:
+    """Bounds as they are, not divided by anything, and lengths where they were measured."""
+    rows = [
+        "| task | strategy | models | bound: mean ± deviation | worst | million operations |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task in results.tasks:
+        groups: dict[str, list[Row]] = {}
+        for row in results.of(task):
+            groups.setdefault(row.strategy, []).append(row)
+        for name, members in sorted(groups.items(), key=lambda item: -statistics.fmean(r.bound for r in item[1])):
+            bounds = [row.bound for row in members]
+            lengths = [row.length_ops for row in members if row.length_ops]
+            deviation = statistics.stdev(bounds) if len(bounds) > 1 else None
+            length = f"{statistics.fmean(lengths) / 1e6:.1f} ({len(lengths)})" if lengths else ""
+            mean = shown(Summary(statistics.fmean(bounds), deviation, len(bounds)))
+            rows.append(f"| {task} | `{name}` | {len(bounds)} | {mean} | {min(bounds):.5f} | {length} |")
+    return rows
+
+
+def write(page: str, name: str, lines: list[str]) -> str:
+    """The page with these lines between its two comments of that name."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    if not pattern.search(page):
+        raise SystemExit(f"docs/study/index.md has no place for {name}")
+    return pattern.sub(lambda match: match[1] + "\n".join(["", *lines, ""]) + match[2], page)
+
+
+def main() -> None:
+    source, figures = Path(sys.argv[1]), Path(sys.argv[2])
+    results = load_results(source)
+    records = read_parquet(source / "results.parquet")
+    records.sort(key=lambda r: (r["k"], r["d_vocab"], r["seed"], r["strategy"]))
+    with (HERE / "results.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        table.writerows(records)
+    for svg in sorted(figures.glob("*.svg")):
+        chosen = svg if svg.stat().st_size <= LARGEST_SVG else svg.with_suffix(".png")
+        shutil.copy(chosen, HERE / chosen.name)
+    index = HERE / "index.md"
+    page = write(index.read_text(encoding="utf-8"), "classes", classes(results))
+    index.write_text(write(page, "strategies", strategies(results)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
