@@ -219,11 +219,11 @@ class Units:
             return None
         found = [Refinement(self.price(before, parts), unit, parts) for parts in self.refinements(unit)]
         best = min(found, key=lambda refinement: refinement.price, default=None)
-        # queries by themselves may be better to refine, though no better themselves
-        smaller = [refinement for refinement in found if len(refinement.parts) > 1 and refinement.price <= 0]
         if best and best.price < 0:
             return best
-        return min(smaller, key=lambda refinement: refinement.price, default=None)
+        # queries by themselves may be better to refine, though no better themselves; or be proved wrong, once branched
+        leading = [r for r in found if r.price <= 0 and (len(r.parts) > 1 or r.parts[0].branched)]
+        return min(leading, key=lambda refinement: refinement.price, default=None)
 
     def price(self, before: Outcome, parts: tuple[Unit, ...]) -> float:
         """Minus the sequences won, per operation."""

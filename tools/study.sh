@@ -25,9 +25,10 @@ for direct in max-diff-exact mean-query+max-diff; do
 done
 certgen sweep "$models" "${common[@]}" --no-length -o "$results"
 certgen sweep "$models"/max-of-4-vocab-64-*.safetensors -s exact --no-length -o "$results"
-for k in 4 10 20; do
-    certgen sweep "$models"/max-of-$k-vocab-64-seed-$closer.safetensors "${common[@]}" \
-        -s separable-relaxed -s separable-exact -o "$results"
+for k in 10 20; do
+    certgen sweep "$models"/max-of-$k-vocab-64-seed-$closer.safetensors -s separable-relaxed --no-length -o "$results"
+    certgen sweep "$models"/max-of-$k-vocab-64-seed-$closer.safetensors "${common[@]}" -o "$results"
 done
-certgen sweep "$models"/max-of-4-vocab-64-seed-$closer.safetensors -s exact -o "$results"
+certgen sweep "$models"/max-of-4-vocab-64-seed-$closer.safetensors "${common[@]}" \
+    -s separable-relaxed -s separable-exact -s exact -o "$results"
 certgen report "$results" -o "$folder/report.html"

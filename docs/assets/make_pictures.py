@@ -252,21 +252,16 @@ def curve() -> None:
     svg.line(*adaptive, colour=BLUE, width=2.5)
     for x, y in adaptive:
         svg.dot(x, y, BLUE, 3.5)
-    svg.text(adaptive[-1][0] + 10, adaptive[-1][1] + 5, "adaptive", "start", fill=BLUE, font_weight="bold")
+    svg.text(adaptive[2][0] + 10, adaptive[2][1] + 5, "adaptive", "start", fill=BLUE, font_weight="bold")
     short = {MEAN: "sub-cubic, exact scores, mean-query+diff"}
     for row in rows:
         if row["strategy"] != "adaptive":
             x, y = place(row)
             svg.dot(x, y, ORANGE, 5)
-            before = row["strategy"] == "exact"
+            before = row["strategy"] in ("separable-exact", "separable-relaxed")
             label = short.get(row["strategy"], row["strategy"])
-            svg.text(
-                x + (-10 if before else 10),
-                y + (18 if row["strategy"] != MEAN else 5),
-                label,
-                "end" if before else "start",
-                13,
-            )
+            down = 5 if row["strategy"] == MEAN else 18
+            svg.text(x + (-10 if before else 10), y + down, label, "end" if before else "start", 13)
     svg.save("curve")
 
 
