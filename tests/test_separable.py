@@ -1050,6 +1050,11 @@ def test_a_wrong_reading_certifies_a_false_count(
 # Lanes.
 
 
+def sequences_of(q: int, m: int, k: int) -> list[tuple[int, ...]]:
+    """Those with query q and maximum m."""
+    return [(*x, q) for x in product(range(m + 1), repeat=k - 1) if m in (*x, q)]
+
+
 @quick_and_slow(60)
 def test_rivals_enclose_every_numerator(run: settings, workspace: Path) -> None:
     """For one position, token and rival: a bound is at least F for any weight in its enclosure, and at most the doubt
@@ -1070,9 +1075,10 @@ def test_rivals_enclose_every_numerator(run: settings, workspace: Path) -> None:
                 lead = [meaning.EUPU[q, z] + meaning.EVOU[t, z] + meaning.PVOU[p, z] for z in (y, m)]
                 F[p, t, y] = [(lead[0] - lead[1] + margin) / unit * end for end in weights[p][t]]
             for y in set(range(v)) - {m} - set(rivals.tokens):
-                most = [max(end for t in range(m + 1) for end in F[p, t, y]) for p in range(k - 1)]
-                assert sum(most) + max(F[k - 1, q, y]) < 0
+                assert all(sum(max(F[p, t, y]) for p, t in enumerate(x)) < 0 for x in sequences_of(q, m, k))
             for i, y in enumerate(rivals.tokens):
+                reach = [sum(rivals.bounds[i][p][t] for p, t in enumerate(x)) for x in sequences_of(q, m, k)]
+                assert max(reach, default=0) >= 0  # or it would need no lane
                 for p, t in product(range(k), range(m + 1)):
                     bound = rivals.bounds[i][p][t]
                     assert max(F[p, t, y]) <= bound <= min(F[p, t, y]) + rivals.doubt[p][t]

@@ -94,7 +94,15 @@ class Proofs(NamedTuple):
             # estimates are off by about the same factor at neighbouring stages
             cost = self.search.stages[number].cost - start
             limit = start + cost * min((max_length - coarsest) / max(length - coarsest, 1), 2)
-        return fits
+        return self.first_as_good(fits)
+
+    def first_as_good(self, number: int) -> int:
+        """The first stage that proves as much, if its proof is no longer: the last ones may have led nowhere."""
+        claim = self.certificate(number).predicate.claim
+        if claim.correct + claim.wrong == claim.total:
+            return number
+        first = next(i for i, stage in enumerate(self.search.stages) if stage.correct == claim.correct)
+        return first if first == number or self.length(first) <= self.length(number) else number
 
 
 def measured(circuits: Circuits, certificate: Certificate) -> int:
