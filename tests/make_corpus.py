@@ -253,10 +253,11 @@ def summed(statement: Statement) -> Statement:
 
 
 def three_ways_to_count() -> Statement:
-    """The pairs (q, m) settled at once, and of the others some with wrong tokens apart, some branched."""
+    """Pairs (q, m) of even m settled at once or branched, of odd m with wrong tokens apart."""
     statement, other = prove("tiny", "exact"), prove("tiny", "separable-exact")
     apart, branch = step_at(other, "separable_counts"), step_at(statement, "branch_sequences")
-    leave_groups(apart, lambda group: group["steps"] > 1 and group["m"] % 2 == 1)
+    leave_groups(step_at(statement, "separable_counts"), lambda group: group["m"] % 2 == 0)
+    leave_groups(apart, lambda group: group["m"] % 2 == 1)
     leave(branch, lambda m, q: m % 2 == 0)
     steps = statement["predicate"]["steps"]
     steps.insert(2, apart)

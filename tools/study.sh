@@ -31,4 +31,4 @@ for k in 10 20; do
 done
 certgen sweep "$models"/max-of-4-vocab-64-seed-$closer.safetensors "${common[@]}" \
     -s separable-relaxed -s separable-exact -s exact -o "$results"
-certgen report "$results" -o "$folder/report.html"
+certgen report "$results" --model "$(ls "$models"/max-of-4-* | head -n 1)" -o "$folder/report.html"
