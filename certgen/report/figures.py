@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -164,8 +165,9 @@ def with_truth(figure: go.Figure, place: dict[str, int], rows: list[Row]) -> Non
 
 
 def bound_against_length(results: Results) -> go.Figure:
-    """Bound against proof length (log), a step line along the frontier of the strategies' means."""
-    figure, places = panels(results)
+    """Bound against proof length (log), a step line along the frontier of the strategies' means; tasks with lengths."""
+    measured = replace(results, rows=[row for row in results.rows if row.length_ops])
+    figure, places = panels(measured)
     order = class_order(results.rows)
     for task, place in places.items():
         rows = results.of(task)
@@ -180,7 +182,7 @@ def bound_against_length(results: Results) -> go.Figure:
                 mode="lines+markers",
                 name="frontier",
                 legendgroup="frontier",
-                showlegend=task == results.tasks[0],
+                showlegend=task == measured.tasks[0],
                 line={"shape": "hv", "color": INK, "width": 1.5},
                 marker={"symbol": "circle-open", "size": 14, "color": INK},
                 customdata=[[label(strategy), models] for strategy, _, _, models in best],
