@@ -158,14 +158,16 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
 def test_pictures_and_table_are_those_of_the_measured_points(tmp_path: Path) -> None:
     drawing = loaded(DOCS / "assets" / "make_pictures.py")
-    shutil.copy(DOCS / "assets" / "curve.csv", tmp_path)
-    shutil.copy(DOCS / "strategies.md", tmp_path)
-    drawing.HERE, drawing.PAGE = tmp_path, tmp_path / "strategies.md"
+    for name in ("assets/curve.csv", "assets/scaling.csv", "strategies.md", "scaling.md"):
+        shutil.copy(DOCS / name, tmp_path)
+    drawing.HERE, drawing.STRATEGIES, drawing.SCALING = tmp_path, tmp_path / "strategies.md", tmp_path / "scaling.md"
     drawing.draw()
+    text = "".join(page.read_text(encoding="utf-8") for page in (drawing.STRATEGIES, drawing.SCALING))
     for picture in tmp_path.glob("*.svg"):
         assert picture.read_bytes() == (DOCS / "assets" / picture.name).read_bytes(), picture.name
-        assert f"(assets/{picture.name})" in drawing.PAGE.read_text(encoding="utf-8")
-    assert drawing.PAGE.read_bytes() == (DOCS / "strategies.md").read_bytes()
+        assert f"(assets/{picture.name})" in text
+    for page in (drawing.STRATEGIES, drawing.SCALING):
+        assert page.read_bytes() == (DOCS / page.name).read_bytes()
 
 
 def loaded(path: Path) -> ModuleType:

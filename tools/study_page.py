@@ -11,7 +11,10 @@ import statistics
 import sys
 from pathlib import Path
 
-from certgen.report.results import Results, Row, load_results, read_parquet
+import numpy as np
+
+from certgen.report.figures import singular_ratio
+from certgen.report.results import Results, Row, find_model, load_results, read_parquet
 from certgen.report.table_one import Summary, table_one
 
 HERE = Path(__file__).resolve().parent.parent / "docs" / "study"
@@ -68,6 +71,27 @@ def strategies(results: Results) -> list[str]:
     return rows
 
 
+def faithfulness(results: Results) -> list[str]:
+    """How the bound of a strategy follows the ratio of the first two singular values of EQKE, by rank, task by task."""
+    tasks = [task for task in results.tasks if len({row.model_sha256 for row in results.of(task)}) >= 10]
+    ratios: dict[str, float] = {}
+    for row in results.rows:
+        if row.task in tasks and row.model_sha256 not in ratios and (model := find_model(results, row)):
+            ratios[row.model_sha256] = singular_ratio(model)
+    rows = ["| strategy | " + " | ".join(map(str, tasks)) + " |", "|---|" + "---|" * len(tasks)]
+    for error in ("exact-EQKE", "svd", "max-diff", "max-diff-subproduct-recursive"):
+        name, cells = f"sub-cubic/max-diff-exact/mean-query+diff/{error}", []
+        for task in tasks:
+            chosen = [row for row in results.of(task) if row.strategy == name and row.normalised is not None]
+            ranks = [
+                np.argsort(np.argsort(values))
+                for values in ([ratios[row.model_sha256] for row in chosen], [row.normalised for row in chosen])
+            ]
+            cells.append(f"{np.corrcoef(*ranks)[0, 1]:.2f}")
+        rows.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    return rows
+
+
 def write(page: str, name: str, lines: list[str]) -> str:
     """The page with these lines between its two comments of that name."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -92,6 +116,7 @@ def main() -> None:
         shutil.copy(chosen, HERE / chosen.name)
     index = HERE / "index.md"
     page = write(index.read_text(encoding="utf-8"), "classes", classes(results))
+    page = write(page, "faithfulness", faithfulness(results))
     index.write_text(write(page, "strategies", strategies(results)), encoding="utf-8")
 
 

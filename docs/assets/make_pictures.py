@@ -1,6 +1,7 @@
-"""Draws the pictures of docs/strategies.md, and writes its table: python docs/assets/make_pictures.py [--measure].
+"""Draws the pictures of docs/strategies.md and docs/scaling.md, and writes their tables.
 
-Curve and table are from curve.csv; --measure proves and measures its points again first, which takes some minutes.
+python docs/assets/make_pictures.py [--measure]. The curve is from curve.csv; --measure proves and measures its points
+again first, which takes some minutes. What grows how is from scaling.csv, which bench/scaling.py writes.
 The pictures use the colour of the text around them, and middle tones that can be read on light and on dark.
 """
 
@@ -12,9 +13,10 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "strategies.md"
+STRATEGIES, SCALING = HERE.parent / "strategies.md", HERE.parent / "scaling.md"
 MODEL = HERE.parents[1] / "models" / "max-of-4-seed-123.safetensors"
 BLUE, ORANGE, GREEN, RED, GREY = "#4c83d6", "#d9822b", "#2f9e6e", "#d4524e", "#8a8f98"
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#9a6fc9", "#3aa6b9", "#b58900")
 MEAN = "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE"
 LIMITS = (7_200_000, 7_500_000, 8_000_000, 9_000_000, 10_000_000, 12_000_000, 16_000_000, 22_000_000, 30_000_000)
 POINTS: list[tuple[str, dict[str, int]]] = [
@@ -265,6 +267,108 @@ def curve() -> None:
     svg.save("curve")
 
 
+def growth() -> dict[tuple[str, str], list[dict[str, str]]]:
+    """The rows of scaling.csv for each size that grows, and strategy."""
+    rows: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in csv.DictReader((HERE / "scaling.csv").open(encoding="utf-8")):
+        rows.setdefault((row["grows"], row["strategy"]), []).append(row)
+    return rows
+
+
+def exponent(points: list[tuple[float, float]]) -> float:
+    """The slope of the line through logarithms that misses them least."""
+    xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
+
+
+def scaling() -> None:
+    rows = growth()
+    names = list(dict.fromkeys(strategy for _, strategy in rows))
+    svg = Svg(760, 400 + 20 * len(names), "Proof length against d_vocab and k")
+    for panel, (size, ticks) in enumerate((("d_vocab", (32, 64, 128)), ("k", (2, 4, 8, 12, 20)))):
+        left, right, top, bottom = 60 + 370 * panel, 380 + 370 * panel, 20, 340
+        chosen = {name: [r for r in rows.get((size, name), []) if r["length_ops"]] for name in names}
+        lengths = [float(r["length_ops"]) for members in chosen.values() for r in members]
+        low, high = math.log(min(lengths) / 1.3), math.log(max(lengths) * 1.3)
+        first, last = math.log(ticks[0] / 1.15), math.log(ticks[-1] * 1.15)
+
+        def place(
+            x: float,
+            y: float,
+            left: float = left,
+            right: float = right,
+            first: float = first,
+            last: float = last,
+            low: float = low,
+            high: float = high,
+        ) -> tuple[float, float]:
+            across = left + (math.log(x) - first) / (last - first) * (right - left)
+            return across, 340 - (math.log(y) - low) / (high - low) * 320
+
+        for power in range(5, 13):
+            if low < math.log(10**power) < high:
+                y = place(ticks[0], 10**power)[1]
+                svg.line((left, y), (right, y), colour=GREY, width=0.5, stroke_opacity="0.5")
+                svg.text(
+                    left - 6,
+                    y + 4,
+                    f"10{'⁰¹²³⁴⁵⁶⁷⁸⁹'[power // 10 or power]}" if power < 10 else f"10¹{'⁰¹²'[power - 10]}",
+                    "end",
+                    12,
+                )
+        for tick in ticks:
+            svg.text(place(tick, 1)[0], bottom + 18, str(tick), size=12)
+        svg.line((left, top), (left, bottom), (right, bottom))
+        svg.text((left + right) / 2, bottom + 40, "d_vocab, k = 4" if size == "d_vocab" else "k, d_vocab = 64", size=13)
+        for name, colour in zip(names, COLOURS, strict=False):
+            points = [place(float(r[size]), float(r["length_ops"])) for r in chosen[name]]
+            if points:
+                svg.line(*points, colour=colour, width=2)
+                for x, y in points:
+                    svg.dot(x, y, colour, 3)
+    for number, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+        svg.dot(70, 402 + 20 * number, colour, 5)
+        svg.text(84, 407 + 20 * number, name, "start", 13)
+    svg.save("scaling")
+
+
+def write_scaling() -> None:
+    """Fitted exponents and the rows themselves, as the tables of docs/scaling.md."""
+    rows, measures = growth(), ("length_ops", "check_s", "prove_s")
+    names = list(dict.fromkeys(strategy for _, strategy in rows))
+    fits = [
+        "| strategy | " + " | ".join(f"{m}, {size}" for size in ("v", "k") for m in ("length", "check", "prove")) + " |"
+    ]
+    fits.append("|---|" + "---|" * 6)
+    for name in names:
+        cells = []
+        for size in ("d_vocab", "k"):
+            for measure in measures:
+                points = [(float(r[size]), float(r[measure])) for r in rows.get((size, name), []) if r[measure]]
+                cells.append(f"{exponent(points):.1f}" if len(points) > 1 else "–")
+        fits.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    table = [
+        "| d_vocab | k | strategy | bound | prove, s | check, s | million operations |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in (row for size in ("d_vocab", "k") for name in names for row in rows.get((size, name), [])):
+        length = f"{float(row['length_ops']) / 1e6:.1f}" if row["length_ops"] else ""
+        times = " | ".join(f"{float(row[measure]):.1f}" for measure in ("prove_s", "check_s"))
+        bound = int(float(row["bound"]) * 100_000) / 100_000
+        table.append(f"| {row['d_vocab']} | {row['k']} | `{row['strategy']}` | {bound:.5f} | {times} | {length} |")
+    for page_table in (fits, table):
+        replace_table(SCALING, page_table)
+
+
+def replace_table(page: Path, lines: list[str]) -> None:
+    """Put a table into a page, in place of the one with the same head."""
+    before, head, after = page.read_text(encoding="utf-8").partition(lines[0])
+    if not head:
+        raise SystemExit(f"{page} has no table with the head {lines[0]}")
+    page.write_text(before + "\n".join(lines) + "\n\n" + after.partition("\n\n")[2], encoding="utf-8")
+
+
 def write_table() -> None:
     """The points of the curve, shortest first, as the table of docs/strategies.md."""
     rows = sorted(csv.DictReader((HERE / "curve.csv").open(encoding="utf-8")), key=lambda row: int(row["length"]))
@@ -274,8 +378,7 @@ def write_table() -> None:
         correct, total, relation = int(row["correct"]), int(row["total"]), "= " if row["strategy"] == "exact" else ""
         decimals = f"{correct * 100_000 // total / 100_000:.5f}"
         lines.append(f"| `{row['strategy']}{limit}` | {relation}{correct:,} | {decimals} | {int(row['length']):,} |")
-    before, _, after = PAGE.read_text(encoding="utf-8").partition(lines[0])
-    PAGE.write_text(before + "\n".join(lines) + "\n\n" + after.partition("\n\n")[2], encoding="utf-8")
+    replace_table(STRATEGIES, lines)
 
 
 def measure() -> None:
@@ -299,9 +402,10 @@ def measure() -> None:
 
 def draw() -> None:
     """All pictures and the table."""
-    for picture in (separation, cells, gap, counts, tree, curve):
+    for picture in (separation, cells, gap, counts, tree, curve, scaling):
         picture()
     write_table()
+    write_scaling()
 
 
 if __name__ == "__main__":
