@@ -44,7 +44,8 @@ bench-family: .venv/base
 bench-frontier: .venv/test
 	$(BIN)/python bench/frontier.py
 
-# The study of docs/study, in out/study: hours on two cores. study-small does the same on two models per task, in minutes.
+# The study of docs/study, in out/study: hours on two cores. study-small does the same on two models per task (one of 128
+# tokens), in some tens of minutes.
 study: .venv/test
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/study.sh out/study 1000-1019 1000-1004 '100[0-2]'
 

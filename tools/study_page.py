@@ -39,11 +39,12 @@ def classes(results: Results) -> list[str]:
     """Our means over the published ones, class by class."""
     tasks = results.tasks
     rows = ["| class | " + " | ".join(map(str, tasks)) + " |", "|---|" + "---|" * len(tasks)]
+    models = {task: len({row.model_sha256 for row in results.of(task)}) for task in tasks}
     for line in table_one(results):
         cells = []
         for task in tasks:
             ours, published = line.ours.get(task), line.published.get(task)
-            parts = [shown(ours)] if ours else []
+            parts = [shown(ours) + (f" ({ours.models})" if ours.models < models[task] else "")] if ours else []
             cells.append("<br>".join(parts + ([f"*{' ± '.join(published)}*"] if published else [])) or "–")
         rows.append(f"| {line.name} | " + " | ".join(cells) + " |")
     return rows
