@@ -22,7 +22,7 @@ from certgen.strategies.sub_cubic import sub_cubic
 USUAL_GROWTH = 3  # without a limit or a target, the proof may be so many times as long as the coarsest one
 ATTEMPTS = 8  # to find the last stage within a limit: costs are estimates, and a length has to be measured
 LONG, CLOSE = 1 << 20, 0.9  # long proofs take seconds to measure; then this share of the limit is near enough
-# Shorter than every count, weakest first: (EUPU, ATTENTION, ERROR).
+NEARLY = 2  # up to so many times the coarsest count, a sub-cubic proof may be better: (EUPU, ATTENTION, ERROR)
 SHORTER = (
     ("max-diff-exact", "drop-average-query-per-output-logit-reasoning", "exact-EQKE"),
     ("mean-query+max-diff", "drop-average-query-per-output-logit-reasoning", "exact-EQKE"),
@@ -44,8 +44,9 @@ def adaptive(
     needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
     proofs = Proofs(circuits, step, search, track, needed)
     length = proofs.length(0)
-    if max_length is not None and length > max_length:
-        return shorter(circuits, track, max_length, needed, target is not None)
+    if max_length is not None and max_length < NEARLY * length:
+        best = proofs.furthest_within(max_length, length) if length <= max_length else None
+        return required(no_longer(proofs, best, max_length), needed, target is not None)
     if max_length is None and target is None:
         max_length = USUAL_GROWTH * length
     best = proofs.furthest() if max_length is None else proofs.furthest_within(max_length, length)
@@ -145,12 +146,13 @@ def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:
     return proof.certificate("adaptive", tallies)
 
 
-def shorter(circuits: Circuits, track: Track, max_length: int, needed: int, demanded: bool) -> Certificate:
-    """A sub-cubic proof within the limit."""
-    for direct, attention, error in SHORTER:
-        certificate = sub_cubic(circuits, track, direct, attention, error)
-        if measured(circuits, certificate) <= max_length:
-            return required(certificate, needed, demanded)
+def no_longer(proofs: Proofs, best: int | None, max_length: int) -> Certificate:
+    """The proof of stage `best`, or a sub-cubic proof within the limit that proves more."""
+    found = [sub_cubic(proofs.circuits, proofs.track, *names) for names in SHORTER]
+    found += [] if best is None else [proofs.certificate(best)]
+    for certificate in sorted(found, key=lambda proof: -proof.predicate.claim.correct):
+        if measured(proofs.circuits, certificate) <= max_length:
+            return certificate
     raise UserError(f"no proof of at most {max_length} operations was found", "raise --max-length")
 
 
