@@ -15,7 +15,7 @@ import numpy as np
 
 from certgen.report.figures import singular_ratio
 from certgen.report.results import Results, Row, find_model, load_results, read_parquet
-from certgen.report.table_one import Summary, table_one
+from certgen.report.table_one import Summary, summary, table_one
 
 HERE = Path(__file__).resolve().parent.parent / "docs" / "study"
 COLUMNS = (
@@ -29,10 +29,10 @@ NAMED = (
 LARGEST_SVG = 400_000  # bytes; a figure with more points is kept as PNG
 
 
-def shown(summary: Summary) -> str:
+def shown(found: Summary) -> str:
     """mean ± deviation, rounded as the paper does."""
-    spread = "" if summary.deviation is None else f" ± {summary.deviation:.4f}"
-    return f"{summary.mean:.4f}{spread}"
+    spread = "" if found.deviation is None else f" ± {found.deviation:.4f}"
+    return f"{found.mean:.4f}{spread}"
 
 
 def classes(results: Results) -> list[str]:
@@ -65,10 +65,10 @@ def strategies(results: Results) -> list[str]:
         for name, members in sorted(groups.items(), key=lambda item: -statistics.fmean(r.bound for r in item[1])):
             bounds = [row.bound for row in members]
             lengths = [row.length_ops for row in members if row.length_ops]
-            deviation = statistics.stdev(bounds) if len(bounds) > 1 else None
             length = f"{statistics.fmean(lengths) / 1e6:.1f} ({len(lengths)})" if lengths else ""
-            mean = shown(Summary(statistics.fmean(bounds), deviation, len(bounds)))
-            rows.append(f"| {task} | `{name}` | {len(bounds)} | {mean} | {min(bounds):.5f} | {length} |")
+            rows.append(
+                f"| {task} | `{name}` | {len(bounds)} | {shown(summary(bounds))} | {min(bounds):.5f} | {length} |"
+            )
     return rows
 
 
