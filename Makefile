@@ -61,7 +61,7 @@ bench-scaling: .venv/test
 	$(BIN)/python bench/scaling.py
 
 schema: .venv/base
-	$(BIN)/python -c 'from certgen.certificate import json_schema; print(json_schema(), end="")' \
+	$(BIN)/python -c 'from certgen.certificate.statement import json_schema; print(json_schema(), end="")' \
 		> schemas/certificate-v1.schema.json
 
 # The documentation site, in out/site; needs no network.

@@ -9,8 +9,8 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from certgen.circuits import Circuits
-from certgen.models import load_model
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import load_model
 from certgen.progress import quiet
 from certgen.strategies import STRATEGIES
 from checker import check

@@ -17,8 +17,8 @@ import numpy as np
 
 from certgen import load_model, prove
 from certgen.length import proof_length
-from certgen.models import save_model
-from certgen.training import Recipe, train
+from certgen.models.model_file import save_model
+from certgen.models.training import Recipe, train
 from checker import check
 
 VOCABULARIES, LENGTHS = (32, 64, 128, 256), (2, 4, 8, 12, 20)

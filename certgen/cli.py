@@ -3,7 +3,6 @@
 Heavy modules are imported inside the commands, so that help appears at once.
 """
 
-import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 
 from certgen.errors import UserError
+from certgen.models.seeds import model_paths, parse_seeds
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,8 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Write certificates that prove how accurate a small max-of-K transformer is; `check-cert` verifies them.",
 )
-
-_MAX_SEEDS = 1_000
 
 
 class Engine(StrEnum):
@@ -84,8 +82,8 @@ def train(
     from rich.progress import Progress, TextColumn
     from rich.table import Table
 
-    from certgen.models import save_model
-    from certgen.training import Recipe, train
+    from certgen.models.model_file import save_model
+    from certgen.models.training import Recipe, train
 
     if seed is not None and seeds is not None:
         raise UserError("--seed and --seeds are both given", "put all of them into --seeds, for example --seeds 0-9")
@@ -133,8 +131,8 @@ def import_(
 
       certgen import weights.npz -o model.safetensors --k 4
     """
-    from certgen.importing import import_checkpoint
-    from certgen.models import load_model, save_model
+    from certgen.models.importing import import_checkpoint
+    from certgen.models.model_file import load_model, save_model
 
     save_model(output, import_checkpoint(checkpoint, k))
     model = load_model(output)
@@ -201,7 +199,7 @@ def prove(
 
       check-cert model.safetensors model.cert.json
     """
-    from certgen.models import load_model
+    from certgen.models.model_file import load_model
     from certgen.progress import bar
     from certgen.proving import prove
 
@@ -209,7 +207,7 @@ def prove(
     size = certificate.save(output)
     claim = certificate.predicate.claim
     decimals = claim.correct * 100_000 // claim.total / 100_000
-    relation = "=" if claim.correct + claim.wrong == claim.total else ">="
+    relation = "=" if claim.exact else ">="
     print(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
     print(f"Verify it with: check-cert {model} {output}")
 
@@ -287,11 +285,11 @@ def wrong(
     from rich.console import Console
     from rich.table import Table
 
-    from certgen.circuits import Circuits
-    from certgen.models import load_model
+    from certgen.counts.wrong import wrong_sequences
+    from certgen.models.circuits import Circuits
+    from certgen.models.model_file import load_model
     from certgen.progress import bar
     from certgen.proving import read_margin
-    from certgen.wrong import wrong_sequences
 
     rows = wrong_sequences(Circuits(load_model(model), read_margin(margin)), limit, bar)
     if as_json:
@@ -312,8 +310,8 @@ def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .ce
     """
     from rich.console import Console
 
-    from certgen.certificate import Certificate
-    from certgen.explain import explain
+    from certgen.certificate.explain import explain
+    from certgen.certificate.statement import Certificate
 
     Console().print(explain(Certificate.load(certificate)))
 
@@ -361,9 +359,9 @@ def error_table(
     from rich.console import Console
     from rich.table import Table
 
-    from certgen.circuits import Circuits
-    from certgen.error_table import error_table
-    from certgen.models import load_model
+    from certgen.measures.error_table import error_table
+    from certgen.models.circuits import Circuits
+    from certgen.models.model_file import load_model
 
     rows = error_table(Circuits(load_model(model), Fraction(0)))
     if as_json:
@@ -414,43 +412,3 @@ def demo(
     from certgen.demo import SHIPPED, demo
 
     demo(model or SHIPPED, output)
-
-
-def parse_seeds(text: str) -> list[int]:
-    """The seeds that `text` lists, such as 0-9 or 0,3,7 or 0-4,8, in its order and without repetitions."""
-    seeds: dict[int, None] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part.strip())
-        if match is None:
-            raise UserError(f"--seeds {text}: cannot read {part.strip()!r}", "write for example 0-9 or 0,3,7 or 0-4,8")
-        span = range(int(match[1]), int(match[2] or match[1]) + 1)
-        if not span:
-            raise UserError(f"--seeds {text}: the range {part.strip()} is empty", "write the smaller seed first")
-        if len(span) + len(seeds) > _MAX_SEEDS:
-            raise UserError(f"--seeds {text}: more than {_MAX_SEEDS} seeds", "train them in several calls")
-        seeds.update(dict.fromkeys(span))
-    return list(seeds)
-
-
-def model_paths(output: Path, k: int, d_vocab: int, seeds: list[int]) -> list[Path]:
-    """Where each seed's model goes; in a directory, the files are named after task and seed.
-
-    Directories are created here, before the training, so that a path that cannot work costs no training.
-    """
-    if "{seed}" in str(output):
-        paths = [Path(str(output).replace("{seed}", str(seed))) for seed in seeds]
-    elif output.suffix == "" or output.is_dir():
-        paths = [output / f"max-of-{k}-vocab-{d_vocab}-seed-{seed}.safetensors" for seed in seeds]
-    elif len(seeds) == 1:
-        paths = [output]
-    else:
-        hint = f"use a directory, or a name such as {output.stem}-{{seed}}.safetensors"
-        raise UserError(f"{output} is one file, but there are {len(seeds)} seeds", hint)
-    for directory in {path.parent for path in paths}:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot create the directory {directory}: {error.strerror}", "choose another -o"
-            ) from error
-    return paths

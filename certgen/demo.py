@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from certgen.errors import UserError
-from certgen.models import load_model
+from certgen.models.model_file import load_model
 from certgen.progress import bar
 from certgen.proving import prove
 
@@ -43,7 +43,7 @@ def demo(model_path: Path, output: Path) -> None:
         if run.returncode != 0:
             raise UserError(f"check-cert refused the {strategy} certificate", f"it is kept at {path}")
         claim = certificate.predicate.claim
-        relation = "=" if claim.correct + claim.wrong == claim.total else ">="
+        relation = "=" if claim.exact else ">="
         bound = f"{relation} {claim.correct:,} / {claim.total:,}"
         table.add_row(
             strategy, bound, f"{proved - started:.1f} s", f"{checked - proved:.1f} s", f"{size / 1000:.0f} kB"

@@ -18,7 +18,7 @@ from certgen.files import read_bytes
 from checker import Refusal
 from checker.certificate import decode_certificate
 from checker.kernel import verify
-from checker.weights import read_weights
+from checker.model.weights import read_weights
 
 LIMB = 64
 UNLIMITED = 1 << 62

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from certgen.certificate import Certificate
-from certgen.circuits import Circuits
+from certgen.certificate.statement import Certificate
 from certgen.errors import UserError
-from certgen.models import Model
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import Model
 from certgen.progress import Track, quiet
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive

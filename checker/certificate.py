@@ -16,9 +16,9 @@ from checker.decode import (
     text,
 )
 from checker.errors import Malformed
-from checker.judgement import Fact
+from checker.facts import Fact
+from checker.model.weights import TENSORS
 from checker.rules import RULES
-from checker.weights import TENSORS
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:compact-proofs:accuracy-certificate:v1"

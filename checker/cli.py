@@ -9,7 +9,7 @@ from checker.certificate import decode_certificate
 from checker.decode import MAX_BYTES
 from checker.errors import Malformed, Refusal, ResourceLimit
 from checker.kernel import Verdict, verify
-from checker.weights import MAX_MODEL_BYTES, read_weights
+from checker.model.weights import MAX_MODEL_BYTES, read_weights
 
 DEFAULT_BUDGET = 1 << 25
 EPILOG = """exit codes: 0 all verified, 1 a proof does not hold, 2 usage, 3 malformed certificate or model,

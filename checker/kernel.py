@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from checker.certificate import Certificate
 from checker.errors import OtherModel, Rejected, located, show
-from checker.judgement import Accuracy, Fact
+from checker.facts import Accuracy, Fact
+from checker.model.weights import Weights
 from checker.problem import Problem
 from checker.rules import RULES
-from checker.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from certgen import Certificate, load_model, prove
-from certgen.circuits import Circuits
 from certgen.length import proof_length
+from certgen.models.circuits import Circuits
 from checker import Refusal, check
 
 path = Path("models/max-of-4-seed-123.safetensors")

@@ -21,12 +21,12 @@ from tiny import Tensors
 
 from checker.certificate import decode_certificate
 from checker.errors import Refusal
-from checker.groups import Group
-from checker.judgement import Accuracy, Count, Fact, Tally
+from checker.facts import Accuracy, Count, Fact, Tally
 from checker.kernel import Verdict, verify
+from checker.lemmas.groups import Group
+from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.rules import RULES
-from checker.weights import read_weights
 
 DirectPathSpread = RULES["direct_path_spread"].concludes
 ValuePathSpread = RULES["value_path_spread"].concludes

@@ -49,8 +49,8 @@ def write_models() -> None:
 
 def prove(model: str, strategy: str, margin: str = "0") -> Statement:
     """The generator's certificate, as JSON, its tensor digests in the order of tiny.AXES."""
-    from certgen.circuits import Circuits
-    from certgen.models import load_model
+    from certgen.models.circuits import Circuits
+    from certgen.models.model_file import load_model
     from certgen.progress import quiet
     from certgen.strategies import STRATEGIES
 
@@ -216,9 +216,9 @@ def accepted_separable() -> Iterator[tuple[str, Statement]]:
 
 def derived(statement: Statement, number: int) -> list[list[int]]:
     """The counts that the checker derives at a step, from the stated premises."""
+    from checker.model.weights import read_weights
     from checker.problem import Problem
     from checker.rules import RULES
-    from checker.weights import read_weights
 
     model = (MODELS / statement["subject"][0]["name"]).read_bytes()
     margin = Fraction(statement["predicate"]["margin"]).as_integer_ratio()

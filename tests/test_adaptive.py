@@ -22,12 +22,12 @@ from test_soundness import quick_and_slow, verdict
 from tiny import random_tensors, tiny_model, zero_tensors
 
 from certgen import load_model, prove
-from certgen.circuits import Circuits
+from certgen.bounds.scores import SCORE_ERRORS
+from certgen.counts.groups import Maximum, SeparableSearch
+from certgen.counts.refinement import Search, Stage, Units
 from certgen.errors import UserError
 from certgen.length import length_of
-from certgen.refinement import Search, Stage, Units
-from certgen.score_error import SCORE_ERRORS
-from certgen.separable import Maximum, SeparableSearch
+from certgen.models.circuits import Circuits
 from certgen.strategies.adaptive import USUAL_GROWTH, refine, written
 
 MODERATE = ("normal", "near", "ramp", "lattice", "wild")  # no numbers of size 1e300: the search is in float64

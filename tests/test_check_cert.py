@@ -22,10 +22,11 @@ from tiny import tiny_model, zero_tensors
 from checker import Refusal, Verdict, check, cli
 from checker.cli import decimal, describe, main
 from checker.errors import Malformed, OtherModel, Rejected, ResourceLimit
-from checker.judgement import Accuracy, Count, Tally
+from checker.facts import Accuracy, Count, Tally
+from checker.model.attention import Attention
+from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.rules import RULES
-from checker.weights import read_weights
 
 Edit = Callable[[dict[str, Any]], object]
 Files = dict[str, Path]
@@ -563,7 +564,7 @@ def test_running_out_of_memory_is_a_resource_limit(
 def test_a_failure_inside_a_rule_is_an_internal_error(
     monkeypatch: pytest.MonkeyPatch, files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Problem, "exponentials", lambda *_: 1 // 0)
+    monkeypatch.setattr(Attention, "exponentials", lambda *_: 1 // 0)
     assert main([str(files["model"]), str(files["0"])]) == 70
     assert capsys.readouterr().out == "INTERNAL-ERROR ZeroDivisionError\n"
 

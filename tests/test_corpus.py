@@ -11,8 +11,8 @@ import make_corpus
 import pytest
 from make_corpus import CERTIFICATES, EXIT_CODES, MODELS
 
-from certgen.circuits import Circuits
-from certgen.models import load_model
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import load_model
 from certgen.progress import quiet
 from certgen.strategies import STRATEGIES
 from checker import Refusal, check

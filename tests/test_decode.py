@@ -16,7 +16,7 @@ from checker import decode
 from checker.certificate import Certificate, decode_certificate
 from checker.decode import MAX_BYTES, MAX_DIGITS, decompress, fraction, load_json
 from checker.errors import Malformed, Refusal
-from checker.judgement import Accuracy, CubicTokens, Tally, UpperTable
+from checker.facts import Accuracy, CubicTokens, Tally, UpperTable
 from checker.rules import RULES
 
 CUBIC = Path(__file__).parent / "certificates/accept/tiny--cubic.cert.json"

@@ -19,21 +19,12 @@ from hypothesis import strategies as st
 from oracle import Oracle
 from tiny import model_bytes, near_correct, random_tensors, tiny_model, zero_tensors
 
+from checker.arithmetic.enclosures import aligned, exp_enclosure, ln2_enclosure, shift_down, shift_up, sqrt_enclosure
+from checker.arithmetic.matrices import Matrix, add, add_row, matmul, transpose
 from checker.errors import Refusal
-from checker.exact import (
-    add,
-    add_row,
-    exp_enclosure,
-    ln2_enclosure,
-    matmul,
-    shift_down,
-    shift_up,
-    sqrt_enclosure,
-    transpose,
-)
-from checker.lanes import Lanes, count_correct
-from checker.problem import Problem, aligned
-from checker.weights import Matrix, read_weights
+from checker.lemmas.lanes import Lanes, count_correct
+from checker.model.weights import read_weights
+from checker.problem import Problem
 
 BITS = st.sampled_from([8, 9, 16, 32, 36, 64, 100, 200, 300])
 FEW_ULP = arb(1) + arb(1) / 256  # each end of an enclosure is closer than this to the value, in units of 2^-bits
@@ -377,8 +368,10 @@ def test_tables_against_the_definition(tmp_path: Path, tensors: dict[str, np.nda
     The definition keeps the value bias in every value; the tables move it to the direct path.
     """
     oracle, problem = oracle_of(tmp_path, tensors), problem_of(model_bytes(tensors))
-    EUPU, EVOU, PVOU = (fractions(table) for table in (problem.EUPU, problem.EVOU, problem.PVOU))
-    token, position = fractions(problem.token_scores), fractions(problem.position_scores)
+    EUPU, EVOU, PVOU = (
+        fractions(table) for table in (problem.circuits.EUPU, problem.circuits.EVOU, problem.circuits.PVOU)
+    )
+    token, position = fractions(problem.circuits.token_scores), fractions(problem.circuits.position_scores)
     for q, p, t in itertools.product(range(oracle.v), range(oracle.k), range(oracle.v)):
         for y in range(oracle.v):
             logit = oracle.direct[q, y] + oracle.attended[p][t, y]
@@ -399,9 +392,9 @@ def check_weights(problem: Problem, bits: int, queries: range) -> None:
     """Enclosures of exp(score - largest score of the query), for tokens and for positions."""
     flint.ctx.prec = bits + 200
     root = arb(problem.h).sqrt()
-    for q, scores in itertools.product(queries, (problem.token_scores, problem.position_scores)):
+    for q, scores in itertools.product(queries, (problem.circuits.token_scores, problem.circuits.position_scores)):
         row = fractions(Matrix(scores.rows[q : q + 1], scores.exponent))[0]
-        for score, (lower, upper, shift) in zip(row, problem.exponentials(scores, q, bits), strict=True):
+        for score, (lower, upper, shift) in zip(row, problem.attention.exponentials(scores, q, bits), strict=True):
             gap = max(row) - score
             if gap == 0:
                 assert (lower, upper, shift) == (1 << bits, 1 << bits, 0)
@@ -418,7 +411,7 @@ def test_exponentials_of_scores_of_any_size(exponent: int, difference: int, bits
     """Relative precision wherever the score is, up to scores of 2^160."""
     assume(difference.bit_length() + exponent <= 160)
     problem = problem_of(model_bytes(zero_tensors(1, 1, 1, 2)))
-    low, high, shift = problem.exp_below(difference, exponent, bits)
+    low, high, shift = problem.attention.exp_below(difference, exponent, bits)
     flint.ctx.prec = abs(exponent) + difference.bit_length() + bits + 200
     log = -arb(difference) * arb(2) ** exponent / arb(2).sqrt()
     value = (log + arb(2).log() * (bits + shift)).exp()
@@ -483,12 +476,14 @@ def test_every_lane_of_a_term_is_an_upper_bound(tensors: dict[str, np.ndarray], 
     margin = Fraction(1, 3)
     problem = problem_of(model_bytes(tensors), (1, 3))
     lanes = Lanes(problem, exponent, bits)
-    EUPU, EVOU, PVOU = (fractions(table) for table in (problem.EUPU, problem.EVOU, problem.PVOU))
+    EUPU, EVOU, PVOU = (
+        fractions(table) for table in (problem.circuits.EUPU, problem.circuits.EVOU, problem.circuits.PVOU)
+    )
     flint.ctx.prec = bits + 200
     for q in range(problem.v):
-        positions = true_weights(problem, problem.position_scores, q, problem.k, bits)
+        positions = true_weights(problem, problem.circuits.position_scores, q, problem.k, bits)
         for m in range(q, problem.v):
-            tokens = true_weights(problem, problem.token_scores, q, m + 1, bits)
+            tokens = true_weights(problem, problem.circuits.token_scores, q, m + 1, bits)
             terms = lanes.terms(q, m, range(m + 1))
             for p, t, y in itertools.product(range(problem.k), range(m + 1), range(problem.v)):
                 lane = terms[p][t] >> lanes.width * y & (1 << lanes.width) - 1
@@ -501,7 +496,7 @@ def test_every_lane_of_a_term_is_an_upper_bound(tensors: dict[str, np.ndarray], 
 
 def true_weights(problem: Problem, scores: Matrix, q: int, count: int, bits: int) -> list[arb]:
     """The weights that the enclosures of the first `count` scores are about, in the same unit."""
-    unit = arb(2) ** (bits + min(shift for _, _, shift in problem.exponentials(scores, q, bits)[:count]))
+    unit = arb(2) ** (bits + min(shift for _, _, shift in problem.attention.exponentials(scores, q, bits)[:count]))
     row = fractions(Matrix(scores.rows[q : q + 1], scores.exponent))[0]
     gaps = [max(row) - score for score in row[:count]]
     return [(-arb(fmpq(gap.numerator, gap.denominator)) / arb(problem.h).sqrt()).exp() * unit for gap in gaps]

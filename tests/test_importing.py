@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 
 from certgen.errors import UserError
-from certgen.importing import import_checkpoint
-from certgen.models import TENSOR_SHAPES, load_model, save_model
+from certgen.models.importing import import_checkpoint
+from certgen.models.model_file import TENSOR_SHAPES, load_model, save_model
 
 SIZES = {"1": 1, "d_vocab": 5, "d_model": 3, "d_head": 2, "n_ctx": 4}
 StateDict = dict[str, torch.Tensor]

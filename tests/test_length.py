@@ -11,18 +11,19 @@ from tiny import near_correct, random_tensors, tiny_model
 from certgen import load_model, prove
 from certgen.errors import UserError
 from certgen.length import Meter, limbs, proof_length
+from checker.arithmetic.matrices import Matrix, add, matmul
+from checker.arithmetic.packing import members
 from checker.cli import check
-from checker.counting import sequences_of_pair
-from checker.exact import add, matmul
-from checker.groups import Group, members
-from checker.judgement import Tally, UpperTable
+from checker.facts import Tally, UpperTable
+from checker.lemmas.groups import Group
+from checker.lemmas.spreads import product_spreads, row_spreads
+from checker.model.weights import read_weights
 from checker.problem import Problem
+from checker.problem.cells import sequences_of_pair
 from checker.rules.direct_path_centred_spread import direct_path_centred_spread
 from checker.rules.score_exact import score_exact
 from checker.rules.separable_counts import separable_counts
 from checker.rules.value_path_spread import value_path_spread
-from checker.spreads import product_spreads, row_spreads
-from checker.weights import Matrix, read_weights
 
 
 def counted(meter: Meter, rows: int, columns: int, seed: int = 0) -> Matrix:
@@ -56,7 +57,9 @@ def test_rules_of_one_limb(v: int, d: int, tmp_path: Path) -> None:
     meter = Meter()
     path = tiny_model(tmp_path / "model.safetensors", tensors, "F16")
     problem = Problem(read_weights(path.read_bytes(), meter.read), (0, 1), 0)
-    assert problem.EVOU.rows and problem.query_residual.rows  # made on first use, before the measurement
+    assert (
+        problem.circuits.EVOU.rows and problem.circuits.query_residual.rows
+    )  # made on first use, before the measurement
     assert length_of(meter, lambda: value_path_spread(problem, (), {})) == v * (2 * (v - 1) + 1) + v - 1
 
     centre = UpperTable(0, (tuple(meter.integer(1) for _ in range(d)),))

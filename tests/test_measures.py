@@ -10,10 +10,10 @@ from oracle import truth
 from tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 from certgen import Model, load_model
-from certgen.circuits import Circuits
 from certgen.measures import accuracy as accuracy_module
 from certgen.measures import flops, true_accuracy, unexplained_dimension
 from certgen.measures.accuracy import at_most, clopper_pearson, sampled_wrong, wrong_answers
+from certgen.models.circuits import Circuits
 from certgen.strategies import STRATEGIES
 
 # Accuracy

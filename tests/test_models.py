@@ -12,7 +12,7 @@ import pytest
 from certgen import files
 from certgen.errors import UserError
 from certgen.files import write_atomically
-from certgen.models import TENSOR_SHAPES, StoredTensor, decode_tensor, load_model, save_model
+from certgen.models.model_file import TENSOR_SHAPES, StoredTensor, decode_tensor, load_model, save_model
 
 SIZES = {"1": 1, "d_vocab": 5, "d_model": 3, "d_head": 2, "n_ctx": 4}
 

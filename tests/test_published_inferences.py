@@ -18,7 +18,7 @@ from oracle import Oracle, precision
 from tiny import Tensors, tiny_model, zero_tensors
 
 from checker.errors import Refusal
-from checker.judgement import Accuracy
+from checker.facts import Accuracy
 from checker.kernel import Verdict
 
 UNIT = -40  # exponent of stated tables

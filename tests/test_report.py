@@ -18,10 +18,10 @@ import pytest
 from conftest import ROOT
 from tiny import near_correct, tiny_model
 
-from certgen.certificate import Certificate
+from certgen.certificate.losses import losses, sizes_by_n, with_maximum
+from certgen.certificate.statement import Certificate
 from certgen.errors import UserError
-from certgen.losses import losses, sizes_by_n, with_maximum
-from certgen.models import load_model
+from certgen.models.model_file import load_model
 from certgen.proving import prove
 from certgen.report import figures, images, writing
 from certgen.report.markup import label, powers, scientific, wrapped
@@ -406,7 +406,7 @@ def test_sequences_no_region_covers_are_lost(results: Path) -> None:
 
 
 def test_the_cells_of_a_maximum_partition_its_sequences() -> None:
-    from certgen.losses import Region
+    from certgen.certificate.losses import Region
 
     for k in (1, 2, 4):
         for m in range(4):

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from test_corpus import error_codes
 
 from certgen import load_model, prove
-from certgen.certificate import json_schema
+from certgen.certificate.statement import json_schema
 from certgen.strategies import STRATEGIES
 from checker.rules import RULES
 

@@ -35,20 +35,25 @@ from strategies_for_models import GOOD_KINDS, KINDS, Sizes, TinyModel, margins, 
 from test_soundness import Draw, cover, critical, groups, outcome, partition, prove, quick_and_slow, verdict
 from tiny import model_bytes, tiny_model, zero_tensors
 
-from checker.counting import count_reaching, count_within, require_queries, sequences_of_pair
+from checker.arithmetic.enclosures import Enclosure
+from checker.arithmetic.packing import members
 from checker.errors import Refusal, Rejected, ResourceLimit
-from checker.groups import QueryWeights, members, weighted
-from checker.judgement import Tally
+from checker.facts import Tally
 from checker.kernel import Verdict
-from checker.numerators import Numerators
+from checker.lemmas.counting import count_reaching, count_within
+from checker.lemmas.gains import Gains
+from checker.lemmas.query_weights import QueryWeights
+from checker.lemmas.rivals import Rivals
+from checker.lemmas.separation import Numerators
+from checker.lemmas.ties import tied
+from checker.model.weights import read_weights
 from checker.problem import Problem
-from checker.rivals import Rivals
-from checker.ties import tied
-from checker.weights import read_weights
+from checker.problem.cells import require_queries, sequences_of_pair
 
 STRATEGY_NAMES = ("separable-by-max", "separable-relaxed", "separable-exact", "exact")
 MOST_STEPS = 1 << 16
 SEPARABLE = "checker.rules.separable_counts"  # its name in the package is the function's
+GAINS = "checker.lemmas.gains"
 Tables = list[list[int]]
 SEEDS = st.integers(0, 2**32 - 1)
 Sequence = tuple[int, ...]
@@ -1001,26 +1006,29 @@ def test_readings_that_miss_wrong_sequences(
     assert reading(tables, last_has_final, steps) < wrong <= each_once(tables, last_has_final, steps)
 
 
-def lower_ends(gains: list[int], lead: int, weights: list[tuple[int, int]]) -> list[int]:
-    """The lower ends of the weights even where the gain is positive."""
-    return [(gain + lead) * low for gain, (low, _) in zip(gains, weights, strict=True)]
+def lower_ends(factor: int, weight: Enclosure) -> int:
+    """The lower end of a weight even where the gain is positive."""
+    return factor * weight.low
 
 
-def swapped_ends(gains: list[int], lead: int, weights: list[tuple[int, int]]) -> list[int]:
-    return [(gain + lead) * weight[gain + lead < 0] for gain, weight in zip(gains, weights, strict=True)]
+def swapped_ends(factor: int, weight: Enclosure) -> int:
+    return factor * (weight.high if factor < 0 else weight.low)
 
 
-def without_lead(gains: list[int], lead: int, weights: list[tuple[int, int]]) -> list[int]:
-    """As if the query that is furthest behind had no lead over the others."""
-    return weighted(gains, 0, weights)
+WORST = Gains.worst
+
+
+def without_queries(gains: Gains, weights: Any, block: list[int]) -> list[list[int]]:
+    """As if no query gave wrong tokens less than the one that gives most."""
+    return WORST(Gains(gains.of_token, dict.fromkeys(gains.of_query, 0)), weights, block)
 
 
 @pytest.mark.parametrize(
     ("rule", "module", "name", "wrong"),
     [
-        ("separable_counts", SEPARABLE, "weighted", lower_ends),
-        ("separable_counts", SEPARABLE, "weighted", swapped_ends),
-        ("separable_counts", SEPARABLE, "weighted", without_lead),
+        ("separable_counts", GAINS, "largest_product", lower_ends),
+        ("separable_counts", GAINS, "largest_product", swapped_ends),
+        ("separable_counts", GAINS, "Gains.worst", without_queries),
     ],
 )
 def test_a_wrong_reading_certifies_a_false_count(
@@ -1074,22 +1082,22 @@ def test_rivals_enclose_every_numerator(run: settings, workspace: Path) -> None:
             for p, t, y in product(range(k), range(m + 1), range(v)):
                 lead = [meaning.EUPU[q, z] + meaning.EVOU[t, z] + meaning.PVOU[p, z] for z in (y, m)]
                 F[p, t, y] = [(lead[0] - lead[1] + margin) / unit * end for end in weights[p][t]]
-            for y in set(range(v)) - {m} - set(rivals.tokens):
+            for y in set(range(v)) - {m} - set(rivals.bounds):
                 assert all(sum(max(F[p, t, y]) for p, t in enumerate(x)) < 0 for x in sequences_of(q, m, k))
-            for i, y in enumerate(rivals.tokens):
-                reach = [sum(rivals.bounds[i][p][t] for p, t in enumerate(x)) for x in sequences_of(q, m, k)]
+            for y, table in rivals.bounds.items():
+                reach = [sum(table[p][t] for p, t in enumerate(x)) for x in sequences_of(q, m, k)]
                 assert max(reach, default=0) >= 0  # or it would need no lane
                 for p, t in product(range(k), range(m + 1)):
-                    bound = rivals.bounds[i][p][t]
+                    bound = table[p][t]
                     assert max(F[p, t, y]) <= bound <= min(F[p, t, y]) + rivals.doubt[p][t]
                     assert 0 <= bound + rivals.offset <= 2 * rivals.offset
             for others in product(range(m + 1), repeat=min(k - 1, 2)):
                 x = (*others, *[m] * (k - 1 - len(others)))
                 total = rivals.start + sum(rivals.terms[p][t] for p, t in enumerate(x))
                 doubt = sum(rivals.doubt[p][t] for p, t in enumerate((*x, q)))
-                lanes = [total >> rivals.width * i & (1 << rivals.width) - 1 for i in range(len(rivals.tokens))]
+                lanes = [total >> rivals.width * i & (1 << rivals.width) - 1 for i in range(len(rivals.bounds))]
                 assert total >> rivals.width * len(lanes) == 0
-                for lane, bounds in zip(lanes, rivals.bounds, strict=True):
+                for lane, bounds in zip(lanes, rivals.bounds.values(), strict=True):
                     assert lane - (1 << rivals.width - 1) == sum(bounds[p][t] for p, t in enumerate((*x, q)))
                     assert 0 <= doubt <= lane
                 seen["lanes"] += len(lanes)

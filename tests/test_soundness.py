@@ -27,17 +27,17 @@ from oracle import Oracle, Truth
 from strategies_for_models import GOOD_KINDS, KINDS, Sizes, TinyModel, margins, models, tensors_of
 from tiny import tiny_model, zero_tensors
 
-from certgen.circuits import Circuits
-from certgen.models import load_model
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import load_model
 from certgen.progress import quiet
 from certgen.strategies import STRATEGIES
 from checker.cli import outcome_of
 from checker.errors import Refusal, Rejected, ResourceLimit
-from checker.judgement import Accuracy, Fact
+from checker.facts import Accuracy, Fact
 from checker.kernel import Verdict
+from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.rules import RULES
-from checker.weights import read_weights
 
 BUDGET = 1 << 16
 Statement = dict[str, Any]

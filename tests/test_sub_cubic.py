@@ -36,13 +36,13 @@ from oracle import Oracle
 from strategies_for_models import Sizes, TinyModel, tensors_of
 from tiny import BIASES, Tensors, short, tiny_model
 
-from certgen.circuits import Circuits
-from certgen.models import load_model
+from certgen.bounds.scores import SCORE_ERRORS
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import load_model
 from certgen.progress import quiet
-from certgen.score_error import SCORE_ERRORS
 from certgen.strategies import STRATEGIES
 from checker.errors import Refusal, Rejected
-from checker.judgement import Tally, UpperTable
+from checker.facts import Tally, UpperTable
 from checker.kernel import Verdict
 from checker.rules.max_token_envelope import upper_hull
 
@@ -523,7 +523,7 @@ def gap_proof(seed: int, workspace: Path) -> tuple[Derivation, random.Random, An
     if rng.random() < 0.3:
         proof.step("direct_path_spread", [], {})
     else:
-        W_E, W_pos = (proof.problem.tensor(name) for name in ("embed.W_E", "pos_embed.W_pos"))
+        W_E, W_pos = (proof.problem.circuits.tensor(name) for name in ("embed.W_E", "pos_embed.W_pos"))
         unit = Fraction(2) ** -20
         means = [
             sum(row[j] for row in W_E.rows) * Fraction(2) ** W_E.exponent / v
@@ -678,7 +678,7 @@ def in_float64(problem: Any, peels: list[dict[str, Any]]) -> tuple[np.ndarray, n
     """(scores, residual), from the definition, in numpy."""
 
     def tensor(name: str) -> np.ndarray:
-        matrix = problem.tensor(name)
+        matrix = problem.circuits.tensor(name)
         return np.array([[float(x * Fraction(2) ** matrix.exponent) for x in row] for row in matrix.rows])
 
     residual = tensor("embed.W_E") + tensor("pos_embed.W_pos")[-1]

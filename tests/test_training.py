@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from certgen import cli, training
-from certgen.cli import main, model_paths, parse_seeds
+from certgen import cli
+from certgen.cli import main
 from certgen.errors import UserError
-from certgen.models import TENSOR_SHAPES, load_model
-from certgen.training import Recipe, train
+from certgen.models import training
+from certgen.models.model_file import TENSOR_SHAPES, load_model
+from certgen.models.seeds import model_paths, parse_seeds
+from certgen.models.training import Recipe, train
 
 TINY = Recipe(k=3, d_vocab=7, d_model=6, d_head=5, steps=20, batch_size=16)
 

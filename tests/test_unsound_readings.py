@@ -23,7 +23,7 @@ from tiny import Tensors, tiny_model, zero_tensors
 from checker.cli import outcome_of
 from checker.errors import Refusal, Rejected
 from checker.kernel import Verdict
-from checker.weights import read_weights
+from checker.model.weights import read_weights
 
 EXPONENT = -40  # of stated tables; all weights here are small multiples of 1/2
 BITS = 64

@@ -9,10 +9,10 @@ from oracle import Oracle
 from strategies_for_models import KINDS, Sizes, TinyModel, tensors_of
 from tiny import tiny_model, zero_tensors
 
-from certgen.circuits import Circuits
-from certgen.models import load_model
+from certgen.counts.wrong import WrongSequence, wrong_sequences
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import load_model
 from certgen.progress import quiet
-from certgen.wrong import WrongSequence, wrong_sequences
 
 
 def listed(path: Path, limit: int, margin: Fraction = Fraction(0)) -> list[WrongSequence]:

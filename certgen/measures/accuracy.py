@@ -13,9 +13,11 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from certgen.circuits import Circuits
-from certgen.models import Model
-from certgen.sequences import USUAL_PRECISION, Precision, Tally, count_correct, full_precision
+from certgen.counts.branching import Tally, count_correct
+from certgen.counts.cells import queries_of
+from certgen.counts.numerators import USUAL_PRECISION, Precision, full_precision
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import Model
 
 MOST_COUNTED = 1 << 26  # sequences; about ten seconds
 SAMPLE = 1 << 18
@@ -72,7 +74,7 @@ def rounded_down(correct: int, total: int) -> float:
 def count_all(circuits: Circuits, precision: Precision) -> Tally:
     tallies = []
     for m in range(circuits.v):
-        for q in range(m if circuits.k == 1 else 0, m + 1):  # with one position, the query is the maximum
+        for q in queries_of(circuits.k, m):
             tallies.append(count_correct(circuits, q, m, precision))
     return Tally(*map(sum, zip(*tallies, strict=True)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from certgen.measures.family import member
-from certgen.models import Model
+from certgen.models.model_file import Model
 from certgen.strategies import STRATEGIES
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from certgen.measures.family import Member, member
-from certgen.models import Model
+from certgen.models.model_file import Model
 from certgen.strategies import STRATEGIES
 
 PAPER_ATTENTION = ("mean-query+diff", "drop-average-query-per-output-logit-reasoning")

@@ -15,10 +15,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from certgen.circuits import Circuits
-from certgen.dyadic import FloatArray
-from certgen.losses import Share
-from certgen.models import Model
+from certgen.certificate.losses import Share
+from certgen.models.circuits import Circuits
+from certgen.models.dyadic import FloatArray
+from certgen.models.model_file import Model
 from certgen.report.markup import label, powers, wrapped
 from certgen.report.results import Results, Row, Task, best_of_class
 from certgen.report.table_one import class_order

@@ -9,9 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from certgen.certificate import Certificate
+from certgen.certificate.statement import Certificate
 from certgen.errors import UserError
-from certgen.models import Model, load_model
+from certgen.models.model_file import Model, load_model
 from certgen.report import require_extra
 
 COLUMNS = (

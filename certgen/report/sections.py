@@ -8,10 +8,10 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
-from certgen.certificate import Certificate
-from certgen.circuits import Circuits
-from certgen.losses import losses
-from certgen.models import Model, load_model
+from certgen.certificate.losses import losses
+from certgen.certificate.statement import Certificate
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import Model, load_model
 from certgen.progress import Track, quiet
 from certgen.report import figures, tables
 from certgen.report.markup import powers, text
@@ -199,7 +199,7 @@ def error_table(subject: Subject) -> Section:
     title = "How errors compound"
     if subject.model is None:
         return Section("error-table", title, absent("this table", "no file of the models was found"))
-    from certgen.error_table import error_table
+    from certgen.measures.error_table import error_table
 
     rows = list(error_table(Circuits(subject.model, Fraction(0))))
     body = f"""<p>Model: {text(subject.name)}. Cheap proofs replace the scores by a few main directions and bound

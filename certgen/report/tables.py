@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from certgen.explain import percent
+from certgen.certificate.explain import percent
 from certgen.report.markup import powers, scientific, text
 from certgen.report.published import TASKS
 from certgen.report.results import Failure, Row, Task
 from certgen.report.table_one import Line, Summary
 
 if TYPE_CHECKING:  # that module runs the checker, which nothing here needs
-    from certgen.error_table import ErrorRow
+    from certgen.measures.error_table import ErrorRow
 
 UNBROKEN = "\u00a0"  # a space at which a narrow column does not break
 NOTHING = '<td class="none">–</td>'

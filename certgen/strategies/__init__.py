@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from certgen.certificate import Certificate
-from certgen.circuits import Circuits
+from certgen.bounds.scores import SCORE_ERRORS
+from certgen.certificate.statement import Certificate
+from certgen.models.circuits import Circuits
 from certgen.progress import Track
-from certgen.score_error import SCORE_ERRORS
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import brute_force
 from certgen.strategies.cubic import cubic

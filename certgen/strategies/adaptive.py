@@ -6,16 +6,19 @@ from fractions import Fraction
 from math import inf
 from typing import NamedTuple
 
-from certgen.certificate import BranchArgs, BranchSequences, Certificate, Counts
-from certgen.circuits import Circuits
+from certgen.bounds.scores import SCORE_ERRORS, ScoreStep
+from certgen.certificate.arguments import BranchArgs
+from certgen.certificate.facts import Tally
+from certgen.certificate.proof import Proof
+from certgen.certificate.statement import Certificate
+from certgen.certificate.steps import infer
+from certgen.counts.cells import cells_of_pair, mask
+from certgen.counts.groups import Maximum, SeparableSearch
+from certgen.counts.numerators import USUAL_PRECISION, lane_args
+from certgen.counts.refinement import Search, Stage, Units
 from certgen.errors import UserError
-from certgen.files import read_bytes
+from certgen.models.circuits import Circuits
 from certgen.progress import Track
-from certgen.proof import Proof
-from certgen.refinement import Search, Stage, Units
-from certgen.score_error import SCORE_ERRORS, ScoreStep
-from certgen.separable import Maximum, SeparableSearch, mask
-from certgen.sequences import USUAL_PRECISION, lane_args
 from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
 
@@ -100,7 +103,7 @@ class Proofs(NamedTuple):
     def first_as_good(self, number: int) -> int:
         """The first stage that proves as much, if its proof is no longer: the last ones may have led nowhere."""
         claim = self.certificate(number).predicate.claim
-        if claim.correct + claim.wrong == claim.total:
+        if claim.exact:
             return number
         first = next(i for i, stage in enumerate(self.search.stages) if stage.correct == claim.correct)
         return first if first == number or self.length(first) <= self.length(number) else number
@@ -110,7 +113,7 @@ def measured(circuits: Circuits, certificate: Certificate) -> int:
     """The length of the proof. Only measuring needs the checker, so it is not loaded before."""
     from certgen.length import length_of
 
-    return length_of(read_bytes(circuits.model.path), certificate.to_bytes()).total
+    return length_of(circuits.model.file_bytes, certificate.to_bytes()).total
 
 
 def refine(search: Search, limit: float, needed: int, track: Track) -> None:
@@ -136,13 +139,13 @@ def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:
             [
                 unit.m,
                 mask(unit.queries),
-                (1 << circuits.k - (unit.queries[0] < unit.m)) - 1,
+                cells_of_pair(circuits.k, unit.queries[0], unit.m),
                 *found.correct,
                 found.wrong,
             ]
             for unit, found in branched
         ]
-        tallies.append(proof.add(BranchSequences(premises=[], args=args, conclusion=Counts(counts=counts))))
+        tallies.append(proof.add(infer("branch_sequences", Tally(counts=counts), args)))
     return proof.certificate("adaptive", tallies)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from certgen.certificate import Certificate, Counts, EnumerateSequences
-from certgen.circuits import Circuits
+from certgen.certificate.facts import Tally
+from certgen.certificate.proof import Proof
+from certgen.certificate.statement import Certificate
+from certgen.certificate.steps import infer
+from certgen.counts.branching import count_correct, require_enumerable
+from certgen.counts.cells import cells_of_pair, pairs_of
+from certgen.counts.numerators import USUAL_PRECISION, full_precision, lane_args
+from certgen.models.circuits import Circuits
 from certgen.progress import Track
-from certgen.proof import Proof
-from certgen.sequences import USUAL_PRECISION, count_correct, full_precision, lane_args, require_enumerable
 
 
 def brute_force(circuits: Circuits, track: Track) -> Certificate:
@@ -16,16 +20,16 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     """
     v, k = circuits.v, circuits.k
     require_enumerable(circuits)
-    pairs = [(q, m) for m in range(v) for q in range(m if k == 1 else 0, m + 1)]
+    pairs = list(pairs_of(v, k))
     precision = USUAL_PRECISION
     tallies = [count_correct(circuits, q, m, precision) for q, m in track(pairs, "brute-force")]
     if any(tally.undecided for tally in tallies):
         precision = full_precision(circuits)
         tallies = [count_correct(circuits, q, m, precision) for q, m in track(pairs, "closer")]
     counts = [
-        [m, 1 << q, (1 << k - (q < m)) - 1, tally.correct, 0] for (q, m), tally in zip(pairs, tallies, strict=True)
+        [m, 1 << q, cells_of_pair(k, q, m), tally.correct, 0] for (q, m), tally in zip(pairs, tallies, strict=True)
     ]
     args = lane_args(circuits, precision)
     proof = Proof(circuits.model, circuits.margin)
-    step = proof.add(EnumerateSequences(premises=[], args=args, conclusion=Counts(counts=counts)))
+    step = proof.add(infer("enumerate_sequences", Tally(counts=counts), args))
     return proof.certificate("brute-force", [step])

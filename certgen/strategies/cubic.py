@@ -6,26 +6,18 @@ from math import comb
 
 import numpy as np
 
-from certgen.certificate import (
-    Certificate,
-    CountCubic,
-    Counts,
-    CubicTokens,
-    DirectPathUpper,
-    ExponentArgs,
-    NoArgs,
-    PureSequences,
-    TokenMasks,
-    UpperTable,
-    ValuePathUpper,
-    WeightArgs,
-)
-from certgen.circuits import RELATIVE_SLACK, Circuits
-from certgen.dyadic import FloatArray
-from certgen.outward import direct_path_upper, value_path_upper
+from certgen.bounds.rounding import direct_path_upper, value_path_upper
+from certgen.certificate.arguments import ExponentArgs, WeightArgs
+from certgen.certificate.facts import CubicTokens, Tally, UpperTable
+from certgen.certificate.proof import Proof
+from certgen.certificate.statement import Certificate
+from certgen.certificate.steps import infer
+from certgen.counts.branching import pure_correct
+from certgen.counts.cells import pairs_of
+from certgen.counts.numerators import USUAL_PRECISION, Precision, full_precision, lane_args
+from certgen.models.circuits import RELATIVE_SLACK, Circuits
+from certgen.models.dyadic import FloatArray
 from certgen.progress import Track
-from certgen.proof import Proof
-from certgen.sequences import USUAL_PRECISION, Precision, full_precision, lane_args, pure_correct
 
 WEIGHT_BITS = 36
 
@@ -37,14 +29,13 @@ def cubic(circuits: Circuits, track: Track) -> Certificate:
     """
     proof = Proof(circuits.model, circuits.margin)
     direct, value = direct_path_upper(circuits), value_path_upper(circuits)
-    u = proof.add(DirectPathUpper(premises=[], args=ExponentArgs(exponent=direct.exponent), conclusion=direct))
-    c = proof.add(ValuePathUpper(premises=[], args=NoArgs(), conclusion=value))
+    u = proof.add(infer("direct_path_upper", direct, ExponentArgs(exponent=direct.exponent)))
+    c = proof.add(infer("value_path_upper", value))
     masks = [accepted_tokens(circuits, direct, value, m) for m in track(range(circuits.v), "cubic")]
     precision, pure = pure_counts(circuits)
-    args = WeightArgs(bits=WEIGHT_BITS)
-    tokens = proof.add(CubicTokens(premises=[u, c], args=args, conclusion=TokenMasks(masks=masks)))
-    alone = proof.add(PureSequences(premises=[], args=lane_args(circuits, precision), conclusion=Counts(counts=pure)))
-    count = proof.add(CountCubic(premises=[tokens], args=NoArgs(), conclusion=cubic_counts(circuits.k, masks)))
+    tokens = proof.add(infer("cubic_tokens", CubicTokens(masks=masks), WeightArgs(bits=WEIGHT_BITS), [u, c]))
+    alone = proof.add(infer("pure_sequences", Tally(counts=pure), lane_args(circuits, precision)))
+    count = proof.add(infer("count_cubic", cubic_counts(circuits.k, masks), premises=[tokens]))
     return proof.certificate("cubic", [alone, count])
 
 
@@ -90,13 +81,13 @@ def pure_counts(circuits: Circuits) -> tuple[Precision, list[list[int]]]:
     found = []
     for precision in (USUAL_PRECISION, full_precision(circuits)):
         correct = [pure_correct(circuits, m, precision) for m in range(circuits.v)]
-        pairs = [(q, m) for m in range(circuits.v) for q in range(m if circuits.k == 1 else 0, m + 1)]
+        pairs = pairs_of(circuits.v, circuits.k)
         found.append((precision, [[m, 1 << q, 1, int(correct[m][q]), 0] for q, m in pairs]))
     usual, full = found
     return usual if usual[1] == full[1] else full
 
 
-def cubic_counts(k: int, masks: list[list[list[int]]]) -> Counts:
+def cubic_counts(k: int, masks: list[list[list[int]]]) -> Tally:
     """Per pair, the sequences of the cells n >= 1 made of accepted tokens."""
     counts = []
     for m, rows in enumerate(masks):
@@ -104,4 +95,4 @@ def cubic_counts(k: int, masks: list[list[list[int]]]) -> Counts:
             correct = sum(mask.bit_count() ** n * comb(k - 1, n) for n, mask in enumerate(row, start=1))
             if row:
                 counts.append([m, 1 << q, (1 << len(row) + 1) - 2, correct, 0])
-    return Counts(counts=counts)
+    return Tally(counts=counts)

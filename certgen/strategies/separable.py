@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from certgen.certificate import (
-    BranchArgs,
-    BranchSequences,
-    Certificate,
-    Counts,
-    GroupArgs,
-    SeparableCounts,
-)
-from certgen.circuits import Circuits
+from certgen.bounds.scores import SCORE_ERRORS
+from certgen.certificate.arguments import BranchArgs, GroupArgs
+from certgen.certificate.facts import Tally
+from certgen.certificate.proof import Proof
+from certgen.certificate.statement import Certificate
+from certgen.certificate.steps import infer
+from certgen.counts.branching import count_correct, require_enumerable
+from certgen.counts.cells import any_cell, cells_of_pair, mask, sequences_of_pair
+from certgen.counts.groups import PRECISION, Maximum, Members, Plan, SeparableSearch
+from certgen.counts.numerators import USUAL_PRECISION, Precision, full_precision, lane_args
+from certgen.models.circuits import Circuits
 from certgen.progress import Track
-from certgen.proof import Proof
-from certgen.score_error import SCORE_ERRORS
-from certgen.separable import PRECISION, Maximum, Members, Plan, SeparableSearch, mask, pair_total
-from certgen.sequences import USUAL_PRECISION, Precision, count_correct, full_precision, lane_args, require_enumerable
 
 STEPS = 256  # units into which a budget is divided for counting
 BLOCK_STEPS = 128  # the same for blocks of queries, whose bounds are coarser
@@ -29,12 +27,12 @@ Planned = tuple[Plan, list[int]]  # a plan and the correct sequences of each of 
 def counts_step(proof: Proof, circuits: Circuits, scores: int, plans: Sequence[Planned]) -> int:
     """The step that counts by these plans; `scores` is the number of the step that bounds the scores."""
     counts = [
-        [plan.m, mask(block), (1 << circuits.k) - 1, found, 0]
+        [plan.m, mask(block), any_cell(circuits.k), found, 0]
         for plan, correct in plans
         for block, found in zip(plan.blocks, correct, strict=True)
     ]
     args = GroupArgs(**lane_args(circuits, PRECISION).model_dump(), groups=[plan.group() for plan, _ in plans])
-    return proof.add(SeparableCounts(premises=[scores], args=args, conclusion=Counts(counts=counts)))
+    return proof.add(infer("separable_counts", Tally(counts=counts), args, [scores]))
 
 
 def others(circuits: Circuits, m: int) -> tuple[list[int], ...]:
@@ -123,7 +121,7 @@ def exact(circuits: Circuits, track: Track) -> Certificate:
     for m in track(range(circuits.v), "settled pairs"):
         maximum = Maximum(search, m)
         _, correct = by_token(maximum, range(m + 1), 1)
-        settled = [q for q, found in enumerate(correct) if found == pair_total(circuits, q, m)]
+        settled = [q for q, found in enumerate(correct) if found == sequences_of_pair(circuits.k, q, m)]
         if settled:
             clear.append(by_token(maximum, settled, 1))
         pairs += [(q, m) for q in range(m + 1) if q not in settled]
@@ -131,7 +129,7 @@ def exact(circuits: Circuits, track: Track) -> Certificate:
     first = counts_step(proof, circuits, proof.add(step), clear)
     queries = [mask([q for q, other in pairs if other == m]) for m in range(circuits.v)]
     args = BranchArgs(**lane_args(circuits, precision).model_dump(), queries=queries)
-    second = proof.add(BranchSequences(premises=[], args=args, conclusion=Counts(counts=counts)))
+    second = proof.add(infer("branch_sequences", Tally(counts=counts), args))
     return proof.certificate("exact", [first, second])
 
 
@@ -142,7 +140,7 @@ def closest_counts(circuits: Circuits, pairs: list[tuple[int, int]], track: Trac
         if not any(found.undecided for found in tallies):
             break
     counts = [
-        [m, 1 << q, (1 << circuits.k - (q < m)) - 1, found.correct, found.wrong]
+        [m, 1 << q, cells_of_pair(circuits.k, q, m), found.correct, found.wrong]
         for (q, m), found in zip(pairs, tallies, strict=True)
     ]
     return precision, counts

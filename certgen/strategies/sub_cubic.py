@@ -12,27 +12,11 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from certgen.attention import BITS, Attention, score_bound
-from certgen.certificate import (
-    AttentionRanges,
-    CentresArgs,
-    Certificate,
-    Counts,
-    GapArgs,
-    GapCells,
-    MaxTokenDrop,
-    MaxTokenEnvelope,
-    MaxTokenMean,
-    NoArgs,
-    Ranges,
-    TokenPath,
-    UpperTable,
-    ValuePathSpread,
-)
-from certgen.circuits import RELATIVE_SLACK, Circuits
-from certgen.direct_path import DIRECT_PATHS, DirectStep
-from certgen.dyadic import BoolArray, FloatArray
-from certgen.max_token import (
+from certgen.bounds.attention import BITS, Attention, score_bound
+from certgen.bounds.direct_path import DIRECT_PATHS, DirectStep
+from certgen.bounds.rounding import value_path_spread
+from certgen.bounds.scores import SCORE_ERRORS
+from certgen.bounds.wrong_token_lines import (
     CENTRE_BITS,
     Lines,
     drop_average,
@@ -40,10 +24,14 @@ from certgen.max_token import (
     upper_envelope,
     wrong_token_lines,
 )
-from certgen.outward import value_path_spread
+from certgen.certificate.arguments import CentresArgs, GapArgs
+from certgen.certificate.facts import AttentionRanges, MaxTokenPath, Tally, UpperTable
+from certgen.certificate.proof import Proof
+from certgen.certificate.statement import Certificate
+from certgen.certificate.steps import Step, infer
+from certgen.models.circuits import RELATIVE_SLACK, Circuits
+from certgen.models.dyadic import BoolArray, FloatArray
 from certgen.progress import Track
-from certgen.proof import Proof
-from certgen.score_error import SCORE_ERRORS
 
 ATTENTIONS = ("mean-query+diff", "drop-average-query-per-output-logit-reasoning", "upper-envelope")
 CENTRES = 25  # attentions tried as a centre for each (m, n)
@@ -65,7 +53,7 @@ def sub_cubic(circuits: Circuits, track: Track, direct: str, attention: str, err
     premise = proof.add(direct_proof)
     path_step = max_token_step(search, direct_proof, attention, premise, bound.attention)
     path = proof.add(path_step)
-    spread = proof.add(ValuePathSpread(premises=[], args=NoArgs(), conclusion=value))
+    spread = proof.add(infer("value_path_spread", value))
     scores = proof.add(bound.step)
 
     gaps, ranges, counts = [], [], []
@@ -76,8 +64,8 @@ def sub_cubic(circuits: Circuits, track: Track, direct: str, attention: str, err
         ranges.append(stated_ranges(bound.attention[m], gaps[m]))
         counts += cell_counts(circuits.k, m, gaps[m], search.lone_maximum(m, lines[0]))
     args = GapArgs(bits=BITS, gaps=gaps)
-    attended = proof.add(AttentionRanges(premises=[scores], args=args, conclusion=Ranges(bits=BITS, ranges=ranges)))
-    cells = GapCells(premises=[attended, path, spread], args=NoArgs(), conclusion=Counts(counts=counts))
+    attended = proof.add(infer("attention_ranges", AttentionRanges(bits=BITS, ranges=ranges), args, [scores]))
+    cells = infer("gap_cells", Tally(counts=counts), premises=[attended, path, spread])
     return proof.certificate(f"sub-cubic/{direct}/{attention}/{error}", [proof.add(cells)])
 
 
@@ -131,20 +119,20 @@ class GapSearch:
 
 def max_token_step(
     search: GapSearch, direct: DirectStep, treatment: str, premise: int, attention: list[Attention]
-) -> MaxTokenDrop | MaxTokenMean | MaxTokenEnvelope:
+) -> Step[MaxTokenPath]:
     """The step that bounds wrong logits as a function of the attention on m."""
     lines = wrong_token_lines(search.circuits, direct.conclusion)
     spread = direct.conclusion.spread
     if treatment == "upper-envelope":
-        conclusion = TokenPath(spread=spread, lines=upper_envelope(lines))
-        return MaxTokenEnvelope(premises=[premise], args=NoArgs(), conclusion=conclusion)
+        conclusion = MaxTokenPath(spread=spread, lines=upper_envelope(lines))
+        return infer("max_token_envelope", conclusion, premises=[premise])
     if treatment == "drop-average-query-per-output-logit-reasoning":
-        conclusion = TokenPath(spread=spread, lines=drop_average(lines))
-        return MaxTokenDrop(premises=[premise], args=NoArgs(), conclusion=conclusion)
+        conclusion = MaxTokenPath(spread=spread, lines=drop_average(lines))
+        return infer("max_token_drop", conclusion, premises=[premise])
     centres = best_centres(search, lines, attention)
-    conclusion = TokenPath(spread=spread, lines=mean_difference(lines, centres))
+    conclusion = MaxTokenPath(spread=spread, lines=mean_difference(lines, centres))
     args = CentresArgs(centres=UpperTable(exponent=-CENTRE_BITS, rows=centres))
-    return MaxTokenMean(premises=[premise], args=args, conclusion=conclusion)
+    return infer("max_token_mean", conclusion, args, [premise])
 
 
 def best_centres(search: GapSearch, lines: Lines, attention: list[Attention]) -> list[list[int]]:

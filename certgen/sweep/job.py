@@ -14,7 +14,7 @@ from pathlib import Path
 
 from certgen.errors import UserError
 from certgen.measures import flops, rounded_down, unexplained_dimension
-from certgen.models import Model, load_model
+from certgen.models.model_file import Model, load_model
 from certgen.proving import prove
 from certgen.strategies import STRATEGIES
 from certgen.sweep.store import CERTIFICATES, ROWS, Record, Store, remove_leftovers

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from certgen.errors import UserError
 from certgen.measures import true_accuracy
-from certgen.models import load_model
+from certgen.models.model_file import load_model
 from certgen.sweep.store import TRUTHS, Record, Store
 
 

@@ -1,18 +1,23 @@
 """The table of rules. Each is a pure function in the file of its name; its soundness proof is in docs/rules.md."""
 
-from checker.approximations import AttentionRanges, DirectPathSpread, MaxTokenPath, ScoreApproximation, ValuePathSpread
 from checker.decode import Decoder, array, bounded, integer, matrix
-from checker.groups import decode_groups
-from checker.judgement import (
+from checker.facts import (
     EXPONENT,
     Accuracy,
+    AttentionRanges,
     CubicTokens,
+    DirectPathSpread,
     DirectPathUpper,
+    MaxTokenPath,
+    ScoreApproximation,
     Tally,
     UpperTable,
+    ValuePathSpread,
     ValuePathUpper,
     decode_rows,
 )
+from checker.lemmas.groups import decode_groups
+from checker.lemmas.splitting import decode_peels
 from checker.rules.attention_ranges import attention_ranges
 from checker.rules.branch_sequences import branch_sequences
 from checker.rules.count_cubic import count_cubic
@@ -36,7 +41,6 @@ from checker.rules.separable_counts import separable_counts
 from checker.rules.total import total
 from checker.rules.value_path_spread import value_path_spread
 from checker.rules.value_path_upper import value_path_upper
-from checker.scores import decode_peels
 
 PEELS: dict[str, Decoder[object]] = {"peels": decode_peels}
 PRODUCT_ARGS = {**PEELS, "bases": decode_peels, "means": bounded(0, 1)}

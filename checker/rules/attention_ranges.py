@@ -1,11 +1,15 @@
 """Rule attention_ranges; proof: docs/rules.md#attention_ranges."""
 
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
-from checker.approximations import AttentionRanges, ScoreApproximation
+from checker.arithmetic.enclosures import Enclosure, partial_sums, plus
 from checker.errors import Rejected, show
-from checker.problem import Enclosure, Problem, aligned, partial_sums
+from checker.facts import AttentionRanges, Rows, ScoreApproximation
+from checker.lemmas.shares import Ratio, exponential, share
+from checker.problem import Problem
+from checker.problem.cells import cells_of_pair
 
 
 def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args: dict[str, Any]) -> AttentionRanges:
@@ -17,54 +21,53 @@ def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args
     Cost       two divisions per cell, two exponentials per pair and gap that occurs.
     """
     (scores,) = premises
-    v, k, bits, gaps = problem.v, problem.k, args["bits"], args["gaps"]
-    if [[len(row) for row in rows] for rows in gaps] != [[k - (q < m) for q in range(m + 1)] for m in range(v)]:
+    require_gaps(problem, args["gaps"])
+    ranges = [
+        tuple([ranges_of_pair(problem, scores, q, m, gaps, args["bits"]) for q, gaps in enumerate(rows)])
+        for m, rows in enumerate(args["gaps"])
+    ]
+    return AttentionRanges(args["bits"], tuple(ranges))
+
+
+def require_gaps(problem: Problem, gaps: tuple[Rows, ...]) -> None:
+    """A gap for every cell, 0 or one that keeps m apart from the other tokens."""
+    cells = [[cells_of_pair(problem, q, m).bit_count() for q in range(m + 1)] for m in range(problem.v)]
+    if [[len(row) for row in rows] for rows in gaps] != cells:
         raise Rejected("wrong-shape", "args.gaps", "a gap for each n of each pair q <= m")
-    ranges = []
-    for m in range(v):
-        rows = []
-        for q in range(m + 1):
-            kept, error = scores.kept[q][: m + 1], scores.error[q]
-            highest, lowest = list(accumulate(kept, max)), list(accumulate(kept, min))
-            *others, last = problem.position_weights(q, bits)
-            light, heavy = partial_sums(others, False), partial_sums(others, True)
-            row: list[tuple[int, ...]] = []
-            leads: dict[int, list[tuple[Enclosure, Enclosure]]] = {}
-            for n, g in enumerate(gaps[m][q]):
-                if g == 0:
-                    row.append(())
-                    continue
-                if not (1 <= g <= m and (n > 0 if q == m else q <= m - g)):
+    for m, rows in enumerate(gaps):
+        for q, row in enumerate(rows):
+            for n, gap in enumerate(row):
+                if gap != 0 and not (1 <= gap <= m and (n > 0 if q == m else q <= m - gap)):
                     expected = "1 <= g <= m, with n > 0 for q = m and q <= m - g otherwise"
-                    raise Rejected("bad-gap", f"args.gaps[{m}][{q}][{n}]", expected, show(g))
-                # m has k - 1 - n positions, and the last one if it is the query; the other tokens have the rest
-                own, rest = (last, (0, 0)) if q == m else ((0, 0), last)
-                near, far = kept[m] - highest[m - g] - error, kept[m] - lowest[m - g] + error
-                if g not in leads:
-                    leads[g] = [lead(problem, difference, scores.exponent, bits) for difference in (near, far)]
-                low = share(leads[g][0], plus(light[k - 1 - n], own), plus(heavy[n], rest), bits)[0]
-                high = share(leads[g][1], plus(heavy[k - 1 - n], own), plus(light[n], rest), bits)[1]
-                row.append((g, low, high))
-            rows.append(tuple(row))
-        ranges.append(tuple(rows))
-    return AttentionRanges(bits, tuple(ranges))
+                    raise Rejected("bad-gap", f"args.gaps[{m}][{q}][{n}]", expected, show(gap))
 
 
-def plus(a: Enclosure, b: Enclosure) -> Enclosure:
-    """The sum of two enclosed numbers."""
-    return a[0] + b[0], a[1] + b[1]
+def ranges_of_pair(
+    problem: Problem, scores: ScoreApproximation, q: int, m: int, gaps: tuple[int, ...], bits: int
+) -> Rows:
+    """For each n the gap and the least and the most attention on m, or nothing where the gap is 0."""
+    kept, error = scores.kept[q][: m + 1], scores.error[q]
+    highest, lowest = list(accumulate(kept, max)), list(accumulate(kept, min))
 
+    @cache
+    def ratios(gap: int) -> tuple[Ratio, Ratio]:
+        """How far exp(sE(q, m)) is at least, and at most, above exp(sE(q, t)) for the tokens t <= m - gap."""
+        near, far = kept[m] - highest[m - gap] - error, kept[m] - lowest[m - gap] + error
+        return exponential(problem, near, scores.exponent, bits), exponential(problem, far, scores.exponent, bits)
 
-def lead(problem: Problem, difference: int, exponent: int, bits: int) -> tuple[Enclosure, Enclosure]:
-    """Two numbers whose ratio is exp(difference * 2^exponent / sqrt(d_head)), enclosed in units of 2^-bits."""
-    one, small = aligned([(1 << bits, 1 << bits, 0), problem.exp_below(abs(difference), exponent, bits)], bits)
-    return (one, small) if difference >= 0 else (small, one)
-
-
-def share(ratio: tuple[Enclosure, Enclosure], own: Enclosure, others: Enclosure, bits: int) -> Enclosure:
-    """Bounds on own x / (own x + others y) * 2^bits, for x and y of that ratio."""
-    x, y = ratio
-    ends = []
-    for low, high, up in ((own[0] * x[0], others[1] * y[1], 0), (own[1] * x[1], others[0] * y[0], 1)):
-        ends.append(((low << bits) + up * (low + high - 1)) // (low + high))
-    return ends[0], ends[1]
+    *others, last = problem.attention.position_weights(q, bits)
+    light, heavy = partial_sums(others, heaviest=False), partial_sums(others, heaviest=True)
+    nothing = Enclosure(0, 0)
+    at_query, beside_query = (last, nothing) if q == m else (nothing, last)
+    ranges: list[tuple[int, ...]] = []
+    for n, gap in enumerate(gaps):
+        if gap == 0:
+            ranges.append(())
+            continue
+        # m holds k - 1 - n positions, and the last one if it is the query; the other tokens hold the rest
+        least, most = ratios(gap)
+        held = problem.k - 1 - n
+        low = share(least, plus(light[held], at_query), plus(heavy[n], beside_query), bits).low
+        high = share(most, plus(heavy[held], at_query), plus(light[n], beside_query), bits).high
+        ranges.append((gap, low, high))
+    return tuple(ranges)

@@ -2,15 +2,14 @@
 
 from itertools import accumulate
 from operator import mul
-from typing import Any
+from typing import Any, NamedTuple
 
-from checker.counting import require_queries
-from checker.judgement import Count, Tally
-from checker.lanes import product_sets
-from checker.numerators import Numerators
+from checker.facts import Count, Tally
+from checker.lemmas.rivals import Rivals
+from checker.lemmas.separation import Numerators
+from checker.lemmas.ties import tied
 from checker.problem import Problem
-from checker.rivals import Rivals
-from checker.ties import tied
+from checker.problem.cells import cells_of_pair, product_sets, require_queries
 
 
 def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Tally:
@@ -28,22 +27,41 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
         rivals = Rivals(tables, q, m)
         correct = wrong = 0
         for choices in product_sets([list(range(m + 1))] * (problem.k - 1), q, m):
-            # rest[i], below[i]: the worst that the last i positions can add, and how many ways there are to fill them
-            rest = list(accumulate([rivals.largest(p, row) for p, row in enumerate(choices)][::-1], initial=0))
-            below = list(accumulate([len(row) for row in choices[::-1]], mul, initial=1))
-            prefixes: list[tuple[int, int, tuple[int, ...]]] = [(rivals.start, rivals.doubt[-1][q], ())]
+            # most[i], ways[i]: the most that the last i positions can add, and how many ways there are to fill them
+            most = list(accumulate([rivals.largest(p, row) for p, row in enumerate(choices)][::-1], initial=0))
+            ways = list(accumulate([len(row) for row in choices[::-1]], mul, initial=1))
+            prefixes = [Prefix((), rivals.start, rivals.doubt[-1][q])]
             while prefixes:
-                prefix, doubt, x = prefixes.pop()
-                p, left = len(x), len(choices) - len(x)
-                if not (prefix + rest[left]) & rivals.tops:
-                    correct += below[left]
+                prefix = prefixes.pop()
+                p = len(prefix.tokens)
+                left = len(choices) - p
+                if not (prefix.total + most[left]) & rivals.tops:
+                    correct += ways[left]
                 elif left:
                     visited += len(choices[p])
-                    problem.afford(visited, "prefixes")
-                    prefixes += [(prefix + rivals.terms[p][t], doubt + rivals.doubt[p][t], (*x, t)) for t in choices[p]]
-                elif (prefix - doubt * rivals.ones) & rivals.tops or any(
-                    tied(problem, (*x, q), m, y) for y in rivals.reaching(prefix)
-                ):
-                    wrong += 1
-        counts.append(Count(m, 1 << q, (1 << problem.k - (q < m)) - 1, correct, wrong))
+                    problem.budget.afford(visited, "prefixes")
+                    prefixes += [prefix.followed_by(t, rivals) for t in choices[p]]
+                else:
+                    wrong += surely_wrong(problem, rivals, prefix, q, m)
+        counts.append(Count(m, 1 << q, cells_of_pair(problem, q, m), correct, wrong))
     return Tally(tuple(counts))
+
+
+class Prefix(NamedTuple):
+    """The first tokens of a sequence, the sum of their terms and of the query's, and how far that may be too high."""
+
+    tokens: tuple[int, ...]
+    total: int
+    doubt: int
+
+    def followed_by(self, t: int, rivals: Rivals) -> "Prefix":
+        """The prefix with one more token."""
+        p = len(self.tokens)
+        return Prefix((*self.tokens, t), self.total + rivals.terms[p][t], self.doubt + rivals.doubt[p][t])
+
+
+def surely_wrong(problem: Problem, rivals: Rivals, prefix: Prefix, q: int, m: int) -> bool:
+    """Whether some rival is ahead after all doubts, or exactly level with m, in the sequence of prefix and query."""
+    if (prefix.total - prefix.doubt * rivals.ones) & rivals.tops:
+        return True
+    return any(tied(problem, (*prefix.tokens, q), m, y) for y in rivals.reaching(prefix.total))

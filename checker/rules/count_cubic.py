@@ -2,7 +2,7 @@
 
 from math import comb
 
-from checker.judgement import Count, CubicTokens, Tally
+from checker.facts import Count, CubicTokens, Tally
 from checker.problem import Problem
 
 

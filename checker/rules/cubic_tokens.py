@@ -1,8 +1,8 @@
 """Rule cubic_tokens; proof: docs/rules.md#cubic_tokens."""
 
-from checker.exact import times
-from checker.judgement import CubicTokens, DirectPathUpper, ValuePathUpper
-from checker.problem import Problem, partial_sums
+from checker.arithmetic.enclosures import largest_product, partial_sums
+from checker.facts import CubicTokens, DirectPathUpper, ValuePathUpper
+from checker.problem import Problem
 
 
 def cubic_tokens(
@@ -23,20 +23,21 @@ def cubic_tokens(
         values = [c << value.exponent - exponent for c in value.rows[m]]
         rows = []
         for q in range(m + 1):
-            tokens = problem.token_weights(q, m, args["bits"])
-            positions = problem.position_weights(q, args["bits"])
+            tokens = problem.attention.token_weights(q, m, args["bits"])
+            positions = problem.attention.position_weights(q, args["bits"])
             u = direct.rows[m][q] << direct.exponent - exponent
-            slopes = [times(u + c, weight) for c, weight in zip(values, tokens, strict=True)]
-            query = times(slopes[q], positions[-1])
+            slopes = [largest_product(u + c, weight) for c, weight in zip(values, tokens, strict=True)]
+            query = largest_product(slopes[q], positions[-1])
             lightest, heaviest = partial_sums(positions[:-1], False), partial_sums(positions[:-1], True)
             row = []
             for n in range(1, problem.k - (q < m)):  # n = k - 1 with q < m would leave m out
                 rest = problem.k - 1 - n
-                light = times(slopes[m], heaviest[rest]) + query, lightest[n]
-                heavy = times(slopes[m], lightest[rest]) + query, heaviest[n]
-                row.append(
-                    sum(1 << t for t in range(m) if all(fixed + times(slopes[t], w) < 0 for fixed, w in (light, heavy)))
-                )
+                light = largest_product(slopes[m], heaviest[rest]) + query, lightest[n]
+                heavy = largest_product(slopes[m], lightest[rest]) + query, heaviest[n]
+                accepted = [
+                    t for t in range(m) if all(fixed + largest_product(slopes[t], w) < 0 for fixed, w in (light, heavy))
+                ]
+                row.append(sum(1 << t for t in accepted))
             rows.append(tuple(row))
         masks.append(tuple(rows))
     return CubicTokens(tuple(masks))

@@ -1,11 +1,9 @@
 """Rule direct_path_centred_spread; proof: docs/rules.md#direct_path_centred_spread."""
 
-from checker.approximations import DirectPathSpread
-from checker.exact import add_row
-from checker.judgement import UpperTable
+from checker.arithmetic.matrices import Matrix, add_row, negate
+from checker.facts import DirectPathSpread, UpperTable
+from checker.lemmas.spreads import product_spreads
 from checker.problem import Problem
-from checker.spreads import negate, product_spreads
-from checker.weights import Matrix
 
 
 def direct_path_centred_spread(problem: Problem, premises: tuple[()], args: dict[str, UpperTable]) -> DirectPathSpread:
@@ -17,7 +15,7 @@ def direct_path_centred_spread(problem: Problem, premises: tuple[()], args: dict
     Cost       2 d_vocab d_model multiplications and comparisons.
     """
     centre = args["centre"]
-    rest = add_row(problem.query_residual, negate(Matrix([list(row) for row in centre.rows], centre.exponent)))
-    W_U = problem.tensor("unembed.W_U")
+    rest = add_row(problem.circuits.query_residual, negate(Matrix([list(row) for row in centre.rows], centre.exponent)))
+    W_U = problem.circuits.tensor("unembed.W_U")
     spreads = product_spreads(rest, W_U)
     return DirectPathSpread(centre, UpperTable(rest.exponent + W_U.exponent, (tuple(spreads),)))

@@ -1,9 +1,8 @@
 """Rule direct_path_spread; proof: docs/rules.md#direct_path_spread."""
 
-from checker.approximations import DirectPathSpread
-from checker.judgement import UpperTable
+from checker.facts import DirectPathSpread, UpperTable
+from checker.lemmas.spreads import row_spreads
 from checker.problem import Problem
-from checker.spreads import row_spreads
 
 
 def direct_path_spread(problem: Problem, premises: tuple[()], args: dict[str, object]) -> DirectPathSpread:
@@ -13,5 +12,5 @@ def direct_path_spread(problem: Problem, premises: tuple[()], args: dict[str, ob
     Concludes  DirectPathSpread with no centre: for each q the largest minus the smallest entry of EUPU[q].
     Cost       d_vocab^2 d_model multiplications.
     """
-    EUPU = problem.EUPU
+    EUPU = problem.circuits.EUPU
     return DirectPathSpread(UpperTable(0, ()), UpperTable(EUPU.exponent, (tuple(row_spreads(EUPU)),)))

@@ -1,6 +1,6 @@
 """Rule direct_path_upper; proof: docs/rules.md#direct_path_upper."""
 
-from checker.judgement import DirectPathUpper
+from checker.facts import DirectPathUpper
 from checker.problem import Problem
 
 
@@ -11,7 +11,7 @@ def direct_path_upper(problem: Problem, premises: tuple[()], args: dict[str, int
     Concludes  DirectPathUpper: for q <= m, max over y != m of EUPU[q,y] - EUPU[q,m], plus the margin.
     Cost       d_vocab^3 / 2 comparisons.
     """
-    EUPU = problem.EUPU
+    EUPU = problem.circuits.EUPU
     unit = min(EUPU.exponent, args["exponent"])
     shift, margin = EUPU.exponent - unit, problem.margin_upper(unit)
     rows = [

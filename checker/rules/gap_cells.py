@@ -2,8 +2,7 @@
 
 from math import comb
 
-from checker.approximations import AttentionRanges, MaxTokenPath, ValuePathSpread
-from checker.judgement import Count, Tally
+from checker.facts import AttentionRanges, Count, MaxTokenPath, Tally, ValuePathSpread
 from checker.problem import Problem
 
 

@@ -1,8 +1,7 @@
 """Rule max_token_drop; proof: docs/rules.md#max_token_drop."""
 
-from checker.approximations import DirectPathSpread, MaxTokenPath
-from checker.judgement import UpperTable
-from checker.max_token import wrong_token_lines
+from checker.facts import DirectPathSpread, MaxTokenPath, UpperTable
+from checker.lemmas.wrong_token_lines import wrong_token_lines
 from checker.problem import Problem
 
 

@@ -1,9 +1,8 @@
 """Rule max_token_mean; proof: docs/rules.md#max_token_mean."""
 
-from checker.approximations import DirectPathSpread, MaxTokenPath
 from checker.errors import Rejected
-from checker.judgement import UpperTable
-from checker.max_token import wrong_token_lines
+from checker.facts import DirectPathSpread, MaxTokenPath, UpperTable
+from checker.lemmas.wrong_token_lines import wrong_token_lines
 from checker.problem import Problem
 
 

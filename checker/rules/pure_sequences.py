@@ -1,8 +1,9 @@
 """Rule pure_sequences; proof: docs/rules.md#pure_sequences."""
 
-from checker.judgement import Count, Tally
-from checker.lanes import Lanes, count_correct
+from checker.facts import Count, Tally
+from checker.lemmas.lanes import Lanes, count_correct
 from checker.problem import Problem
+from checker.problem.cells import queries_of
 
 
 def pure_sequences(problem: Problem, premises: tuple[()], args: dict[str, int]) -> Tally:
@@ -15,7 +16,7 @@ def pure_sequences(problem: Problem, premises: tuple[()], args: dict[str, int]) 
     lanes = Lanes(problem, args["exponent"], args["bits"])
     counts = []
     for m in range(problem.v):
-        for q in range(m if problem.k == 1 else 0, m + 1):
+        for q in queries_of(problem, m):
             *others, last = lanes.terms(q, m, (m, q))
             counts.append(Count(m, 1 << q, 1, count_correct(lanes, m, last[1], [row[:1] for row in others])))
     return Tally(tuple(counts))

@@ -6,7 +6,7 @@ from typing import Any
 
 from checker.decode import Decoder
 from checker.errors import Rejected
-from checker.judgement import BITS, EXPONENT, Fact
+from checker.facts import BITS, EXPONENT, Fact
 from checker.problem import Problem
 
 # Attention weights are kept to `bits` bits of the largest of a query.

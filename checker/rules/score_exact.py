@@ -1,8 +1,8 @@
 """Rule score_exact; proof: docs/rules.md#score_exact."""
 
-from checker.approximations import ScoreApproximation
+from checker.facts import ScoreApproximation
+from checker.lemmas.splitting import approximation
 from checker.problem import Problem
-from checker.scores import approximation
 
 
 def score_exact(problem: Problem, premises: tuple[()], args: dict[str, object]) -> ScoreApproximation:
@@ -12,4 +12,4 @@ def score_exact(problem: Problem, premises: tuple[()], args: dict[str, object]) 
     Concludes  ScoreApproximation without error.
     Cost       d_vocab^2 d_model multiplications.
     """
-    return approximation(problem.token_scores, [0] * problem.v, 0)
+    return approximation(problem.circuits.token_scores, [0] * problem.v, 0)

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from checker.approximations import ScoreApproximation
+from checker.arithmetic.matrices import Matrix, add, add_row, chain, matmul, mean_row, negate
 from checker.errors import Rejected
-from checker.exact import add, add_row, chain, matmul
+from checker.facts import ScoreApproximation
+from checker.lemmas.splitting import Peel, approximation, peel, split_scores
+from checker.lemmas.spreads import product_spreads, row_spreads
 from checker.problem import Problem
-from checker.scores import Peel, approximation, peel, split_scores
-from checker.spreads import mean_row, negate, product_spreads, row_spreads
-from checker.weights import Matrix
 
 
 def score_product_spread(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> ScoreApproximation:

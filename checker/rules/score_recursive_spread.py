@@ -3,11 +3,11 @@
 from operator import mul
 from typing import Any
 
-from checker.approximations import ScoreApproximation
-from checker.exact import add_row, chain
+from checker.arithmetic.matrices import add_row, chain, mean_row, negate
+from checker.facts import ScoreApproximation
+from checker.lemmas.splitting import approximation, split_scores
+from checker.lemmas.spreads import row_spreads
 from checker.problem import Problem
-from checker.scores import approximation, split_scores
-from checker.spreads import mean_row, negate, row_spreads
 
 
 def score_recursive_spread(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> ScoreApproximation:

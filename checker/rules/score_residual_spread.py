@@ -1,10 +1,10 @@
 """Rule score_residual_spread; proof: docs/rules.md#score_residual_spread."""
 
-from checker.approximations import ScoreApproximation
-from checker.exact import chain
+from checker.arithmetic.matrices import chain
+from checker.facts import ScoreApproximation
+from checker.lemmas.splitting import Peel, approximation, split_scores
+from checker.lemmas.spreads import row_spreads
 from checker.problem import Problem
-from checker.scores import Peel, approximation, split_scores
-from checker.spreads import row_spreads
 
 
 def score_residual_spread(

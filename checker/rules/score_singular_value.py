@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from checker.approximations import ScoreApproximation
+from checker.arithmetic.enclosures import sqrt_enclosure
+from checker.arithmetic.matrices import Matrix, add, add_row, chain, mean_row, negate, scale, transpose
 from checker.errors import Rejected, show
-from checker.exact import add, add_row, chain, sqrt_enclosure, transpose
+from checker.facts import ScoreApproximation
+from checker.lemmas.splitting import approximation, split_scores
 from checker.problem import Problem
-from checker.scores import approximation, split_scores
-from checker.spreads import mean_row, negate, scale
-from checker.weights import Matrix
 
 
 def score_singular_value(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> ScoreApproximation:

@@ -1,9 +1,10 @@
 """Rule total; proof: docs/rules.md#total."""
 
+from checker.arithmetic.packing import members
 from checker.errors import Rejected
-from checker.groups import members
-from checker.judgement import Accuracy, Tally
+from checker.facts import Accuracy, Tally
 from checker.problem import Problem
+from checker.problem.cells import any_cell, cells_of_pair
 
 
 def total(problem: Problem, premises: tuple[Tally, ...], args: dict[str, object]) -> Accuracy:
@@ -14,8 +15,8 @@ def total(problem: Problem, premises: tuple[Tally, ...], args: dict[str, object]
     Concludes  Accuracy.
     Cost       two additions per count, a few mask operations per query it covers.
     """
-    v, k = problem.v, problem.k
-    cells = [[(1 << k) - 1] * (m + 1) for m in range(v)]  # bit n: not yet covered
+    v = problem.v
+    cells = [[any_cell(problem)] * (m + 1) for m in range(v)]  # bit n: not yet covered
     correct = wrong = 0
     for at, tally in enumerate(premises):
         for index, count in enumerate(tally.counts):
@@ -29,6 +30,6 @@ def total(problem: Problem, premises: tuple[Tally, ...], args: dict[str, object]
             correct, wrong = correct + count.correct, wrong + count.wrong
     for m, row in enumerate(cells):
         for q, left in enumerate(row):
-            if left & (1 << k - (q < m)) - 1:
+            if left & cells_of_pair(problem, q, m):
                 raise Rejected("region-left-out", "premises", f"a count for query {q}, maximum {m}")
     return Accuracy(correct, wrong)

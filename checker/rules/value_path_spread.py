@@ -2,9 +2,9 @@
 
 from itertools import accumulate
 
-from checker.approximations import ValuePathSpread
+from checker.facts import ValuePathSpread
+from checker.lemmas.spreads import row_spreads
 from checker.problem import Problem
-from checker.spreads import row_spreads
 
 
 def value_path_spread(problem: Problem, premises: tuple[()], args: dict[str, object]) -> ValuePathSpread:
@@ -14,4 +14,5 @@ def value_path_spread(problem: Problem, premises: tuple[()], args: dict[str, obj
     Concludes  ValuePathSpread: the running maximum over t of the largest minus the smallest entry of EVOU[t].
     Cost       d_vocab^2 d_model multiplications.
     """
-    return ValuePathSpread(problem.EVOU.exponent, (tuple(accumulate(row_spreads(problem.EVOU), max)),))
+    EVOU = problem.circuits.EVOU
+    return ValuePathSpread(EVOU.exponent, (tuple(accumulate(row_spreads(EVOU), max)),))

@@ -1,6 +1,6 @@
 """Rule value_path_upper; proof: docs/rules.md#value_path_upper."""
 
-from checker.judgement import ValuePathUpper
+from checker.facts import ValuePathUpper
 from checker.problem import Problem
 
 
@@ -12,7 +12,7 @@ def value_path_upper(problem: Problem, premises: tuple[()], args: dict[str, obje
                max over p of PVOU[p,y] - PVOU[p,m].
     Cost       d_vocab^2 (d_vocab / 2 + n_ctx) additions and comparisons.
     """
-    v, EVOU, PVOU = problem.v, problem.EVOU, problem.PVOU
+    v, EVOU, PVOU = problem.v, problem.circuits.EVOU, problem.circuits.PVOU
     exponent = min(EVOU.exponent, PVOU.exponent)
     e_shift, p_shift = EVOU.exponent - exponent, PVOU.exponent - exponent
     table = []

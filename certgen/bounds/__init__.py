@@ -1,0 +1,1 @@
+"""Facts about one model, searched in exact arithmetic or float64 and rounded outward once."""

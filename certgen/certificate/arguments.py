@@ -1,0 +1,112 @@
+"""Arguments of the rules: what a step tells the checker beside its premises. Hints; nothing in them is believed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from certgen.certificate.facts import UpperTable
+from certgen.certificate.shapes import Bits, Exponent, Matrix, Natural, Shape
+
+
+class NoArgs(Shape):
+    """The rule has no arguments."""
+
+
+class ExponentArgs(Shape):
+    """The margin is rounded up to a multiple of 2^exponent, or finer."""
+
+    exponent: Exponent
+
+
+class WeightArgs(Shape):
+    """Attention weights keep `bits` bits of a query's largest."""
+
+    bits: Bits
+
+
+class LaneArgs(WeightArgs):
+    """Logit differences are rounded up to multiples of 2^exponent."""
+
+    exponent: Exponent
+
+
+class BranchArgs(LaneArgs):
+    """queries[m] is a set of queries q <= m as a bit mask."""
+
+    queries: list[Natural]
+
+
+class Group(Shape):
+    """A maximum m; classes of wrong tokens, blocks of queries and pools of positions as bit masks.
+
+    Losses are rounded down to multiples of allowance / steps.
+    """
+
+    m: Natural
+    steps: Annotated[int, Field(ge=1, le=1 << 16)]
+    classes: list[Natural]
+    blocks: list[Natural]
+    pools: list[Natural]
+
+
+class GroupArgs(LaneArgs):
+    """What is counted together."""
+
+    groups: list[Group]
+
+
+class Peel(Shape):
+    """The projector onto @ along, both in units of 2^exponent."""
+
+    onto: Matrix
+    along: Matrix
+    exponent: Exponent
+
+
+class PeelArgs(Shape):
+    """One projector, or four: what is taken off the factors of the scores."""
+
+    peels: list[Peel]
+
+
+class ProductArgs(PeelArgs):
+    """A projector to measure each product in (or none); whether the mean row is treated apart."""
+
+    bases: list[Peel]
+    means: Annotated[int, Field(ge=0, le=1)]
+
+
+class RecursiveArgs(PeelArgs):
+    """At how many factors the mean row is treated apart."""
+
+    means: Annotated[int, Field(ge=0, le=3)]
+
+
+class SingularArgs(PeelArgs):
+    """A bound sigma on the largest singular value and the witness for it; sigma in units of 2^exponent."""
+
+    sigma: Natural
+    exponent: Exponent
+    ridge: Natural
+    ridge_exponent: Exponent
+    witness: Matrix
+
+
+class GapArgs(WeightArgs):
+    """gaps[m][q][n], 0 for a cell left out."""
+
+    gaps: list[list[list[Natural]]]
+
+
+class CentreArgs(Shape):
+    """One row over d_model."""
+
+    centre: UpperTable
+
+
+class CentresArgs(Shape):
+    """rows[m][n] * 2^exponent: an attention around which wrong logits are compared."""
+
+    centres: UpperTable

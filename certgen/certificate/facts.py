@@ -1,0 +1,76 @@
+"""Facts: what a step can conclude, under the names that the checker gives them. CERTIFICATE.md says what they mean."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from certgen.certificate.shapes import Bits, Exponent, Natural, Shape
+
+
+class UpperTable(Shape):
+    """Upper bounds rows[i][j] * 2^exponent."""
+
+    exponent: Exponent
+    rows: list[list[int]]
+
+
+class DirectPathUpper(UpperTable):
+    """rows[m][q]: max over y != m of EUPU[q,y] - EUPU[q,m], plus the margin."""
+
+
+class ValuePathUpper(UpperTable):
+    """rows[m][t]: max over y != m of EVOU[t,y] - EVOU[t,m], plus that of PVOU at its worst position."""
+
+
+class ValuePathSpread(UpperTable):
+    """rows[0][t]: the largest spread of a row of EVOU up to t."""
+
+
+class CubicTokens(Shape):
+    """masks[m][q][n-1]: accepted tokens as a bit mask."""
+
+    masks: list[list[list[Natural]]]
+
+
+class DirectPathSpread(Shape):
+    """Centre (no row or one), and the spread of the rest of the direct path per query."""
+
+    centre: UpperTable
+    spread: UpperTable
+
+
+class MaxTokenPath(Shape):
+    """Spread per query; slope, intercept, slope, ... per m, or per m and n."""
+
+    spread: UpperTable
+    lines: UpperTable
+
+
+class ScoreApproximation(Shape):
+    """Kept scores [q][t] and the error per query, times sqrt(d_head), in units of 2^exponent."""
+
+    exponent: Exponent
+    kept: list[list[int]]
+    error: list[int]
+
+
+class AttentionRanges(Shape):
+    """ranges[m][q][n] = [gap, low, high] in units of 2^-bits, or []."""
+
+    bits: Bits
+    ranges: list[list[list[list[int]]]]
+
+
+class Tally(Shape):
+    """[m, queries, ns, correct, wrong]: bit masks of queries and of n, and the sequences decided there."""
+
+    counts: list[Annotated[list[Natural], Field(min_length=5, max_length=5)]]
+
+
+class Accuracy(Shape):
+    """At least `correct` sequences are answered correctly, and at least `wrong` are not."""
+
+    correct: Natural
+    wrong: Natural

@@ -1,0 +1,119 @@
+"""The certificate as pydantic models: the shape of format version 1. The JSON Schema is generated from them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from certgen.certificate.facts import Accuracy
+from certgen.certificate.shapes import Digest, Positive, Shape
+from certgen.certificate.steps import AnyStep
+from certgen.errors import UserError
+from certgen.files import read_bytes, write_atomically
+
+
+class Task(Shape):
+    name: Literal["max-of-k"] = "max-of-k"
+    k: Positive
+
+
+class ModelInfo(Shape):
+    """Sizes, and the SHA-256 of each tensor's bytes by tensor name."""
+
+    d_vocab: Positive
+    d_model: Positive
+    d_head: Positive
+    n_ctx: Positive
+    tensors: dict[str, Digest]
+
+
+class Claim(Accuracy):
+    """Of all `total` = d_vocab^k sequences."""
+
+    total: Positive
+
+    @property
+    def exact(self) -> bool:
+        """Does it leave no sequence open?"""
+        return self.correct + self.wrong == self.total
+
+
+class Predicate(Shape):
+    formatVersion: Literal[1] = 1
+    task: Task
+    model: ModelInfo
+    semantics: Literal["exact-real"] = "exact-real"
+    margin: Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,999})(/[1-9][0-9]{0,999})?$")]
+    claim: Claim
+    strategy: str
+    steps: list[AnyStep]
+
+
+class Sha256(Shape):
+    sha256: Digest
+
+
+class Subject(Shape):
+    name: str
+    digest: Sha256
+
+
+class Certificate(Shape):
+    """An in-toto Statement v1 about one model file."""
+
+    type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")] = (
+        "https://in-toto.io/Statement/v1"
+    )
+    subject: Annotated[list[Subject], Field(min_length=1, max_length=1)]
+    predicateType: Literal["urn:compact-proofs:accuracy-certificate:v1"] = "urn:compact-proofs:accuracy-certificate:v1"
+    predicate: Predicate
+
+    def to_bytes(self) -> bytes:
+        """Compact JSON, one step a line."""
+        statement: dict[str, Any] = self.model_dump(by_alias=True)
+        steps = statement["predicate"].pop("steps")
+        order = ("rule", "premises", "args", "conclusion")
+        lines = ",\n".join(json.dumps({key: step[key] for key in order}, separators=(",", ":")) for step in steps)
+        head = json.dumps(statement, indent=1).removesuffix("\n }\n}")
+        return f'{head},\n  "steps": [\n{lines}\n  ]\n }}\n}}\n'.encode()
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the certificate, gzipped if the name ends in .gz; returns the size of the file in bytes.
+
+        The write is atomic, and the same certificate always gives the same bytes. Raises UserError if it is impossible.
+        """
+        data = self.to_bytes()
+        if str(path).endswith(".gz"):
+            data = gzip.compress(data, mtime=0)  # the same certificate is the same file
+        write_atomically(path, data)
+        return len(data)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a certificate, gzipped or not. This checks its shape only; check-cert checks what it says.
+
+        Raises UserError if the file cannot be read or has another shape.
+        """
+        data = read_bytes(path)
+        try:
+            data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+            return cls.model_validate(json.loads(data))
+        except (ValidationError, ValueError, RecursionError, EOFError, OSError, zlib.error) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise UserError(
+                f"{path} is not a version 1 certificate: {reason}", "check-cert says exactly where"
+            ) from None
+
+
+def json_schema() -> str:
+    """schemas/certificate-v1.schema.json, as text."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Certificate.model_json_schema(by_alias=True, mode="serialization"),
+    }
+    return json.dumps(schema, indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""Counting sequences: by branching, by generating polynomials, and the search for how to group them."""

@@ -1,0 +1,1 @@
+"""Model files: reading and writing, importing, training, and the circuits of one model."""

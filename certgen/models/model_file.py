@@ -1,0 +1,197 @@
+"""The canonical model file and its form in memory.
+
+A model file is a safetensors file with exactly the twelve tensors of `TENSOR_SHAPES`, under the names that
+TransformerLens gives them.  It is what a certificate's digest refers to.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from certgen.errors import UserError
+from certgen.files import read_bytes, write_atomically
+
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+
+# The order matters: a size is fixed by the first tensor that has it, and every later tensor must agree.
+TENSOR_SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "embed.W_E": ("d_vocab", "d_model"),
+        "pos_embed.W_pos": ("n_ctx", "d_model"),
+        "blocks.0.attn.W_Q": ("1", "d_model", "d_head"),
+        "blocks.0.attn.W_K": ("1", "d_model", "d_head"),
+        "blocks.0.attn.W_V": ("1", "d_model", "d_head"),
+        "blocks.0.attn.W_O": ("1", "d_head", "d_model"),
+        "blocks.0.attn.b_Q": ("1", "d_head"),
+        "blocks.0.attn.b_K": ("1", "d_head"),
+        "blocks.0.attn.b_V": ("1", "d_head"),
+        "blocks.0.attn.b_O": ("d_model",),
+        "unembed.W_U": ("d_model", "d_vocab"),
+        "unembed.b_U": ("d_vocab",),
+    }
+)
+
+_IMPORT_HINT = "`certgen import CHECKPOINT -o model.safetensors` writes files of this form"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A one-layer, one-head, attention-only transformer; every weight is exactly the number in the file.
+
+    All arrays are float64 and read-only, without the head axis: W_E [d_vocab, d_model], W_pos [n_ctx, d_model],
+    W_Q, W_K, W_V [d_model, d_head], W_O [d_head, d_model], W_U [d_model, d_vocab], b_Q, b_K, b_V [d_head],
+    b_O [d_model], b_U [d_vocab].  `file_bytes` is the file, `sha256` its digest, `tensor_sha256` that of each tensor's
+    bytes as they are stored, little-endian.
+    """
+
+    W_E: npt.NDArray[np.float64]
+    W_pos: npt.NDArray[np.float64]
+    W_Q: npt.NDArray[np.float64]
+    W_K: npt.NDArray[np.float64]
+    W_V: npt.NDArray[np.float64]
+    W_O: npt.NDArray[np.float64]
+    W_U: npt.NDArray[np.float64]
+    b_Q: npt.NDArray[np.float64]
+    b_K: npt.NDArray[np.float64]
+    b_V: npt.NDArray[np.float64]
+    b_O: npt.NDArray[np.float64]
+    b_U: npt.NDArray[np.float64]
+    path: Path
+    file_bytes: bytes
+    sha256: str
+    tensor_sha256: Mapping[str, str]
+
+    @property
+    def d_vocab(self) -> int:
+        return int(self.W_E.shape[0])
+
+    @property
+    def d_model(self) -> int:
+        return int(self.W_E.shape[1])
+
+    @property
+    def d_head(self) -> int:
+        return int(self.W_Q.shape[1])
+
+    @property
+    def n_ctx(self) -> int:
+        return int(self.W_pos.shape[0])
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor as a safetensors file holds it: `data` is little-endian in row-major order."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read the canonical model file at `path`: F64, F32, F16 or BF16 weights, as exact float64 arrays.
+
+    Raises UserError, which says how a file deviates and names the tensor. Cost: one pass over the file.
+    """
+    file_bytes = read_bytes(path)
+    stored = parse_safetensors(file_bytes, path)
+    tensors = {name: decode_tensor(name, tensor) for name, tensor in stored.items()}
+    check_tensors(tensors)
+    arrays = {}
+    for name, tensor in tensors.items():
+        array = tensor.astype(np.float64)  # exact: float64 contains every F32, F16 and BF16 number
+        array.setflags(write=False)
+        arrays[name.rpartition(".")[2]] = array[0] if TENSOR_SHAPES[name][0] == "1" else array
+    return Model(
+        **arrays,
+        path=Path(path),
+        file_bytes=file_bytes,
+        sha256=hashlib.sha256(file_bytes).hexdigest(),
+        tensor_sha256={name: hashlib.sha256(stored[name].data).hexdigest() for name in TENSOR_SHAPES},
+    )
+
+
+def save_model(path: str | os.PathLike[str], tensors: Mapping[str, FloatArray]) -> None:
+    """Write `tensors` (the names and shapes of `TENSOR_SHAPES`; float64, float32 or float16) as a model file.
+
+    The dtypes are kept and the write is atomic.  UserError when a tensor is not of this form or the path cannot
+    be written.
+    """
+    check_tensors(tensors)
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    write_atomically(path, safetensors.numpy.save(contiguous, metadata={"format": "np"}))
+
+
+def parse_safetensors(file_bytes: bytes, path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
+    """The tensors of a safetensors file by name; `path` is used in the message of a UserError only."""
+    try:
+        entries = safetensors.deserialize(file_bytes)  # type: ignore[no-untyped-call]
+        header = file_bytes[8 : 8 + int.from_bytes(file_bytes[:8], "little")]
+        json.loads(header, object_pairs_hook=_require_distinct_names)  # the library keeps the last of two
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise UserError(f"{path} is not a well-formed safetensors file: {error}", _IMPORT_HINT) from error
+    return {name: StoredTensor(entry["dtype"], tuple(entry["shape"]), bytes(entry["data"])) for name, entry in entries}
+
+
+def _require_distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} occurs more than once in the header")
+    return dict(pairs)
+
+
+def decode_tensor(name: str, tensor: StoredTensor) -> FloatArray:
+    """The exact values of a stored F64, F32, F16 or BF16 tensor; BF16 becomes float32, the others keep their type."""
+    match tensor.dtype:
+        case "F64" | "F32" | "F16":
+            values: FloatArray = np.frombuffer(tensor.data, dtype=f"<f{int(tensor.dtype[1:]) // 8}")
+        case "BF16":  # a bfloat16 is the upper half of a float32
+            values = (np.frombuffer(tensor.data, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
+        case other:
+            raise UserError(f"{name} has dtype {other}; expected F64, F32, F16 or BF16", "store it as floating point")
+    return values.reshape(tensor.shape)
+
+
+def check_tensors(tensors: Mapping[str, FloatArray]) -> None:
+    """Raise UserError, naming the tensor, unless `tensors` has the names, shapes and finite floats of a model."""
+    for name in TENSOR_SHAPES:
+        if name not in tensors:
+            raise UserError(f"the tensor {name} is missing", "`certgen import` fills in missing biases, and only those")
+    for name in tensors:
+        if name not in TENSOR_SHAPES:
+            raise UserError(f"the tensor {name} is not part of a canonical model file", _IMPORT_HINT)
+    _check_shapes({name: array.shape for name, array in tensors.items()})
+    for name, array in tensors.items():
+        if array.dtype not in (np.float64, np.float32, np.float16):
+            raise UserError(f"{name} has dtype {array.dtype}; expected float64, float32 or float16", "convert it first")
+        if not np.isfinite(array).all():
+            index = np.argwhere(~np.isfinite(array))[0].tolist()
+            raise UserError(f"{name} is not finite: {array[tuple(index)]} at {index}", "no bound holds; train it again")
+
+
+def _check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    sizes = {"1": 1}
+    for name, axes in TENSOR_SHAPES.items():
+        shape = shapes[name]
+        if len(shape) != len(axes):
+            hint = "the axes are those of TransformerLens; `certgen import` adds a missing head axis"
+            raise UserError(f"{name} has shape {list(shape)}; expected the axes [{', '.join(axes)}]", hint)
+        for axis, size in zip(axes, shape, strict=True):
+            if size < 1:
+                raise UserError(f"{name} has shape {list(shape)}: it is empty", "every size must be at least 1")
+            if size != sizes.setdefault(axis, size):
+                expected = [sizes.get(axis, axis) for axis in axes]
+                hint = "d_vocab and d_model come from embed.W_E, n_ctx from pos_embed.W_pos, d_head from W_Q"
+                if name == "unembed.W_U" and axis == "d_vocab":
+                    hint = "there must be one logit per token of embed.W_E"
+                raise UserError(f"{name} has shape {list(shape)}; expected [{', '.join(axes)}] = {expected}", hint)

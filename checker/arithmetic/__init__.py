@@ -1,0 +1,1 @@
+"""Exact integers, matrices and enclosures: no model, no file, no rule."""

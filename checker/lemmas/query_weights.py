@@ -1,0 +1,55 @@
+"""Attention weights of a query from approximate scores, at one position or at the worst of a pool of positions."""
+
+from checker.arithmetic.enclosures import Enclosure, Power, aligned, shift_up
+from checker.arithmetic.matrices import Matrix
+from checker.facts import ScoreApproximation
+from checker.problem import Problem
+
+
+class QueryWeights:
+    """Attention weights of every query, from approximate scores."""
+
+    def __init__(self, problem: Problem, scores: ScoreApproximation, bits: int) -> None:
+        self.problem, self.bits = problem, bits
+        kept = Matrix.of(scores.kept, scores.exponent)
+        # exp(S[t]) as a multiple of exp(S[m] - K[m] + error), which is the same for all t: for t != m, and for t = m
+        self.others: list[list[Power]] = []
+        self.own: list[list[Power]] = []
+        for q, error in enumerate(scores.error):
+            powers = problem.attention.exponentials(kept, q, bits)
+            light, heavy, far = problem.attention.exp_below(error, scores.exponent, bits)
+            least, _, farther = problem.attention.exp_below(2 * error, scores.exponent, bits)
+            self.others.append([Power(low * least >> bits + farther, high, shift) for low, high, shift in powers])
+            self.own.append(
+                [Power(low * light >> bits, shift_up(high * heavy, bits), shift + far) for low, high, shift in powers]
+            )
+
+    def of_pair(self, q: int, m: int) -> tuple[list[Enclosure], list[Enclosure]]:
+        """Enclosures of exp(sP(q, p)), and of exp(sE(q, t)) for t <= m, whose products are true up to one factor.
+
+        In units of 2^-bits; the largest token weight times the largest position weight is about 1.
+        """
+        tokens = aligned([*self.others[q][:m], self.own[q][m]], self.bits)
+        largest = max([weight.high for weight in tokens])
+        positions = self.problem.attention.position_weights(q, self.bits)
+        scaled = [
+            Enclosure((low << self.bits) // largest, -(-(high << self.bits) // largest)) for low, high in positions
+        ]
+        return scaled, tokens
+
+    def of_pools(self, q: int, m: int, pools: list[list[int]]) -> list[list[Enclosure]]:
+        """For each pool and t <= m what holds at all positions of the pool; for the last pool of the query only."""
+        positions, tokens = self.of_pair(q, m)
+        *others, last = [hull([positions[p] for p in pool]) for pool in pools]
+        return [*[products(position, tokens) for position in others], products(last, tokens[q : q + 1])]
+
+
+def hull(enclosures: list[Enclosure]) -> Enclosure:
+    """The least enclosure of several numbers."""
+    lows, highs = zip(*enclosures, strict=True)
+    return Enclosure(min(lows), max(highs))
+
+
+def products(position: Enclosure, tokens: list[Enclosure]) -> list[Enclosure]:
+    """The weight of a position times that of each token."""
+    return [Enclosure(position.low * low, position.high * high) for low, high in tokens]

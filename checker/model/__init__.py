@@ -1,0 +1,1 @@
+"""One model: its file, its exact circuits, its attention weights."""

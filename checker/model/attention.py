@@ -1,0 +1,55 @@
+"""Attention weights of one model: exponentials of its scores, enclosed to as many bits as a step asks for."""
+
+from functools import cache
+
+from checker.arithmetic.enclosures import (
+    Enclosure,
+    Power,
+    aligned,
+    exp_enclosure,
+    ln2_enclosure,
+    shift_down,
+    shift_up,
+    sqrt_enclosure,
+)
+from checker.arithmetic.matrices import Matrix
+from checker.model.circuits import Circuits
+
+
+class Attention:
+    """Each table is made once for each precision, as long as the check lasts."""
+
+    def __init__(self, circuits: Circuits) -> None:
+        self.circuits = circuits
+        self.constants = cache(self.enclose_constants)
+        self.all_exponentials = cache(self.every_exponential)
+
+    def enclose_constants(self, scale: int) -> tuple[Enclosure, Enclosure]:
+        """1 / sqrt(d_head) and ln 2 in units of 2^-scale."""
+        return sqrt_enclosure(1, self.circuits.h, scale), ln2_enclosure(scale)
+
+    def exp_below(self, difference: int, exponent: int, bits: int) -> Power:
+        """exp(-difference * 2^exponent / sqrt(d_head)), for difference >= 0."""
+        size = max(difference.bit_length() + exponent, 0)  # x < 2^size
+        scale = bits + 16 + (1 << size.bit_length())  # more than that, and few scales occur
+        root, ln2 = self.constants(scale)
+        lower, upper = shift_down(difference * root.low, -exponent), shift_up(difference * root.high, -exponent)
+        return exp_enclosure(lower, upper, scale, bits, ln2)
+
+    def exponentials(self, scores: Matrix, row: int, bits: int) -> list[Power]:
+        """exp((score - largest score of the row) / sqrt(d_head)) for every entry of a row."""
+        largest = max(scores.rows[row])
+        return [self.exp_below(largest - score, scores.exponent, bits) for score in scores.rows[row]]
+
+    def every_exponential(self, name: str, bits: int) -> list[list[Power]]:
+        """exp(sE) or exp(sP) for every query, each row up to a positive factor. One exp per entry."""
+        scores = {"token": self.circuits.token_scores, "position": self.circuits.position_scores}[name]
+        return [self.exponentials(scores, q, bits) for q in range(self.circuits.v)]
+
+    def token_weights(self, q: int, m: int, bits: int) -> list[Enclosure]:
+        """Enclosures of exp(sE(q, t)) for t <= m up to a positive factor, at most 2^bits."""
+        return aligned(self.all_exponentials("token", bits)[q][: m + 1], bits)
+
+    def position_weights(self, q: int, bits: int) -> list[Enclosure]:
+        """Enclosures of exp(sP(q, p)) up to a positive factor, at most 2^bits."""
+        return aligned(self.all_exponentials("position", bits)[q], bits)
