@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from certgen.errors import UserError
 from certgen.files import read_bytes
@@ -23,7 +23,6 @@ from checker.model.weights import read_weights
 LIMB = 64
 UNLIMITED = 1 << 62
 
-
 bit_length = int.bit_length  # of the plain integer, which costs nothing
 
 
@@ -33,11 +32,11 @@ def limbs(number: int) -> int:
 
 
 class Meter:
-    """The running total; one per measurement."""
+    """The running total of one measurement, and the type of the integers that add to it."""
 
     def __init__(self) -> None:
         self.length = 0
-        self.integer = counting_integer(self)
+        self.integer = type("Counted", (Counting,), {"meter": self})
 
     def read(self, text: str | int) -> int:
         """A number that enters the check."""
@@ -46,81 +45,111 @@ class Meter:
         return number
 
 
-def counting_integer(meter: Meter) -> type[int]:
-    """A subclass of int whose operations add their cost to the meter and return the same subclass."""
+Operation = Callable[..., Any]
 
-    def unary(operation: Callable[[int], int]) -> Callable[..., Any]:
-        def counted(self: int) -> Any:
-            meter.length += limbs(self)
-            return Counting(operation(self))
 
-        return counted
+def unary(operation: Operation) -> Operation:
+    """-a, abs(a) and the like cost the limbs of a."""
 
-    def linear(operation: Callable[[int, int], int]) -> Callable[..., Any]:
-        def counted(self: int, other: int) -> Any:
-            result = operation(self, other)
-            if result is NotImplemented:
-                return result
-            meter.length += limbs(self if bit_length(self) > bit_length(other) else other)
-            return Counting(result)
+    def counted(self: Counting) -> Any:
+        kind = type(self)
+        kind.meter.length += limbs(self)
+        return kind(operation(self))
 
-        return counted
+    return counted
 
-    def shift(operation: Callable[[int, int], int]) -> Callable[..., Any]:
-        def counted(self: int, other: int) -> Any:
-            result = operation(self, other)
-            meter.length += max(limbs(result), limbs(self), limbs(other))
-            return Counting(result)
 
-        return counted
+def linear(operation: Operation) -> Operation:
+    """a + b and the like cost the limbs of the longer one."""
 
-    def comparison(operation: Callable[[int, int], bool]) -> Callable[..., Any]:
-        def counted(self: int, other: int) -> Any:
-            if isinstance(other, int):
-                meter.length += limbs(self if bit_length(self) > bit_length(other) else other)
-            return operation(self, other)
+    def counted(self: Counting, other: int) -> Any:
+        result = operation(self, other)
+        if result is NotImplemented:
+            return result
+        kind = type(self)
+        kind.meter.length += limbs(self if bit_length(self) > bit_length(other) else other)
+        return kind(result)
 
-        return counted
+    return counted
 
-    def product(self: int, other: int) -> Any:
-        meter.length += limbs(self) * limbs(other)
-        return Counting(int.__mul__(self, other))
 
-    def quotient(operation: Callable[[int, int], int], dividend_first: bool) -> Callable[..., Any]:
-        def counted(self: int, other: int) -> Any:
-            dividend, divisor = (self, other) if dividend_first else (other, self)
-            meter.length += limbs(int.__floordiv__(dividend, divisor)) * limbs(divisor)
-            return Counting(operation(self, other))
+def shift(operation: Operation) -> Operation:
+    """a << b and a >> b cost the limbs of the longest number."""
 
-        return counted
+    def counted(self: Counting, other: int) -> Any:
+        kind, result = type(self), operation(self, other)
+        kind.meter.length += max(limbs(result), limbs(self), limbs(other))
+        return kind(result)
 
-    def power(self: int, exponent: int) -> Any:
-        """By squaring: what repeated multiplication of the growing powers costs."""
-        result, base, left = Counting(1), self, int(exponent)
-        while left:
-            if left & 1:
-                result = product(result, base)
-            left >>= 1
-            if left:
-                base = product(base, base)
-        return result
+    return counted
 
-    names = ("add", "sub", "and", "or", "xor")
-    members: dict[str, Any] = {f"__{name}__": linear(getattr(int, f"__{name}__")) for name in names}
-    members |= {f"__r{name}__": linear(getattr(int, f"__r{name}__")) for name in names}
-    members |= {f"__{name}__": unary(getattr(int, f"__{name}__")) for name in ("neg", "abs", "invert")}
-    members |= {name: shift(getattr(int, name)) for name in ("__lshift__", "__rshift__", "__rlshift__", "__rrshift__")}
-    members |= {
-        name: comparison(getattr(int, name)) for name in ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__")
-    }
-    members |= {"__mul__": product, "__rmul__": product, "__pow__": power, "__hash__": int.__hash__}
-    members |= {"__rpow__": lambda self, base: power(Counting(base), self)}
-    members |= {f"__{name}__": quotient(getattr(int, f"__{name}__"), True) for name in ("floordiv", "mod")}
-    members |= {f"__r{name}__": quotient(getattr(int, f"__r{name}__"), False) for name in ("floordiv", "mod")}
-    members |= {name: unary(getattr(int, name)) for name in ("bit_length", "bit_count")}
-    Counting: Any = type("Counting", (int,), members)
-    counting: type[int] = Counting
-    return counting
+
+def comparison(operation: Operation) -> Operation:
+    """a < b and the like cost as much as a - b; what is no integer costs nothing."""
+
+    def counted(self: Counting, other: int) -> Any:
+        if isinstance(other, int):
+            type(self).meter.length += limbs(self if bit_length(self) > bit_length(other) else other)
+        return operation(self, other)
+
+    return counted
+
+
+def product(self: Counting, other: int) -> Any:
+    """a * b costs one operation for each pair of limbs."""
+    kind = type(self)
+    kind.meter.length += limbs(self) * limbs(other)
+    return kind(int.__mul__(self, other))
+
+
+def quotient(operation: Operation, dividend_first: bool = True) -> Operation:
+    """a // b and a % b cost one operation for each pair of limbs of quotient and divisor."""
+
+    def counted(self: Counting, other: int) -> Any:
+        kind = type(self)
+        dividend, divisor = (self, other) if dividend_first else (other, self)
+        kind.meter.length += limbs(int.__floordiv__(dividend, divisor)) * limbs(divisor)
+        return kind(operation(self, other))
+
+    return counted
+
+
+def power(self: Counting, exponent: int) -> Any:
+    """By squaring: a ** b costs what repeated multiplication of the growing powers costs."""
+    result, base, left = type(self)(1), self, int(exponent)
+    while left:
+        if left & 1:
+            result = product(result, base)
+        left >>= 1
+        if left:
+            base = product(base, base)
+    return result
+
+
+class Counting(int):
+    """An integer whose operations add their cost to the meter of its class; their results are of that class, too."""
+
+    meter: ClassVar[Meter]
+
+    __neg__, __abs__, __invert__ = unary(int.__neg__), unary(int.__abs__), unary(int.__invert__)
+    bit_length, bit_count = unary(int.bit_length), unary(int.bit_count)
+    __add__, __radd__ = linear(int.__add__), linear(int.__radd__)
+    __sub__, __rsub__ = linear(int.__sub__), linear(int.__rsub__)
+    __and__, __rand__ = linear(int.__and__), linear(int.__rand__)
+    __or__, __ror__ = linear(int.__or__), linear(int.__ror__)
+    __xor__, __rxor__ = linear(int.__xor__), linear(int.__rxor__)
+    __lshift__, __rlshift__ = shift(int.__lshift__), shift(int.__rlshift__)
+    __rshift__, __rrshift__ = shift(int.__rshift__), shift(int.__rrshift__)
+    __lt__, __le__, __eq__ = comparison(int.__lt__), comparison(int.__le__), comparison(int.__eq__)
+    __gt__, __ge__, __ne__ = comparison(int.__gt__), comparison(int.__ge__), comparison(int.__ne__)
+    __mul__ = __rmul__ = product
+    __floordiv__, __rfloordiv__ = quotient(int.__floordiv__), quotient(int.__rfloordiv__, dividend_first=False)
+    __mod__, __rmod__ = quotient(int.__mod__), quotient(int.__rmod__, dividend_first=False)
+    __pow__ = power  # type: ignore[assignment]  # without a modulus, which the checker never takes
+    __hash__ = int.__hash__
+
+    def __rpow__(self, base: int, modulus: None = None) -> Any:  # type: ignore[override]
+        return power(type(self)(base), self)
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,14 @@ def require_each(
     require_same_length(len(derived), len(stated), path)
     for i, (derived_row, stated_row) in enumerate(zip(derived, stated, strict=True)):
         require_same_length(len(derived_row), len(stated_row), f"{path}[{i}]")
-        for j, (ours, theirs) in enumerate(zip(derived_row, stated_row, strict=True)):
-            if not follows(ours, theirs):
-                raise refusal(ours, theirs).under(f"{path}[{i}][{j}]")
+        for j, (derived_entry, stated_entry) in enumerate(zip(derived_row, stated_row, strict=True)):
+            if not follows(derived_entry, stated_entry):
+                raise refusal(derived_entry, stated_entry).under(f"{path}[{i}][{j}]")
+
+
+def finer_unit(derived: int, stated: int) -> tuple[int, int]:
+    """How far numbers in units of 2^derived and of 2^stated are shifted up to be in the finer of the two units."""
+    return max(derived - stated, 0), max(stated - derived, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,13 @@ class UpperTable:
 
     def require_entails(self, stated: Self) -> None:
         """The stated bounds are no smaller; exponents may differ, the comparison is exact."""
-        ours, theirs = max(self.exponent - stated.exponent, 0), max(stated.exponent - self.exponent, 0)
+        up, down = finer_unit(self.exponent, stated.exponent)
         require_each(
             self.rows,
             stated.rows,
-            lambda bound, claimed: bound << ours <= claimed << theirs,
+            lambda bound, claimed: bound << up <= claimed << down,
             lambda bound, claimed: Rejected(
-                "bound-too-small", "", f">= {show(-(-bound << ours >> theirs))}", show(claimed)
+                "bound-too-small", "", f">= {show(-(-bound << up >> down))}", show(claimed)
             ),
         )
 
@@ -115,10 +120,10 @@ class CubicTokens:
     def require_entails(self, stated: Self) -> None:
         """Every stated token is accepted."""
         require_same_length(len(self.masks), len(stated.masks), "masks")
-        for m, (ours, theirs) in enumerate(zip(self.masks, stated.masks, strict=True)):
+        for m, (derived, claimed_masks) in enumerate(zip(self.masks, stated.masks, strict=True)):
             require_each(
-                ours,
-                theirs,
+                derived,
+                claimed_masks,
                 lambda accepted, claimed: claimed >= 0 and claimed & ~accepted == 0,
                 lambda accepted, claimed: Rejected(
                     "token-not-accepted", "", f"a subset of {show(accepted)}", show(claimed)
@@ -156,11 +161,11 @@ class Tally:
     def require_entails(self, stated: Self) -> None:
         """The same regions in the same order, and no count above the derived one."""
         require_same_length(len(self.counts), len(stated.counts), "counts")
-        for index, (ours, theirs) in enumerate(zip(self.counts, stated.counts, strict=True)):
-            if ours[:3] != theirs[:3]:
+        for index, (derived, claimed) in enumerate(zip(self.counts, stated.counts, strict=True)):
+            if derived[:3] != claimed[:3]:
                 raise Rejected("wrong-region", f"counts[{index}]")
-            require_no_larger(theirs.correct, ours.correct, f"counts[{index}][3]")
-            require_no_larger(theirs.wrong, ours.wrong, f"counts[{index}][4]")
+            require_no_larger(claimed.correct, derived.correct, f"counts[{index}][3]")
+            require_no_larger(claimed.wrong, derived.wrong, f"counts[{index}][4]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,16 +265,16 @@ class ScoreApproximation:
 
     def require_entails(self, stated: Self) -> None:
         """Per query, the error grows by at least the spread of the change in the kept scores."""
-        ours, theirs = max(self.exponent - stated.exponent, 0), max(stated.exponent - self.exponent, 0)
+        up, down = finer_unit(self.exponent, stated.exponent)
         require_same_length(len(self.kept), len(stated.kept), "kept")
         require_same_length(len(self.error), len(stated.error), "error")
         for q, (row, stated_row) in enumerate(zip(self.kept, stated.kept, strict=True)):
             require_same_length(len(row), len(stated_row), f"kept[{q}]")
-            change = [(x << theirs) - (y << ours) for x, y in zip(stated_row, row, strict=True)]
-            needed = max(change) - min(change) + (self.error[q] << ours)
-            if not needed <= stated.error[q] << theirs:
+            change = [(x << down) - (y << up) for x, y in zip(stated_row, row, strict=True)]
+            needed = max(change) - min(change) + (self.error[q] << up)
+            if not needed <= stated.error[q] << down:
                 raise Rejected(
-                    "error-too-small", f"error[{q}]", f">= {show(-(-needed >> theirs))}", show(stated.error[q])
+                    "error-too-small", f"error[{q}]", f">= {show(-(-needed >> down))}", show(stated.error[q])
                 )
 
 
@@ -298,9 +303,11 @@ class AttentionRanges:
             for q, (row, stated_row) in enumerate(zip(rows, stated_rows, strict=True)):
                 path = f"ranges[{m}][{q}]"
                 require_same_length(len(row), len(stated_row), path)
-                for n, (ours, theirs) in enumerate(zip(row, stated_row, strict=True)):
-                    require_same_length(len(ours), len(theirs), f"{path}[{n}]")
-                    if ours and not (ours[0] == theirs[0] and theirs[1] <= ours[1] and ours[2] <= theirs[2]):
-                        raise Rejected(
-                            "range-too-narrow", f"{path}[{n}]", ", ".join(map(show, ours)), ", ".join(map(show, theirs))
-                        )
+                for n, (derived, claimed) in enumerate(zip(row, stated_row, strict=True)):
+                    require_same_length(len(derived), len(claimed), f"{path}[{n}]")
+                    if not derived:
+                        continue
+                    (gap, low, high), (claimed_gap, claimed_low, claimed_high) = derived, claimed
+                    if not (gap == claimed_gap and claimed_low <= low and high <= claimed_high):
+                        expected, got = (", ".join(map(show, range_)) for range_ in (derived, claimed))
+                        raise Rejected("range-too-narrow", f"{path}[{n}]", expected, got)
