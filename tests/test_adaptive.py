@@ -24,7 +24,8 @@ from tiny import random_tensors, tiny_model, zero_tensors
 from certgen import load_model, prove
 from certgen.bounds.scores import SCORE_ERRORS
 from certgen.counts.groups import Maximum, SeparableSearch
-from certgen.counts.refinement import Search, Stage, Units
+from certgen.counts.refinement import Search, Stage
+from certgen.counts.units import Branched, UnitsOfMaximum
 from certgen.errors import UserError
 from certgen.length import length_of
 from certgen.models.circuits import Circuits
@@ -77,7 +78,7 @@ class Refining:
         self.circuits = Circuits(case.model, case.margin)
         self.step = SCORE_ERRORS["exact-EQKE"](self.circuits)
         scores = SeparableSearch(self.circuits, self.step.conclusion)
-        self.units = [Units(Maximum(scores, m)) for m in range(self.circuits.v)]
+        self.units = [UnitsOfMaximum(Maximum(scores, m)) for m in range(self.circuits.v)]
         self.search = Search(self.units)
 
     def statement(self) -> bytes:
@@ -223,8 +224,11 @@ def kinds_of(stage: Stage) -> Counter[str]:
     """How its units were refined."""
     seen: Counter[str] = Counter()
     for units, unit, _ in stage.outcomes():
-        start = units.start()
-        seen["branched" if unit.branched else "counted"] += 1
+        if isinstance(unit, Branched):
+            seen["branched"] += 1
+            continue
+        start = units.coarsest()
+        seen["counted"] += 1
         seen["behind"] += unit.behind
         seen["apart"] += unit.apart > 0
         seen["finer"] += unit.steps > start.steps

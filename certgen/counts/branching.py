@@ -35,15 +35,15 @@ def require_enumerable(circuits: Circuits) -> None:
         raise UserError(f"{v}^{k} sequences are too many to decide each one", "use --strategy adaptive")
 
 
-class Tally(NamedTuple):
-    """Sequences found correct, found wrong, and too close to a tie to say."""
+class Decided(NamedTuple):
+    """Sequences decided to be correct or wrong, and those too close to a tie to say."""
 
     correct: int
     wrong: int
     undecided: int
 
 
-def count_correct(circuits: Circuits, q: int, m: int, precision: Precision) -> Tally:
+def count_correct(circuits: Circuits, q: int, m: int, precision: Precision) -> Decided:
     """Sequences with query q and maximum m.
 
     For q < m they are split by the first non-query position that holds m, so that each part is a product set.
@@ -53,7 +53,7 @@ def count_correct(circuits: Circuits, q: int, m: int, precision: Precision) -> T
     if q == m:
         return pair.count([slice(0, m + 1)] * (k - 1))
     parts = [pair.count([slice(0, m)] * p + [slice(m, m + 1)] + [slice(0, m + 1)] * (k - 2 - p)) for p in range(k - 1)]
-    return Tally(*map(sum, zip(*parts, strict=True))) if parts else Tally(0, 0, 0)
+    return Decided(*map(sum, zip(*parts, strict=True))) if parts else Decided(0, 0, 0)
 
 
 class PairTables:
@@ -65,7 +65,7 @@ class PairTables:
         self.others, self.last = F[:-1], F[-1, q]
         self.weights, self.last_weight = weights[:-1], weights[-1, q]
 
-    def count(self, choices: list[slice]) -> Tally:
+    def count(self, choices: list[slice]) -> Decided:
         """Count over the tokens choices[p] at each position p.
 
         Evaluated are only wrong tokens y, and tokens t, that can bring a sum to zero when all else is at its worst.
@@ -73,7 +73,7 @@ class PairTables:
         tables = [table[chosen] for table, chosen in zip(self.others, choices, strict=True)]
         weights = [row[chosen] for row, chosen in zip(self.weights, choices, strict=True)]
         if any(len(table) == 0 for table in tables):
-            return Tally(0, 0, 0)
+            return Decided(0, 0, 0)
         widest = float(self.numerators.slack(self.q, np.asarray(float(len(tables) + 1))))
         suspect = np.zeros([len(table) for table in tables], dtype=bool)
         wrong = np.zeros_like(suspect)
@@ -95,7 +95,7 @@ class PairTables:
                 wrong[tuple(index)] = tied(
                     self.numerators.circuits, [*(index + first).tolist(), self.q], self.numerators.m
                 )
-        return Tally(*(int(np.count_nonzero(found)) for found in (~suspect, wrong, suspect & ~wrong)))
+        return Decided(*(int(np.count_nonzero(found)) for found in (~suspect, wrong, suspect & ~wrong)))
 
 
 def outer_sum(first: float, rows: list[FloatArray]) -> FloatArray:

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from certgen.counts.branching import Tally, count_correct
+from certgen.counts.branching import Decided, count_correct
 from certgen.counts.cells import queries_of
 from certgen.counts.numerators import USUAL_PRECISION, Precision, full_precision
 from certgen.models.circuits import Circuits
@@ -56,7 +56,7 @@ def true_accuracy(model: Model, margin: str | Fraction = "0") -> Accuracy:
 def counted(circuits: Circuits) -> Accuracy:
     """Every sequence decided, with more precision if some are too close to tell."""
     total = circuits.v**circuits.k
-    tally = Tally(0, 0, total)
+    tally = Decided(0, 0, total)
     for precision in (USUAL_PRECISION, full_precision(circuits)):
         if tally.undecided:
             tally = count_all(circuits, precision)
@@ -71,12 +71,12 @@ def rounded_down(correct: int, total: int) -> float:
     return nearest if Fraction(nearest) <= Fraction(correct, total) else math.nextafter(nearest, -math.inf)
 
 
-def count_all(circuits: Circuits, precision: Precision) -> Tally:
+def count_all(circuits: Circuits, precision: Precision) -> Decided:
     tallies = []
     for m in range(circuits.v):
         for q in queries_of(circuits.k, m):
             tallies.append(count_correct(circuits, q, m, precision))
-    return Tally(*map(sum, zip(*tallies, strict=True)))
+    return Decided(*map(sum, zip(*tallies, strict=True)))
 
 
 def sampled_wrong(circuits: Circuits, size: int) -> int:

@@ -15,7 +15,8 @@ from certgen.certificate.steps import infer
 from certgen.counts.cells import cells_of_pair, mask
 from certgen.counts.groups import Maximum, SeparableSearch
 from certgen.counts.numerators import USUAL_PRECISION, lane_args
-from certgen.counts.refinement import Search, Stage, Units
+from certgen.counts.refinement import Search, Stage
+from certgen.counts.units import Branched, Counted, UnitsOfMaximum
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
@@ -43,7 +44,7 @@ def adaptive(
     """
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion)
-    search = Search([Units(Maximum(scores, m)) for m in range(circuits.v)])
+    search = Search([UnitsOfMaximum(Maximum(scores, m)) for m in range(circuits.v)])
     needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
     proofs = Proofs(circuits, step, search, track, needed)
     length = proofs.length(0)
@@ -129,20 +130,14 @@ def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:
     """The certificate of the units as they are."""
     proof = Proof(circuits.model, circuits.margin)
     outcomes = stage.outcomes()
-    counted = [(units.plan(unit), list(found.correct)) for units, unit, found in outcomes if not unit.branched]
+    counted = [(units.plan(unit), list(found.correct)) for units, unit, found in outcomes if isinstance(unit, Counted)]
     tallies = [counts_step(proof, circuits, proof.add(step), counted)] if counted else []
-    branched = [(unit, found) for _, unit, found in outcomes if unit.branched]
+    branched = [(unit, found) for _, unit, found in outcomes if isinstance(unit, Branched)]
     if branched:
-        queries = [mask([unit.queries[0] for unit, _ in branched if unit.m == m]) for m in range(circuits.v)]
+        queries = [mask([unit.query for unit, _ in branched if unit.m == m]) for m in range(circuits.v)]
         args = BranchArgs(**lane_args(circuits, USUAL_PRECISION).model_dump(), queries=queries)
         counts = [
-            [
-                unit.m,
-                mask(unit.queries),
-                cells_of_pair(circuits.k, unit.queries[0], unit.m),
-                *found.correct,
-                found.wrong,
-            ]
+            [unit.m, mask(unit.queries), cells_of_pair(circuits.k, unit.query, unit.m), *found.correct, found.wrong]
             for unit, found in branched
         ]
         tallies.append(proof.add(infer("branch_sequences", Tally(counts=counts), args)))
