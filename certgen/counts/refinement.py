@@ -96,11 +96,8 @@ def best_refinement(units: UnitsOfMaximum, unit: Unit) -> Refinement | None:
     if isinstance(unit, Branched) or not any(before.lost):
         return None
     found = [Refinement(gain(units, before, parts), unit, parts) for parts in refinements(units, unit)]
-    # queries by themselves may be better to refine, though no better themselves; or be proved wrong, once branched
-    leads_on = [
-        r for r in found if r.gain > 0 or (r.gain == 0 and (len(r.parts) > 1 or isinstance(r.parts[0], Branched)))
-    ]
-    return max(leads_on, key=lambda refinement: refinement.gain, default=None)
+    useful = [refinement for refinement in found if refinement.gain > 0 or refinement.leads_on()]
+    return max(useful, key=lambda refinement: refinement.gain, default=None)
 
 
 def gain(units: UnitsOfMaximum, before: Outcome, parts: Parts) -> Fraction:
