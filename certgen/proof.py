@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
+from pathlib import Path
 
 from certgen.certificate import (
     AnyStep,
@@ -19,6 +21,11 @@ from certgen.certificate import (
     Total,
 )
 from certgen.models import Model
+
+
+def readable_name(path: Path) -> str:
+    """The file's name as Unicode text: bytes of it that are not UTF-8 are written as \\xNN."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 class Proof:
@@ -41,7 +48,7 @@ class Proof:
         correct, wrong = (sum(count[entry] for count in counts) for entry in (3, 4))
         self.add(Total(premises=tallies, args=NoArgs(), conclusion=Decided(correct=correct, wrong=wrong)))
         return Certificate(
-            subject=[Subject(name=model.path.name, digest=Sha256(sha256=model.sha256))],
+            subject=[Subject(name=readable_name(model.path), digest=Sha256(sha256=model.sha256))],
             predicate=Predicate(
                 task=Task(k=model.n_ctx),
                 model=ModelInfo(
