@@ -63,11 +63,14 @@ def decode_step(value: object, path: str) -> Step:
 
 def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
     """The whole file, strictly: unknown fields, versions, rules and semantics are refused."""
-    statement = record(
-        load_json(decompress(data), integer_type), "", ("_type", "subject", "predicateType", "predicate")
-    )
+    content = load_json(decompress(data), integer_type)
+    if isinstance(content, dict) and ({"payload", "signatures"} <= set(content) or "dsseEnvelope" in content):
+        raise Malformed("signed-envelope", "", "a certificate; this is a DSSE envelope, check its decoded payload")
+    statement = record(content, "", ("_type", "subject", "predicateType", "predicate"))
     constant(statement["_type"], "_type", STATEMENT_TYPE)
-    constant(statement["predicateType"], "predicateType", PREDICATE_TYPE)
+    kind = statement["predicateType"]
+    ours = isinstance(kind, str) and kind.startswith(PREDICATE_TYPE.rstrip("1"))
+    constant(kind, "predicateType", PREDICATE_TYPE, "unsupported-version" if ours else "unsupported")
     subjects = array(statement["subject"], "subject", lambda value, path: record(value, path, ("name", "digest")))
     if len(subjects) != 1:
         raise Malformed("unsupported", "subject", "one model", str(len(subjects)))

@@ -7,11 +7,12 @@ import sys
 
 from checker.certificate import decode_certificate
 from checker.decode import MAX_BYTES
-from checker.errors import Malformed, Refusal, ResourceLimit
+from checker.errors import Malformed, Refusal, ResourceLimit, about
 from checker.kernel import Verdict, verify
 from checker.model.weights import MAX_MODEL_BYTES, read_weights
 
 DEFAULT_BUDGET = 1 << 25
+MAX_PRINTED_DIGITS = 4300  # CPython's own limit, and above every number that a certificate can hold
 EPILOG = """exit codes: 0 all verified, 1 a proof does not hold, 2 usage, 3 malformed certificate or model,
 4 another model, 5 a resource limit, 70 internal error; the largest one when several differ."""
 
@@ -35,8 +36,10 @@ def check(model_path: str, certificate_path: str, budget: int = DEFAULT_BUDGET) 
     that cannot be read, or is not of its format), OtherModel, ResourceLimit. `budget` bounds, for each step by itself,
     the sequences or prefixes that it enumerates. Cost: that of the proof; certgen length measures it.
     """
-    weights = read_weights(read(model_path, MAX_MODEL_BYTES))
-    return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget)
+    with about("MODEL"):
+        weights = read_weights(read(model_path, MAX_MODEL_BYTES))
+    with about("CERT"):
+        return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget)
 
 
 def decimal(numerator: int, denominator: int) -> str:
@@ -45,12 +48,14 @@ def decimal(numerator: int, denominator: int) -> str:
     return f"{units // 100_000}.{units % 100_000:05d}"
 
 
-def describe(outcome: Verdict | Refusal) -> tuple[str, dict[str, object]]:
-    """An outcome as a verdict line and as JSON fields."""
+def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[str, object]]:
+    """The outcome for a certificate, called CERT or CERT 2, as a verdict line and as JSON fields."""
     if isinstance(outcome, Refusal):
+        outcome.file = outcome.file if outcome.file == "MODEL" else file
         data: dict[str, object] = {
             "verdict": outcome.word.lower(),
             "exit_code": outcome.exit_code,
+            "file": outcome.file,
             "code": outcome.code,
         }
         data |= {"path": outcome.path, "expected": outcome.expected, "got": outcome.got}
@@ -62,8 +67,9 @@ def describe(outcome: Verdict | Refusal) -> tuple[str, dict[str, object]]:
     exact = outcome.correct + outcome.wrong == outcome.total
     line = f"VERIFIED accuracy {'=' if exact else '>='} {outcome.correct}/{outcome.total} ({bound}) "
     line += " ".join(f"{name}={value}" for name, value in fields.items())
+    line += "" if file == "CERT" else f" in {file}"
     counts = {"correct": outcome.correct, "wrong": outcome.wrong, "total": outcome.total}
-    return line, {"verdict": "verified", "exit_code": 0, **counts, **fields}
+    return line, {"verdict": "verified", "exit_code": 0, "file": file, **counts, **fields}
 
 
 def outcome_of(model_path: str, certificate_path: str, budget: int) -> Verdict | Refusal:
@@ -84,19 +90,29 @@ class InternalError(Refusal):
     word, exit_code = "INTERNAL-ERROR", 70
 
 
+def positive(text: str) -> int:
+    """A number of sequences, from the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print one verdict line per certificate, in order; return the exit code."""
+    sys.set_int_max_str_digits(MAX_PRINTED_DIGITS)  # whatever the environment says
     parser = argparse.ArgumentParser(prog="check-cert", description=__doc__, epilog=EPILOG)
     parser.add_argument("model", metavar="MODEL", help="the model's weights, a .safetensors file")
     parser.add_argument("certificates", metavar="CERT", nargs="+", help="a .cert.json or .cert.json.gz file")
     parser.add_argument("--json", action="store_true", help="one JSON object per certificate instead of a line of text")
     parser.add_argument("--quiet", action="store_true", help="no output; the exit code says it all")
     help_text = f"most sequences to enumerate before refusing with exit code 5 (default {DEFAULT_BUDGET})"
-    parser.add_argument("--budget", type=int, default=DEFAULT_BUDGET, metavar="N", help=help_text)
+    parser.add_argument("--budget", type=positive, default=DEFAULT_BUDGET, metavar="N", help=help_text)
     options = parser.parse_args(arguments)
     codes = []
-    for path in options.certificates:
-        line, data = describe(outcome_of(options.model, path, options.budget))
+    for number, path in enumerate(options.certificates, 1):
+        file = f"CERT {number}" if len(options.certificates) > 1 else "CERT"
+        line, data = describe(outcome_of(options.model, path, options.budget), file)
         codes.append(int(str(data["exit_code"])))
         if not options.quiet and not written(json.dumps(data) if options.json else line):
             codes.append(InternalError.exit_code)
@@ -106,6 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def written(line: str) -> bool:
     """Print a verdict; a verdict that nobody can read must not end in an exit code that looks like one."""
+    if sys.stdout is None:  # it was closed before the program began, and print would do nothing
+        return False
     try:
         print(line, flush=True)
     except OSError:

@@ -12,17 +12,22 @@ from checker.errors import Malformed, show
 MAX_BYTES = 1 << 28  # of a decompressed certificate
 MAX_DIGITS = 4000  # of one number; below CPython's own limit, above v^k of anything checkable
 
+SURROGATE = re.compile("[\ud800-\udfff]")  # in text that was UTF-8: half of a pair of \u escapes, and no character
+
 Integer = Callable[[str | int], int]  # how digits become a number: int, or an integer type that counts its operations
 Value = TypeVar("Value")
 Decoder = Callable[[object, str], Value]  # (JSON value, its path) -> typed value, or Malformed
 
 
 def load_json(data: bytes, integer: Integer = int) -> object:
-    """Strict JSON: UTF-8, no duplicate keys, no floats, canonical integers of bounded length."""
+    """Strict JSON: UTF-8, whole characters, no duplicate keys, no floats, canonical integers of bounded length."""
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
         if len({key for key, _ in items}) < len(items):
             raise Malformed("duplicate-key")
+        for part in [part for item in items for part in item if isinstance(part, str)]:
+            if SURROGATE.search(part):
+                raise Malformed("lone-surrogate", "", "text of Unicode characters")
         return dict(items)
 
     def number(digits: str) -> int:
@@ -37,8 +42,12 @@ def load_json(data: bytes, integer: Integer = int) -> object:
         return json.loads(
             data.decode("utf-8"), object_pairs_hook=pairs, parse_int=number, parse_float=refuse, parse_constant=refuse
         )
-    except (ValueError, RecursionError):
-        raise Malformed("not-json") from None
+    except UnicodeDecodeError as error:
+        raise Malformed("not-json", f"byte {error.start} of the JSON text", "UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise Malformed("not-json", f"line {error.lineno} column {error.colno} of the JSON text") from None
+    except RecursionError:
+        raise Malformed("not-json", "", "lists and objects nested less deeply") from None
 
 
 def decompress(data: bytes) -> bytes:
@@ -95,7 +104,7 @@ def bounded(low: int, high: int) -> Decoder[int]:
     def decode(value: object, path: str) -> int:
         number = integer(value, path)
         if not low <= number <= high:
-            raise Malformed("out-of-range", path, f"{low} to {high}", show(number))
+            raise Malformed("out-of-range", path, f"{show(low)} to {show(high)}", show(number))
         return number
 
     return decode

@@ -1,4 +1,4 @@
-"""Refusals as data: a stable code, where it happened, what was expected and what was found.
+"""Refusals as data: a stable code, in which file and where, what was expected and what was found.
 
 No text that came from a certificate is ever echoed, so no input can forge a verdict line.
 """
@@ -8,10 +8,15 @@ from contextlib import contextmanager
 
 
 class Refusal(Exception):
-    """The certificate was not verified. Subclasses fix the verdict word and the exit code."""
+    """The certificate was not verified. Subclasses fix the verdict word and the exit code.
+
+    `file` is MODEL or CERT once it is known which of the two the refusal is about.
+    """
 
     word = "REFUSED"
     exit_code = 70
+    roles = ("expected", "got")  # what `expected` and `got` are, in words
+    file = ""
 
     def __init__(self, code: str, path: str = "", expected: str = "", got: str = "") -> None:
         super().__init__(code)
@@ -23,9 +28,10 @@ class Refusal(Exception):
         return type(self)(self.code, path, self.expected, self.got)
 
     def __str__(self) -> str:
-        where = f" at {self.path}" if self.path else ""
-        detail = f": expected {self.expected}" if self.expected else ""
-        return f"{self.code}{where}{detail}{', got ' + self.got if self.got else ''}"
+        where = "".join([f" {word} {place}" for word, place in (("in", self.file), ("at", self.path)) if place])
+        found = zip(self.roles, (self.expected, self.got), strict=True)
+        detail = ", ".join([f"{role} {what}" for role, what in found if what])
+        return f"{self.code}{where}{': ' if detail else ''}{detail}"
 
 
 @contextmanager
@@ -35,6 +41,16 @@ def located(path: str) -> Iterator[None]:
         yield
     except Refusal as refusal:
         raise refusal.under(path) from None
+
+
+@contextmanager
+def about(file: str) -> Iterator[None]:
+    """Any refusal inside is about this file."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.file = file
+        raise
 
 
 class Rejected(Refusal):
@@ -53,6 +69,7 @@ class OtherModel(Refusal):
     """The certificate is about other weights."""
 
     word, exit_code = "OTHER-MODEL", 4
+    roles = ("the certificate is about", "the model given is")
 
 
 class ResourceLimit(Refusal):
@@ -69,3 +86,10 @@ def show(value: object) -> str:
         return str(value) if value.bit_length() <= 256 else f"an integer of {value.bit_length()} bits"
     names: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
     return names.get(type(value), type(value).__name__)
+
+
+def show_set(mask: int) -> str:
+    """A bit mask as the set of its bits, such as {0, 3}; in hexadecimal when it is long, or negative and no set."""
+    if not 0 <= mask < 1 << 64:
+        return hex(mask) if mask.bit_length() <= 256 else show(mask)
+    return f"{{{', '.join([str(bit) for bit in range(64) if mask >> bit & 1])}}}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
 from checker.decode import array, bounded, integer, record
-from checker.errors import Malformed, Refusal, Rejected, located, show
+from checker.errors import Malformed, Refusal, Rejected, located, show, show_set
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -126,7 +126,7 @@ class CubicTokens:
                 claimed_masks,
                 lambda accepted, claimed: claimed >= 0 and claimed & ~accepted == 0,
                 lambda accepted, claimed: Rejected(
-                    "token-not-accepted", "", f"a subset of {show(accepted)}", show(claimed)
+                    "token-not-accepted", "", f"a subset of {show_set(accepted)}", show_set(claimed)
                 ),
                 f"masks[{m}]",
             )

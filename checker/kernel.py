@@ -27,7 +27,7 @@ class Verdict:
 def require_same_problem(certificate: Certificate, weights: Weights) -> None:
     """The certificate is about this very file, and about the task and sizes that the file itself has."""
     if certificate.file_digest != weights.file_digest:
-        raise OtherModel("model-digest", "subject[0].digest.sha256", weights.file_digest, certificate.file_digest)
+        raise OtherModel("model-digest", "subject[0].digest.sha256", certificate.file_digest, weights.file_digest)
     if certificate.tensor_digests != weights.tensor_digests:
         raise OtherModel("tensor-digest", "predicate.model.tensors")
     if certificate.sizes != weights.sizes:

@@ -5,6 +5,7 @@ file is named by its error code: CODE--what.cert.json. Every certificate names i
 cannot be read that far is about tiny.safetensors.
 """
 
+import base64
 import copy
 import gzip
 import json
@@ -805,6 +806,13 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     yield "duplicate-key--top", raw('"predicateType":', '"_type": "VERIFIED", "predicateType":')
     yield "duplicate-key--claim", raw(correct, f'{correct} "correct": 625,')
     yield "duplicate-key--step", raw('"premises":[]', '"premises":[],"premises":[]')
+    for what, text in (("high", "\ud800"), ("low", "\udc80"), ("pair-backwards", "\udc00\ud800")):
+        yield f"lone-surrogate--{what}", to_bytes(edited(cubic, put("subject", 0, "name", value=f"{text}.safetensors")))
+    yield "lone-surrogate--strategy", to_bytes(edited(cubic, put("predicate", "strategy", value="x\ud800")))
+    yield "lone-surrogate--key", to_bytes(edited(cubic, put("predicate", "x\udfff", value=1)))
+    yield "signed-envelope--dsse", envelope(plain)
+    yield "signed-envelope--sigstore-bundle", b'{"mediaType": "", "dsseEnvelope": %s}' % envelope(plain)
+    yield "signed-envelope--gzip", gzip.compress(envelope(plain), mtime=0)
     yield "bad-gzip--truncated", packed[:-1]
     yield "bad-gzip--only-the-magic", packed[:2]
     yield "bad-gzip--trailing-garbage", packed + b"VERIFIED"
@@ -868,7 +876,7 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         yield f"wrong-type--{what}", to_bytes(edited(cubic, put(*path, value=value)))
     unsupported: dict[str, tuple[tuple[str | int, ...], object]] = {
         "statement-type": (("_type",), "https://in-toto.io/Statement/v0.1"),
-        "predicate-type": (("predicateType",), "urn:compact-proofs:accuracy-certificate:v2"),
+        "predicate-type": (("predicateType",), "https://slsa.dev/provenance/v1"),
         "semantics": (("predicate", "semantics"), "float32-any-order"),
         "task": ((*task, "name"), "min-of-k"),
         "no-subject": (("subject",), []),
@@ -880,11 +888,14 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         yield f"not-a-matrix--{what}", to_bytes(edited(kept(SUB_CUBIC[4]), put(*path, value=rows)))
     for what, (path, value) in unsupported.items():
         yield f"unsupported--{what}", to_bytes(edited(cubic, put(*path, value=value)))
-    version = ("predicate", "formatVersion")
-    newer = edited(cubic, put(*version, value=2), put("predicate", "novelty", value=[]))
+    for version in ("v2", "v10"):
+        urn = f"urn:compact-proofs:accuracy-certificate:{version}"
+        yield f"unsupported-version--predicate-type-{version}", to_bytes(edited(cubic, put("predicateType", value=urn)))
+    number = ("predicate", "formatVersion")
+    newer = edited(cubic, put(*number, value=2), put("predicate", "novelty", value=[]))
     yield "unsupported-version--newer-with-a-new-field", to_bytes(newer)
     for what, value in (("zero", 0), ("true", True), ("text", "1"), ("null", None)):
-        yield f"unsupported-version--{what}", to_bytes(edited(cubic, put(*version, value=value)))
+        yield f"unsupported-version--{what}", to_bytes(edited(cubic, put(*number, value=value)))
     for what, value in (("misspelt", "cubic_token"), ("empty", ""), ("upper-case", "TOTAL"), ("dunder", "__class__")):
         yield f"unknown-rule--{what}", to_bytes(edited(cubic, put(*tokens, "rule", value=value)))
     ranges: dict[str, tuple[tuple[str | int, ...], int]] = {
@@ -930,6 +941,13 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     }
     for what, text in fractions.items():
         yield f"bad-fraction--{what}", to_bytes(edited(cubic, put("predicate", "margin", value=text)))
+
+
+def envelope(payload: bytes) -> bytes:
+    """DSSE, in the form that signing tools write; the signature is none."""
+    signatures = [{"keyid": "", "sig": "AAAA"}]
+    content = {"payload": base64.b64encode(payload).decode(), "payloadType": "application/vnd.in-toto+json"}
+    return json.dumps({**content, "signatures": signatures}).encode()
 
 
 def malformed_counts(cubic: Statement) -> Iterator[tuple[str, Statement]]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from tiny import tiny_model, zero_tensors
 
 from checker import Refusal, Verdict, check, cli
 from checker.cli import decimal, describe, main
-from checker.errors import Malformed, OtherModel, Rejected, ResourceLimit
+from checker.errors import Malformed, OtherModel, Rejected, ResourceLimit, show_set
 from checker.facts import Accuracy, Count, Tally
 from checker.model.attention import Attention
 from checker.model.weights import read_weights
@@ -86,7 +87,7 @@ def test_the_line_of_a_rejected_certificate(check_cert: CheckCert, files: Files,
     assert done.returncode == 1
     assert done.stderr == ""
     place = r"predicate\.steps\[0\]\.conclusion\.rows\[4\]\[2\]"
-    pattern = rf"REJECTED bound-too-small at {place}: expected >= (-?\d+), got (-?\d+)\n"
+    pattern = rf"REJECTED bound-too-small in CERT at {place}: expected >= (-?\d+), got (-?\d+)\n"
     match = re.fullmatch(pattern, done.stdout)
     assert match is not None
     assert int(match[1]) == int(match[2]) + 1
@@ -95,8 +96,8 @@ def test_the_line_of_a_rejected_certificate(check_cert: CheckCert, files: Files,
 @pytest.mark.parametrize(
     ("code", "start"),
     [
-        ("3", "MALFORMED not-an-integer: expected exact integers only\n"),
-        ("4", "OTHER-MODEL model-digest at subject[0].digest.sha256: expected "),
+        ("3", "MALFORMED not-an-integer in CERT: expected exact integers only\n"),
+        ("4", "OTHER-MODEL model-digest in CERT at subject[0].digest.sha256: the certificate is about "),
     ],
 )
 def test_the_lines_of_other_refusals(check_cert: CheckCert, files: Files, code: str, start: str) -> None:
@@ -104,6 +105,75 @@ def test_the_lines_of_other_refusals(check_cert: CheckCert, files: Files, code: 
     assert done.returncode == int(code)
     assert done.stdout.startswith(start)
     assert done.stdout.count("\n") == 1
+
+
+def test_another_model_is_named_the_right_way_round(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    about, given = json.loads(files["4"].read_bytes())["subject"][0]["digest"]["sha256"], digest_of(files["model"])
+    assert about != given
+    assert main([str(files["model"]), str(files["4"])]) == 4
+    assert capsys.readouterr().out == (
+        "OTHER-MODEL model-digest in CERT at subject[0].digest.sha256: "
+        f"the certificate is about {about}, the model given is {given}\n"
+    )
+    assert main(["--json", str(files["model"]), str(files["4"])]) == 4
+    data = json.loads(capsys.readouterr().out)
+    assert (data["expected"], data["got"]) == (about, given)
+
+
+def test_each_of_several_lines_says_which_file_it_is_about(
+    files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By kind and position: a file name may hold anything."""
+    certificates = [str(files[code]) for code in "0134"] + [str(tmp_path / "missing")]
+    for model, code, expected in (
+        (files["model"], 4, ["CERT 1", "CERT 2", "CERT 3", "CERT 4", "CERT 5"]),
+        (tmp_path / "missing", 3, ["MODEL"] * 5),
+    ):
+        assert main([str(model), *certificates]) == code
+        lines = capsys.readouterr().out.splitlines()
+        assert [re.findall(r" in (MODEL|CERT [0-9]+)\b", line) for line in lines] == [[file] for file in expected]
+        assert main(["--json", str(model), *certificates]) == code
+        assert [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()] == expected
+    for model, certificate, file in (
+        (files["model"], "0", "CERT"),
+        (tmp_path, "0", "MODEL"),
+        (files["model"], "1", "CERT"),
+    ):
+        main(["--json", str(model), str(files[certificate])])
+        assert json.loads(capsys.readouterr().out)["file"] == file
+
+
+def test_several_verified_certificates_have_the_line_of_one_and_their_place(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(files["model"]), str(files["0"])])
+    line = capsys.readouterr().out.rstrip("\n")
+    assert main([str(files["model"]), str(files["0"]), str(files["0"])]) == 0
+    assert capsys.readouterr().out == f"{line} in CERT 1\n{line} in CERT 2\n"
+
+
+def test_a_bit_mask_is_shown_as_a_set(certificates: Path, files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(files["model"]), str(certificates / "reject/token-not-accepted--one-more.cert.json")]) == 1
+    place = "predicate.steps[2].conclusion.masks[1][0][1]"
+    line = f"REJECTED token-not-accepted in CERT at {place}: expected a subset of {{}}, got {{0}}\n"
+    assert capsys.readouterr().out == line
+
+
+@pytest.mark.parametrize(
+    ("mask", "text"),
+    [
+        (0, "{}"),
+        (0b1001, "{0, 3}"),
+        (1 << 63, "{63}"),
+        (1 << 64, "0x10000000000000000"),
+        (-1, "-0x1"),
+        (-(1 << 70) - 1, "-0x400000000000000001"),
+        (1 << 300, "an integer of 301 bits"),
+        (-1 << 300, "an integer of 301 bits"),
+    ],
+)
+def test_sets_in_messages(mask: int, text: str) -> None:
+    assert show_set(mask) == text
 
 
 def test_one_line_per_certificate_and_the_largest_exit_code(check_cert: CheckCert, files: Files) -> None:
@@ -125,7 +195,7 @@ def test_gzip_and_plain_give_the_same_line(check_cert: CheckCert, files: Files, 
     done = check_cert(files["model"], files["0"], packed)
     assert done.returncode == 0
     first, second = done.stdout.splitlines()
-    assert first == second
+    assert first.removesuffix(" in CERT 1") == second.removesuffix(" in CERT 2")
 
 
 # Options
@@ -138,6 +208,7 @@ def test_json_is_one_object_per_line(check_cert: CheckCert, files: Files) -> Non
     assert verified == {
         "verdict": "verified",
         "exit_code": 0,
+        "file": "CERT 1",
         "correct": 213,
         "wrong": 0,
         "total": 625,
@@ -150,6 +221,7 @@ def test_json_is_one_object_per_line(check_cert: CheckCert, files: Files) -> Non
     assert rejected == {
         "verdict": "rejected",
         "exit_code": 1,
+        "file": "CERT 2",
         "code": "count-too-large",
         "path": "predicate.claim.correct",
         "expected": "<= 213",
@@ -173,7 +245,8 @@ def test_the_budget_counts_sequences(check_cert: CheckCert, files: Files, certif
     assert done.returncode == 5
     refused, verified = done.stdout.splitlines()
     assert refused == (
-        "RESOURCE-LIMIT over-budget at predicate.steps[0]: expected at most 624 sequences (raise --budget), got 625"
+        "RESOURCE-LIMIT over-budget in CERT 1 at predicate.steps[0]: "
+        "expected at most 624 sequences (raise --budget), got 625"
     )
     assert verified.startswith("VERIFIED ")
 
@@ -182,7 +255,7 @@ def test_no_budget_makes_a_wrong_proof_right(check_cert: CheckCert, files: Files
     wrong = certificates / "reject/count-too-large--enumerate_sequences.cert.json"
     for budget in (625, 10**9):
         assert check_cert("--budget", budget, files["model"], wrong).returncode == 1
-    for budget in (0, -1, 624):
+    for budget in (1, 624):
         assert check_cert("--budget", budget, files["model"], wrong).returncode == 5
 
 
@@ -195,6 +268,7 @@ def test_no_budget_makes_a_wrong_proof_right(check_cert: CheckCert, files: Files
         ["--force", "{model}", "{good}"],
         ["--budget", "{model}", "{good}"],
         ["--budget", "1e9", "{model}", "{good}"],
+        *(["--budget", number, "{model}", "{good}"] for number in ("0", "-1", "-0", "1" * 5000, "x\nVERIFIED")),
         ["--no-check", "{model}", "{good}"],
         ["--quiet=1", "{model}", "{good}"],
     ],
@@ -204,7 +278,7 @@ def test_usage_errors(check_cert: CheckCert, files: Files, arguments: list[str])
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("usage: check-cert")
-    assert "VERIFIED" not in done.stderr
+    assert not re.search("^VERIFIED", done.stderr, re.MULTILINE)
 
 
 def test_the_options_are_these(check_cert: CheckCert) -> None:
@@ -442,7 +516,7 @@ def test_no_text_of_a_refused_certificate_is_printed(
     for options in ([], ["--json"]):
         code = main([*options, str(files["model"]), str(certificate)])
         out, err = capsys.readouterr()
-        assert code == (1 if place in ("name of the subject", "strategy") else 3)
+        assert code == (1 if place in ("name of the subject", "strategy") and "\ud800" not in text else 3)
         assert out.count("\n") == 1 and out.isprintable() is False and out[:-1].isprintable() and out.isascii()
         assert "VERIFIED" not in out + err and "verified" not in out + err
 
@@ -514,7 +588,7 @@ def test_an_unforeseen_failure_is_an_internal_error(
     monkeypatch.setattr(cli, where, fail)
     assert main([str(files["model"]), str(files["0"])]) == 70
     out, err = capsys.readouterr()
-    assert (out, err) == (f"INTERNAL-ERROR {error.__name__}\n", "")
+    assert (out, err) == (f"INTERNAL-ERROR {error.__name__} in CERT\n", "")
     assert main(["--quiet", str(files["model"]), str(files["0"])]) == 70
     assert main(["--json", str(files["model"]), str(files["0"])]) == 70
     data = json.loads(capsys.readouterr().out)
@@ -549,6 +623,64 @@ def test_a_verdict_that_cannot_be_printed_is_no_verdict_on_the_proof(files: File
         assert done.returncode == 70
 
 
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_a_standard_output_that_is_closed_is_no_success(option: list[str], files: Files) -> None:
+    """Closed by the shell (`>&-`): print does nothing then, and raises nothing."""
+    command = [sys.executable, "-m", "checker", *option, str(files["model"]), str(files["0"]), str(files["0"])]
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    assert subprocess.run(shell, cwd=ROOT, stderr=subprocess.DEVNULL, timeout=60).returncode == 70
+
+
+def test_quiet_needs_no_standard_output(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["--quiet", str(files["model"]), str(files["0"])]) == 0
+    assert main([str(files["model"]), str(files["0"])]) == 70
+
+
+@pytest.fixture
+def many_digits(tmp_path: Path) -> tuple[Path, Path]:
+    """A model and a certificate with numbers of more than 640 digits that are all right: a margin, and the total."""
+    model = tiny_model(tmp_path / "model.safetensors", zero_tensors(2, 2200, 1, 1), "F16")
+    weights = read_weights(model.read_bytes())
+    regions = [[m, 1 << q, (1 << 2200) - 1, 0, 0] for m in range(2) for q in range(m + 1)]
+    groups = [{"m": m, "steps": 1, "classes": [1 << 1 - m], "blocks": [1 << q for q in range(m + 1)]} for m in range(2)]
+    scores = {"exponent": 0, "kept": [[0, 0]] * 2, "error": [0, 0]}
+    args = {"exponent": 0, "bits": 8, "groups": [{**group, "pools": [(1 << 2199) - 1]} for group in groups]}
+    steps = [
+        {"rule": "score_exact", "premises": [], "args": {}, "conclusion": scores},
+        {"rule": "separable_counts", "premises": [0], "args": args, "conclusion": {"counts": regions}},
+        {"rule": "total", "premises": [1], "args": {}, "conclusion": {"correct": 0, "wrong": 0}},
+    ]
+    statement = prove("tiny", "cubic")
+    certificate = tmp_path / "x.cert.json"
+    edits = [
+        put("subject", 0, "digest", "sha256", value=weights.file_digest),
+        put("predicate", "model", value={**weights.sizes, "tensors": weights.tensor_digests}),
+        put("predicate", "task", "k", value=2200),
+        put("predicate", "margin", value=f"1{'0' * 900}"),
+        put("predicate", "claim", value={"correct": 0, "wrong": 0, "total": 2**2200}),
+        put("predicate", "steps", value=steps),
+    ]
+    certificate.write_bytes(to_bytes(edited(statement, *edits)))
+    return model, certificate
+
+
+@pytest.mark.parametrize(
+    ("environment", "options"),
+    [({"PYTHONINTMAXSTRDIGITS": "640"}, []), ({}, ["-X", "int_max_str_digits=640"])],
+    ids=["environment", "option"],
+)
+def test_a_small_limit_on_digits_changes_no_verdict(
+    many_digits: tuple[Path, Path], environment: dict[str, str], options: list[str]
+) -> None:
+    command = [sys.executable, *options, "-m", "checker", *map(str, many_digits)]
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout[:200]
+    assert done.stdout.startswith(f"VERIFIED accuracy >= 0/{2**2200} (0.00000) task=max-of-2200 d_vocab=2 ")
+    assert f" margin=1{'0' * 900} " in done.stdout
+
+
 def test_running_out_of_memory_is_a_resource_limit(
     monkeypatch: pytest.MonkeyPatch, files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -566,7 +698,7 @@ def test_a_failure_inside_a_rule_is_an_internal_error(
 ) -> None:
     monkeypatch.setattr(Attention, "exponentials", lambda *_: 1 // 0)
     assert main([str(files["model"]), str(files["0"])]) == 70
-    assert capsys.readouterr().out == "INTERNAL-ERROR ZeroDivisionError\n"
+    assert capsys.readouterr().out == "INTERNAL-ERROR ZeroDivisionError in CERT\n"
 
 
 def test_many_positions_are_no_internal_error(tmp_path: Path) -> None:
@@ -613,9 +745,11 @@ def test_almost_one_is_not_one() -> None:
 )
 def test_refusals_as_lines(kind: type[Refusal], word: str, code: int) -> None:
     line, data = describe(kind("some-code", "predicate.x", "this", "that"))
-    assert line == f"{word} some-code at predicate.x: expected this, got that"
+    told = "the certificate is about this, the model given is that" if code == 4 else "expected this, got that"
+    assert line == f"{word} some-code in CERT at predicate.x: {told}"
     assert data["exit_code"] == code
-    assert describe(kind("some-code"))[0] == f"{word} some-code"
+    assert describe(kind("some-code"), "CERT 7")[0] == f"{word} some-code in CERT 7"
+    assert str(kind("some-code", got="that")) == f"some-code: {kind.roles[1]} that"
 
 
 def test_every_kind_of_refusal_has_its_own_exit_code() -> None:

@@ -1,7 +1,9 @@
 """Certificate bytes: exactly the format, and every way of being outside it is malformed, under its own code."""
 
+import base64
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
@@ -99,7 +101,48 @@ def test_floats_are_refused(number: str) -> None:
     ],
 )
 def test_texts_that_are_not_json(text: str) -> None:
-    assert json_code(text) == "not-json"
+    refused = refusal(load_json, text.encode())
+    assert refused.code == "not-json"
+    assert re.fullmatch("line [12] column [0-9]+ of the JSON text", refused.path)
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        (b'{"a": 1,\n "b": }', "line 2 column 7 of the JSON text"),
+        (b"[]\n\n[]", "line 3 column 1 of the JSON text"),
+        (b"", "line 1 column 1 of the JSON text"),
+        (b'{"a": "\xe9"}', "byte 7 of the JSON text"),
+        (b'["abc', "line 1 column 2 of the JSON text"),
+    ],
+)
+def test_what_is_not_json_is_so_somewhere(data: bytes, path: str) -> None:
+    """In the JSON text, which in a compressed certificate is not the file's."""
+    assert refusal(load_json, data).path == path
+    assert refusal(decode_certificate, gzip.compress(data)).path == path
+
+
+# Characters
+
+
+SURROGATES = ["\ud800", "\udbff", "\udc00", "\udfff", "x\ud800y", "\ud800\ud800", "\udc00\ud800", "\U0001f600\udc80"]
+
+
+@pytest.mark.parametrize("text", SURROGATES, ids=ascii)
+def test_lone_surrogates(text: str) -> None:
+    """Escapes that are half a character: other readers of JSON refuse them or put something else in their place."""
+    for value in ({"a": text}, {text: "a"}, [{"a": [{"b": text}]}], {"a": {"b": {text: 1}}}):
+        assert json_code(json.dumps(value)) == "lone-surrogate"
+    for path in (("subject", 0, "name"), ("predicate", "strategy"), ("predicate", text), (text,)):
+        assert code(changed(*path, value=text)) == "lone-surrogate"
+    assert refusal(decode_certificate, changed("subject", 0, "name", value=text)).got == ""
+
+
+def test_escapes_that_are_characters() -> None:
+    """Pairs of escapes, and backslashes that are none."""
+    texts = ["\U0001f600", "\U0010ffff", "\ufffd\ue000\ud7ff", "\\ud800", "\\\\ud800", "\0\x1b", "é"]
+    assert load_json(json.dumps({text: text for text in texts}).encode()) == {text: text for text in texts}
+    assert decode_certificate(changed("subject", 0, "name", value="\U0001f600 \\ud800")) == decode_certificate(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -354,6 +397,32 @@ def test_a_newer_certificate_is_refused_for_its_version() -> None:
     del statement["predicate"]["margin"]
     statement["predicate"]["steps"] = [{"rule": "novel_rule", "because": "of it"}]
     assert code(json.dumps(statement).encode()) == "unsupported-version"
+
+
+@pytest.mark.parametrize("version", ["v0", "v2", "v10", "v1.1", "v1 ", "v"])
+def test_other_versions_of_the_predicate_type(version: str) -> None:
+    refused = refusal(
+        decode_certificate, changed("predicateType", value=f"urn:compact-proofs:accuracy-certificate:{version}")
+    )
+    assert (refused.code, refused.path) == ("unsupported-version", "predicateType")
+
+
+@pytest.mark.parametrize("value", ["urn:compact-proofs:other-certificate:v1", "https://slsa.dev/provenance/v1"])
+def test_other_predicate_types(value: str) -> None:
+    refused = refusal(decode_certificate, changed("predicateType", value=value))
+    assert (refused.code, refused.path) == ("unsupported", "predicateType")
+
+
+def test_an_envelope_is_called_one() -> None:
+    """Even a certificate may not have its fields: a reader could take either for the content."""
+    payload = base64.b64encode(PLAIN).decode()
+    envelope = {"payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [{"sig": ""}]}
+    inside = {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": envelope}
+    for value in (envelope, inside, {**envelope, "comment": 1}, {**json.loads(PLAIN), **envelope}):
+        refused = refusal(decode_certificate, json.dumps(value).encode())
+        assert (refused.code, refused.path, refused.got) == ("signed-envelope", "", "")
+        assert "DSSE envelope" in refused.expected and "payload" in refused.expected
+    assert code(json.dumps({"payload": payload}).encode()) == "missing-field"
 
 
 @pytest.mark.parametrize("field", ["_type", "predicateType"])

@@ -1,15 +1,17 @@
-"""Telling a certificate's proof as a person would: the claim, the steps, and where sequences were lost."""
+"""Telling a certificate's proof as a person would: the claim, the steps, and what of all sequences is left open."""
 
 from __future__ import annotations
 
+import decimal
 from collections import Counter
 from collections.abc import Iterator
 from math import comb
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from certgen.certificate.consistency import require_consistent
 from certgen.certificate.facts import (
     AttentionRanges,
     CubicTokens,
@@ -22,33 +24,78 @@ from certgen.certificate.facts import (
 from certgen.certificate.losses import regions, with_maximum
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import RULES, AnyStep
+from certgen.cli import printable
 
 MOST_ROWS = 12
+MOST_BITS = 64  # of a number that is written out in a table or a sentence
+MOST_CLAIMED_BITS = 133  # in the claim itself: up to 40 digits
+ROUNDED_DOWN = decimal.Context(
+    prec=5, rounding=decimal.ROUND_DOWN, Emax=decimal.MAX_EMAX, traps=[decimal.InvalidOperation]
+)
+
+
+class Paragraph:
+    """A text wrapped once, at the width there is, below a head that later lines leave free. No markup, no trailing
+    spaces."""
+
+    def __init__(self, text: str, head: str = "", style: str = "") -> None:
+        self.text, self.head = Text(text, style), head
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = self.text.wrap(console, max(options.max_width - len(self.head), 1))
+        for number, line in enumerate(lines):
+            line.rstrip()
+            yield Text(self.head if number == 0 else " " * len(self.head)) + line
 
 
 def explain(certificate: Certificate) -> RenderableType:
-    """The proof as text and tables. It restates what the certificate says; only check-cert says whether it holds."""
+    """The proof as text and tables. It restates what the certificate says; only check-cert says whether it holds.
+
+    Raises UserError if its parts do not fit together.
+    """
+    require_consistent(certificate)
     return Group(*paragraphs(certificate))
 
 
 def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
     predicate = certificate.predicate
-    v, k, claim = predicate.model.d_vocab, predicate.task.k, predicate.claim
-    ahead = "" if predicate.margin == "0" else f" by a logit margin of more than {predicate.margin}"
-    yield Text(f"Claim (not checked here; run check-cert): of all {v}^{k} = {claim.total:,} sequences, at least")
-    yield Text(f"{claim.correct:,} ({percent(claim.correct, claim.total)}) get the right answer{ahead}.")
-    yield Text(f"Model {certificate.subject[0].name}, sha256 {certificate.subject[0].digest.sha256}")
-    yield Text(f"Strategy {predicate.strategy}: {len(predicate.steps)} steps.\n")
-
+    v, k = predicate.model.d_vocab, predicate.task.k
+    yield from claimed(certificate)
+    yield Paragraph(f"Model {printable(certificate.subject[0].name)}")
+    yield Paragraph(f"sha256 {certificate.subject[0].digest.sha256}")
+    yield Paragraph(f"Strategy {printable(predicate.strategy)}: {counted(len(predicate.steps), 'step')}.")
     for number, step in enumerate(predicate.steps):
         origin = f"from {', '.join(map(str, step.premises))}" if step.premises else "from the weights"
-        yield Text(f"{number:>3}. {step.rule} ({origin}): {stated(step)}", style="bold")
-        yield Text(f"     {RULES[step.rule].meaning}\n")
+        head = f"{number:>3}. "
+        yield ""
+        yield Paragraph(f"{step.rule} ({origin}): {stated(step)}", head, style="bold")
+        yield Paragraph(RULES[step.rule].meaning, " " * len(head))
+    yield ""
+    yield from (table for table in tables(v, k, predicate.steps) if table.row_count)
 
-    yield losses_by_maximum(v, k, predicate.steps)
-    for step in predicate.steps:
-        if isinstance(step.conclusion, CubicTokens):
-            yield losses_by_cell(v, k, step.conclusion)
+
+def claimed(certificate: Certificate) -> Iterator[Paragraph]:
+    """What the certificate claims, as equality where it counts all sequences."""
+    predicate = certificate.predicate
+    claim, total = predicate.claim, f"{predicate.model.d_vocab}^{predicate.task.k}"
+    undecided = claim.total - claim.correct - claim.wrong
+    correct, whole = (written(count, MOST_CLAIMED_BITS) for count in (claim.correct, claim.total))
+    bound = f"{'>=' if undecided else '='} {correct} / {whole}"
+    share = percent(claim.correct, claim.total)
+    yield Paragraph(f"Claim (not checked here; run check-cert): accuracy {bound} ({share}) over all {total} sequences.")
+    if predicate.margin != "0":
+        yield Paragraph(f"An answer is correct if its logit wins by more than {predicate.margin}.")
+    yield Paragraph(f"Proved: {decided(claim.correct, claim.wrong)}. Left open: {written(undecided)}.")
+
+
+def written(number: int, most_bits: int = MOST_BITS) -> str:
+    """With separators; what is too long to be read, rounded down to five digits."""
+    return f"{number:,}" if number.bit_length() <= most_bits else str(ROUNDED_DOWN.create_decimal(number))
+
+
+def counted(number: int, noun: str) -> str:
+    """1 region, 2 regions."""
+    return f"{written(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(part: int, whole: int) -> str:
@@ -64,63 +111,90 @@ def stated(step: AnyStep) -> str:
     if isinstance(conclusion, DirectPathSpread):
         return f"{span(conclusion.spread)} logits"
     if isinstance(conclusion, MaxTokenPath):
-        return f"{sum(len(row) for row in conclusion.lines.rows) // 2:,} lines"
+        return counted(sum(len(row) for row in conclusion.lines.rows) // 2, "line")
     if isinstance(conclusion, ScoreApproximation):
         errors = UpperTable(exponent=conclusion.exponent, rows=[conclusion.error])
         return f"errors: {span(errors)} (scores before division by sqrt(d_head))"
     if isinstance(conclusion, AttentionRanges):
         cells = [cell for rows in conclusion.ranges for row in rows for cell in row]
-        used = [cell for cell in cells if cell]
-        mean = sum(cell[1] for cell in used) / max(1, len(used)) / 2.0**conclusion.bits
-        return f"{len(used):,} of {len(cells):,} cells have a gap; their mean least attention on m is {mean:.3f}"
+        least = [cell[1] for cell in cells if cell]
+        gaps = f"gaps in {written(len(least))} of {counted(len(cells), 'cell')}"
+        if not least:
+            return gaps
+        return f"{gaps}; their mean least attention on m is {scaled(sum(least) // len(least), -conclusion.bits)}"
     if isinstance(conclusion, CubicTokens):
         masks = [mask for rows in conclusion.masks for row in rows for mask in row]
-        return f"{sum(mask.bit_count() for mask in masks):,} tokens accepted in {len(masks):,} cells"
+        accepted = counted(sum(mask.bit_count() for mask in masks), "token")
+        return f"{accepted} accepted in {counted(len(masks), 'cell')}"
     if isinstance(conclusion, Tally):
-        return f"{sum(count[3] for count in conclusion.counts):,} sequences in {len(conclusion.counts):,} regions"
-    return f"{conclusion.correct:,} sequences"
+        correct, wrong = (sum(count[entry] for count in conclusion.counts) for entry in (3, 4))
+        return f"{decided(correct, wrong)} in {counted(len(conclusion.counts), 'region')}"
+    return decided(conclusion.correct, conclusion.wrong)
+
+
+def decided(correct: int, wrong: int) -> str:
+    """Sequences that a step decides."""
+    if not wrong:
+        return counted(correct, "correct sequence")
+    return f"{written(correct)} correct and {counted(wrong, 'wrong sequence')}"
 
 
 def span(table: UpperTable) -> str:
     """How many bounds, and between which values."""
     numbers = [number for row in table.rows for number in row]
-    low, high = (number * 2.0**table.exponent for number in (min(numbers), max(numbers)))
-    return f"{len(numbers):,} bounds from {low:.4g} to {high:.4g}"
+    if not numbers:
+        return "no bounds"
+    low, high = (scaled(number, table.exponent) for number in (min(numbers), max(numbers)))
+    return f"{counted(len(numbers), 'bound')} {f'from {low} to {high}' if low != high else f'of {low}'}"
 
 
-def losses_by_maximum(v: int, k: int, steps: list[AnyStep]) -> Table:
-    """The maxima m whose sequences the proof loses most of."""
-    proved: Counter[int] = Counter()
+def scaled(number: int, exponent: int) -> str:
+    """number * 2^exponent to four digits, or as a power of two where floating-point numbers end."""
+    size = number.bit_length() + exponent
+    if number and abs(size) > 1000:
+        return f"{'-' if number < 0 else ''}2^{size}"
+    return f"{number / (1 << -exponent) if exponent < 0 else float(number << exponent):.4g}"
+
+
+def tables(v: int, k: int, steps: list[AnyStep]) -> Iterator[Table]:
+    """Where sequences are left open, and where they are wrong. A table may have no rows."""
+    correct: Counter[int] = Counter()
+    wrong: Counter[int] = Counter()
     for region in regions(steps):
-        proved[region.m] += region.correct
+        correct[region.m] += region.correct
+        wrong[region.m] += region.wrong
     total = {m: with_maximum(m, k) for m in range(v)}
-    lost = sorted(((total[m] - proved[m], m) for m in range(v)), reverse=True)
-    table = Table("maximum m", "sequences", "proved", "not proved", "share of all losses", title="Where the slack is")
-    everything = max(1, sum(loss for loss, _ in lost))
-    for loss, m in lost[:MOST_ROWS]:
-        if loss:
-            table.add_row(
-                str(m),
-                f"{total[m]:,}",
-                f"{proved[m]:,}",
-                f"{loss:,} ({percent(loss, total[m])})",
-                percent(loss, everything),
-            )
-    shown = sum(loss for loss, _ in lost[:MOST_ROWS])
-    if shown < everything and lost[0][0]:
-        table.add_row("others", "", "", f"{everything - shown:,}", percent(everything - shown, everything))
+    undecided = {m: total[m] - correct[m] - wrong[m] for m in range(v)}
+    yield by_maximum("Where the slack is: sequences left open", "left open", undecided, total)
+    yield by_maximum("Sequences proved wrong", "proved wrong", wrong, total)
+    for step in steps:
+        if isinstance(step.conclusion, CubicTokens):
+            yield losses_by_cell(v, k, step.conclusion)
+
+
+def by_maximum(title: str, name: str, parts: dict[int, int], total: dict[int, int]) -> Table:
+    """The maxima m with most of these sequences."""
+    table = Table("maximum m", "sequences", name, "share of all " + name, title=title)
+    everything = sum(parts.values())
+    largest = sorted(((part, m) for m, part in parts.items() if part), reverse=True)
+    for part, m in largest[:MOST_ROWS]:
+        there = f"{written(part)} ({percent(part, total[m])})"
+        table.add_row(str(m), written(total[m]), there, percent(part, everything))
+    rest = sum(part for part, _ in largest[MOST_ROWS:])
+    if rest:
+        table.add_row("others", "", written(rest), percent(rest, everything))
     return table
 
 
 def losses_by_cell(v: int, k: int, tokens: CubicTokens) -> Table:
-    """For each number n of non-query positions that do not hold m: sequences, and how many accepted tokens cover."""
+    """For each small number n of non-query positions that do not hold m: sequences, and how many the tokens cover."""
     table = Table("n", "sequences", "proved", "mean share of tokens accepted", title="By number of positions without m")
-    for n in range(1, k):
+    for n in range(1, min(k, MOST_ROWS + 1)):
         cells = [(m, row[n - 1]) for m, rows in enumerate(tokens.masks) for row in rows if len(row) >= n]
         there = sum(comb(k - 1, n) * m**n for m, _ in cells)
         proved = sum(comb(k - 1, n) * mask.bit_count() ** n for _, mask in cells)
         shares = [mask.bit_count() / m for m, mask in cells if m]
         if there:
             mean = sum(shares) / len(shares)
-            table.add_row(str(n), f"{there:,}", f"{proved:,} ({percent(proved, there)})", f"{mean:.3f}")
+            table.add_row(str(n), written(there), f"{written(proved)} ({percent(proved, there)})", f"{mean:.3f}")
     return table

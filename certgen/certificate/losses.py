@@ -14,12 +14,16 @@ from certgen.certificate.steps import AnyStep
 
 
 class Region(NamedTuple):
-    """Sequences with maximum m, a query in the bit mask `queries` and n in the bit mask `ns`; `correct` are proved."""
+    """Sequences with maximum m, a query in the bit mask `queries` and n in the bit mask `ns`.
+
+    `correct` of them are proved correct and `wrong` are proved wrong.
+    """
 
     m: int
     queries: int
     ns: int
     correct: int
+    wrong: int = 0
 
 
 class Share(NamedTuple):
@@ -45,8 +49,8 @@ def regions(steps: list[AnyStep]) -> Iterator[Region]:
     """The regions that the last step adds up."""
     for number in steps[-1].premises:
         if isinstance(conclusion := steps[number].conclusion, Tally):
-            for m, queries, ns, correct, *_ in conclusion.counts:
-                yield Region(m, queries, ns, correct)
+            for count in conclusion.counts:
+                yield Region(*count)
 
 
 def smallest_regions(steps: list[AnyStep], k: int) -> Iterator[Region]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
+from pathlib import Path
 
 from certgen.certificate.facts import Accuracy, Tally
 from certgen.certificate.statement import Certificate, Claim, ModelInfo, Predicate, Sha256, Subject, Task
 from certgen.certificate.steps import AnyStep, infer
 from certgen.models.model_file import Model
+
+
+def readable_name(path: Path) -> str:
+    """The file's name as Unicode text: bytes of it that are not UTF-8 are written as \\xNN."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 class Proof:
@@ -30,7 +37,7 @@ class Proof:
         correct, wrong = (sum(count[entry] for count in counts) for entry in (3, 4))
         self.add(infer("total", Accuracy(correct=correct, wrong=wrong), premises=tallies))
         return Certificate(
-            subject=[Subject(name=model.path.name, digest=Sha256(sha256=model.sha256))],
+            subject=[Subject(name=readable_name(model.path), digest=Sha256(sha256=model.sha256))],
             predicate=Predicate(
                 task=Task(k=model.n_ctx),
                 model=ModelInfo(
