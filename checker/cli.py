@@ -9,6 +9,7 @@ from checker.certificate import decode_certificate
 from checker.decode import MAX_BYTES
 from checker.errors import Malformed, Refusal, ResourceLimit
 from checker.kernel import Verdict, verify
+from checker.version import __version__
 from checker.weights import MAX_MODEL_BYTES, read_weights
 
 DEFAULT_BUDGET = 1 << 25
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="no output; the exit code says it all")
     help_text = f"most sequences to enumerate before refusing with exit code 5 (default {DEFAULT_BUDGET})"
     parser.add_argument("--budget", type=int, default=DEFAULT_BUDGET, metavar="N", help=help_text)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args(arguments)
     codes = []
     for path in options.certificates:
