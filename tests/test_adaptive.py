@@ -5,7 +5,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import inf
@@ -25,6 +25,7 @@ from certgen import load_model, prove
 from certgen.circuits import Circuits
 from certgen.errors import UserError
 from certgen.length import length_of
+from certgen.progress import Item
 from certgen.refinement import Search, Stage, Units
 from certgen.score_error import SCORE_ERRORS
 from certgen.separable import Maximum, SeparableSearch
@@ -241,9 +242,9 @@ def test_refining_ends_with_what_is_needed(needed: int, workspace: Path) -> None
     refining, furthest = Refining(case), Refining(case)
     start, shown = refining.search.stages[-1].correct, []
 
-    def track(items: Iterable[int], name: str) -> Iterator[int]:
+    def track(items: Sequence[Item], what: str) -> Iterable[Item]:
         for item in items:
-            shown.append(name)
+            shown.append(what)
             yield item
 
     refine(refining.search, inf, needed, track)
