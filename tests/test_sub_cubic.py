@@ -426,9 +426,7 @@ def leaves(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 # What makes a fact stronger: the field, which entry of a list, by how much, and the code of the refusal.
-STRONGER: dict[
-    tuple[Any, ...], str
-] = {  # what makes a fact stronger: the field, which entry of a list, by how much, and the code of the refusal
+STRONGER: dict[tuple[Any, ...], str] = {
     ("centre", -1): "other-centre",
     ("centre", 1): "other-centre",
     ("spread", -1): "bound-too-small",
