@@ -1,11 +1,13 @@
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3.11
+JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow lint schema docs bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
+.PHONY: demo test test-slow test-install lint build schema docs bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
 
-.venv/base: pyproject.toml constraints.txt
+# The version is in what is installed, so that a new one means a new installation.
+.venv/base: pyproject.toml constraints.txt checker/version.py
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch $@
@@ -27,10 +29,14 @@ lint: .venv/test
 	$(BIN)/mypy
 
 test: .venv/test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-slow: .venv/test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
+
+# The wheel and the sdist in environments that have nothing else: needs PyPI.
+test-install: .venv/test
+	$(BIN)/python -m pytest -m slow tests/test_distribution.py
 
 # Times of proving and checking, beside the targets.
 bench: .venv/base
@@ -72,5 +78,14 @@ docs: .venv/docs
 check-cert.pyz:
 	$(PYTHON) tools/pack_checker.py $@
 
+# What a release consists of, in dist/, with digests. Leftovers of setuptools would get into the wheel.
+build: .venv/base
+	rm -rf build dist *.egg-info
+	$(PIP) build
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --outdir dist
+	$(PYTHON) tools/pack_checker.py dist/check-cert.pyz
+	cd dist && sha256sum *.whl *.tar.gz check-cert.pyz > SHA256SUMS
+
 clean:
-	rm -rf .venv build dist out *.egg-info check-cert.pyz
+	rm -rf .venv build dist out *.egg-info check-cert.pyz .hypothesis .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -r {} +

@@ -57,8 +57,8 @@ def row(model: Path, folder: Path, grows: str, d_vocab: int, k: int, strategy: s
 
 def exponent(rows: list[dict[str, object]], size: str, measure: str) -> float:
     """The slope of log measure against log size."""
-    points = [(log(float(str(r[size]))), log(float(str(r[measure])))) for r in rows if r[measure] != ""]
-    return float(np.polyfit(*zip(*points, strict=True), 1)[0])
+    sizes, measured = ([log(float(str(r[name]))) for r in rows if r[measure] != ""] for name in (size, measure))
+    return float(np.polyfit(sizes, measured, 1)[0])
 
 
 def main() -> None:

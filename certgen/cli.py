@@ -17,7 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Write certificates that prove how accurate a small max-of-K transformer is; `check-cert` verifies them.",
 )
 
 
@@ -44,6 +43,24 @@ def main() -> None:
 def printable(text: str) -> str:
     """Without control characters: messages can quote what a file contains."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def print_version(wanted: bool) -> None:
+    """Of `certgen --version`: print it and stop."""
+    if wanted:
+        from certgen import __version__
+
+        print(f"certgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Write certificates that prove how accurate a small max-of-K transformer is; `check-cert` verifies them."""
 
 
 @app.command()

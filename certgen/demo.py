@@ -15,7 +15,8 @@ from certgen.models.model_file import load_model
 from certgen.progress import bar
 from certgen.proving import prove
 
-SHIPPED = Path(__file__).resolve().parent.parent / "models" / "max-of-4-seed-123.safetensors"
+# In the repository a link into models/; in an installed package the file itself.
+SHIPPED = (Path(__file__).parent / "shipped" / "max-of-4-seed-123.safetensors").resolve()
 DEMO_STRATEGIES = ("cubic", "adaptive", "exact")
 
 

@@ -3,5 +3,6 @@
 from checker.cli import check
 from checker.errors import Refusal
 from checker.kernel import Verdict
+from checker.version import __version__
 
-__all__ = ["Refusal", "Verdict", "check"]
+__all__ = ["Refusal", "Verdict", "__version__", "check"]

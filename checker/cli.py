@@ -10,6 +10,7 @@ from checker.decode import MAX_BYTES
 from checker.errors import Malformed, Refusal, ResourceLimit, about
 from checker.kernel import Verdict, verify
 from checker.model.weights import MAX_MODEL_BYTES, read_weights
+from checker.version import __version__
 
 DEFAULT_BUDGET = 1 << 25
 MAX_PRINTED_DIGITS = 4300  # CPython's own limit, and above every number that a certificate can hold
@@ -108,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="no output; the exit code says it all")
     help_text = f"most sequences to enumerate before refusing with exit code 5 (default {DEFAULT_BUDGET})"
     parser.add_argument("--budget", type=positive, default=DEFAULT_BUDGET, metavar="N", help=help_text)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args(arguments)
     codes = []
     for number, path in enumerate(options.certificates, 1):

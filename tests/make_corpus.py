@@ -172,8 +172,8 @@ def accepted() -> Iterator[tuple[str, bytes]]:
     yield "tiny--weaker-bounds.cert.json", to_bytes(edited(cubic, *weaker))
 
     def coarser(statement: Statement) -> None:
-        for path in (direct, value):
-            table = statement[path[0]][path[1]][path[2]]["conclusion"]
+        for rule in ("direct_path_upper", "value_path_upper"):
+            table = step_at(statement, rule)["conclusion"]
             table["exponent"] += 3
             table["rows"] = [[-(-x >> 3) for x in row] for row in table["rows"]]
 
@@ -495,7 +495,7 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
         yield f"count-too-large--{strategy}", edited(base, one_more("separable_counts", base))
         yield (
             f"count-too-large--{strategy}-all",
-            edited(base, *(put(*counts, i, 3, value=block_total(*c[:2], 4)) for i, c in enumerate(listed))),
+            edited(base, *(put(*counts, i, 3, value=block_total(c[0], c[1], 4)) for i, c in enumerate(listed))),
         )
         yield f"count-too-large--{strategy}-wrong", edited(base, change(*counts, -1, 4, by=1))
         yield f"count-too-large--{strategy}-margin-forgotten", edited(base, put("predicate", "margin", value="3"))
@@ -564,10 +564,10 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
         leave_groups(step_at(statement, "separable_counts"), lambda group: group["m"] != 3)
 
     yield "region-left-out--group-skipped", edited(together, skip, *zero)
-    blocks = put(*group, "blocks", value=[0b0011, 0b1000])
-    yield "region-left-out--query-in-no-block", edited(restated(together, blocks), *zero)
-    blocks = put(*group, "blocks", value=[0b0111, 0b1100])
-    yield "region-covered-twice--blocks-overlap", edited(restated(together, blocks), *zero)
+    fewer = put(*group, "blocks", value=[0b0011, 0b1000])
+    yield "region-left-out--query-in-no-block", edited(restated(together, fewer), *zero)
+    overlapping = put(*group, "blocks", value=[0b0111, 0b1100])
+    yield "region-covered-twice--blocks-overlap", edited(restated(together, overlapping), *zero)
 
     def twice(statement: Statement) -> None:
         groups = step_at(statement, "separable_counts")["args"]["groups"]
@@ -586,7 +586,7 @@ def rejected_branching() -> Iterator[tuple[str, Statement]]:
     yield f"count-too-large--{rule}", edited(base, one_more(rule, base))
     yield (
         f"count-too-large--{rule}-all",
-        edited(base, *(put(*counts, i, 3, value=block_total(*c[:2], 4)) for i, c in enumerate(listed))),
+        edited(base, *(put(*counts, i, 3, value=block_total(c[0], c[1], 4)) for i, c in enumerate(listed))),
     )
     yield f"count-too-large--{rule}-wrong", edited(base, change(*counts, -1, 4, by=1))
     yield (
@@ -653,13 +653,20 @@ def block_total(m: int, block: int, k: int) -> int:
 def one_more(rule: str, base: Statement) -> Edit:
     """States one sequence more than the rule derives, for the last region that has wrong sequences."""
     counts = derived(base, step_of(base, rule))
-    index, count = [(i, count) for i, count in enumerate(counts) if count[3] < block_total(*count[:2], 4)][-1]
+    index, count = [(i, count) for i, count in enumerate(counts) if count[3] < block_total(count[0], count[1], 4)][-1]
     return put(*at(base, rule, "conclusion", "counts"), index, 3, value=count[3] + 1)
 
 
 def edited_at(base: Statement, path: tuple[str | int, ...], edit: Edit) -> Statement:
     """A copy with the step at the path changed."""
-    return edited(base, lambda statement: edit(statement[path[0]][path[1]][path[2]]))
+
+    def edit_there(statement: Statement) -> object:
+        target: Any = statement
+        for key in path:
+            target = target[key]
+        return edit(target)
+
+    return edited(base, edit_there)
 
 
 def halve_sigma(step: Statement) -> None:

@@ -5,7 +5,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import inf
@@ -29,6 +29,7 @@ from certgen.counts.units import Branched, UnitsOfMaximum
 from certgen.errors import UserError
 from certgen.length import length_of
 from certgen.models.circuits import Circuits
+from certgen.progress import Item
 from certgen.strategies.adaptive import USUAL_GROWTH, refine, written
 
 MODERATE = ("normal", "near", "ramp", "lattice", "wild")  # no numbers of size 1e300: the search is in float64
@@ -245,9 +246,9 @@ def test_refining_ends_with_what_is_needed(needed: int, workspace: Path) -> None
     refining, furthest = Refining(case), Refining(case)
     start, shown = refining.search.stages[-1].correct, []
 
-    def track(items: Iterable[int], name: str) -> Iterator[int]:
+    def track(items: Sequence[Item], what: str) -> Iterable[Item]:
         for item in items:
-            shown.append(name)
+            shown.append(what)
             yield item
 
     refine(refining.search, inf, needed, track)

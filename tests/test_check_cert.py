@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from make_corpus import change, edited, prove, put, to_bytes
 from tiny import tiny_model, zero_tensors
 
-from checker import Refusal, Verdict, check, cli
+from checker import Refusal, Verdict, check, cli, kernel
 from checker.cli import decimal, describe, main
 from checker.errors import Malformed, OtherModel, Rejected, ResourceLimit, show_set
 from checker.facts import Accuracy, Count, Tally
@@ -284,7 +284,7 @@ def test_usage_errors(check_cert: CheckCert, files: Files, arguments: list[str])
 def test_the_options_are_these(check_cert: CheckCert) -> None:
     """No flag weakens the check; a new one deserves a thought and a line here."""
     done = check_cert("--help")
-    assert set(re.findall(r"--[a-z-]+", done.stdout)) == {"--help", "--json", "--quiet", "--budget"}
+    assert set(re.findall(r"--[a-z-]+", done.stdout)) == {"--help", "--version", "--json", "--quiet", "--budget"}
     assert "VERIFIED" not in done.stdout
 
 
@@ -596,7 +596,7 @@ def test_an_unforeseen_failure_is_an_internal_error(
 
 
 def test_an_internal_error_is_the_largest_code(monkeypatch: pytest.MonkeyPatch, files: Files, capsys: Any) -> None:
-    true = cli.verify
+    true = kernel.verify
     calls: list[int] = []
 
     def fail_once(*arguments: Any) -> Verdict:
@@ -708,7 +708,8 @@ def test_many_positions_are_no_internal_error(tmp_path: Path) -> None:
     problem = Problem(weights, (0, 1), 1 << 25)
     args = {"exponent": -8, "bits": 16}
     for rule in ("pure_sequences", "enumerate_sequences"):
-        (count,) = RULES[rule].derive(problem, (), args).counts
+        tally: Any = RULES[rule].derive(problem, (), args)
+        (count,) = tally.counts
         assert count.correct == 1
 
 
@@ -753,10 +754,10 @@ def test_refusals_as_lines(kind: type[Refusal], word: str, code: int) -> None:
 
 
 def test_every_kind_of_refusal_has_its_own_exit_code() -> None:
-    kinds = Refusal.__subclasses__()
+    kinds: list[type[Refusal]] = Refusal.__subclasses__()
     codes = [kind.exit_code for kind in kinds]
     assert sorted(codes) == [1, 3, 4, 5, 70]
-    assert not any("VERIFIED" in kind.word for kind in [Refusal, *kinds])
+    assert not any("VERIFIED" in word for word in (Refusal.word, *(kind.word for kind in kinds)))
 
 
 def test_check_is_the_python_api(files: Files, certificates: Path) -> None:

@@ -376,7 +376,8 @@ def test_fields_are_exact_at_every_level(level: tuple[str | int, ...]) -> None:
         # a misspelt field is missing, too
         target[field.upper() if field != field.upper() else field.lower()] = 1
         assert code(json.dumps(statement).encode()) == "missing-field"
-    for value in (None, [], 1, "text"):
+    values: tuple[object, ...] = (None, [], 1, "text")
+    for value in values:
         if level:
             assert code(changed(*level, value=value)) in ("wrong-type", "unsupported")
         else:

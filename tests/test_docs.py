@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -157,7 +158,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
 
 def test_pictures_and_table_are_those_of_the_measured_points(tmp_path: Path) -> None:
-    drawing = loaded(DOCS / "assets" / "make_pictures.py")
+    drawing: Any = loaded(DOCS / "assets" / "make_pictures.py")
     for name in ("assets/curve.csv", "assets/scaling.csv", "strategies.md", "scaling.md"):
         shutil.copy(DOCS / name, tmp_path)
     drawing.HERE, drawing.STRATEGIES, drawing.SCALING = tmp_path, tmp_path / "strategies.md", tmp_path / "scaling.md"

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def save_torch(path: Path, content: object) -> Path:
 
 
 def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    np.savez(path, **arrays)
+    np.savez(path, **dict[str, Any](arrays))
     return path
 
 
@@ -273,7 +274,7 @@ def test_damaged_files_never_raise_anything_but_a_user_error(tmp_path: Path, suf
 
 def test_a_suffix_does_not_hide_another_kind_of_file(tmp_path: Path) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, **bare_arrays(head_axis=True))
+    np.savez(buffer, **dict[str, Any](bare_arrays(head_axis=True)))
     for suffix in ("pth", "safetensors"):
         (tmp_path / f"m.{suffix}").write_bytes(buffer.getvalue())
         with pytest.raises(UserError, match=f"m.{suffix}"):

@@ -1,6 +1,7 @@
 """Proof length: counted operations against the closed formulas of docs/length.md, and totals on real certificates."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_each_pool_of_a_settled_group_costs_the_same(v: int, queries: int, tmp_p
     for partition in pools:
         group = Group(m, 1, ((1 << v) - 1 ^ 1 << m,), blocks, tuple(partition))
         derive([group])  # tables are made on first use
-        lengths.append(length_of(meter, lambda group=group: derive([group])))
+        lengths.append(length_of(meter, partial(derive, [group])))
         counts = derive([group]).counts
         assert [count.correct for count in counts] == [sequences_of_pair(problem, q, m) for q in members(queries)]
     b = len(blocks)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from certgen import files
 from certgen.errors import UserError
 from certgen.files import write_atomically
 from certgen.models.model_file import TENSOR_SHAPES, StoredTensor, decode_tensor, load_model, save_model
@@ -181,7 +180,7 @@ def test_a_failed_write_changes_nothing(
 
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"old")
-    monkeypatch.setattr(files.os, failing, fail)
+    monkeypatch.setattr(os, failing, fail)
     expected = UserError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as raised:
         write_atomically(path, b"new")

@@ -108,7 +108,8 @@ def test_no_object_takes_another_field_and_no_value_another_type(name: str, vali
         at(mutated, path)["another"] = 0
         assert not validator.is_valid(mutated), path
         for key in at(certificate, path):
-            for other in (None, True, 1.5, [[[[]]]]):
+            others: tuple[object, ...] = (None, True, 1.5, [[[[]]]])
+            for other in others:
                 mutated = copy.deepcopy(certificate)
                 at(mutated, path)[key] = other
                 assert not validator.is_valid(mutated), (path, key, other)

@@ -397,9 +397,7 @@ def change_arguments(draw: Draw, statement: Statement) -> None:
     step = choose(draw, [step for step in statement["predicate"]["steps"] if step["args"]])
     for key, value in step["args"].items():
         if key == "exponent":
-            step["args"][key] = draw(
-                st.integers(-40, 40).map(lambda x, value=value: value + x) | st.integers(-(1 << 14), 1 << 14)
-            )
+            step["args"][key] = draw(st.integers(-40, 40).map(value.__add__) | st.integers(-(1 << 14), 1 << 14))
         elif key == "bits":
             step["args"][key] = draw(st.integers(8, 80) | st.sampled_from([8, 9, 500, 4096]))
         elif isinstance(value, int):
@@ -818,9 +816,9 @@ def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspa
         seen["certified = truth > 0"] += 0 < correct == truth.correct
 
         one_more(data.draw, statement)
-        result = outcome(path, statement)
-        assert isinstance(result, Rejected)
-        assert result.code == "count-too-large"
+        refusal = outcome(path, statement)
+        assert isinstance(refusal, Rejected)
+        assert refusal.code == "count-too-large"
 
     true()
     print(f"\nstrongest facts: {dict(seen)}")

@@ -356,7 +356,8 @@ def test_any_hints_with_honest_conclusions_are_true(run: settings, workspace: Pa
         for fact, step in zip(proof.facts, proof.steps, strict=True):
             if isinstance(fact, Tally):
                 assert tally_holds(fact, meaning.v, meaning.k, correct), step
-                expected = gap_counts(*(proof.facts[number] for number in step["premises"]), meaning.k, margin)
+                attention, bound, value = (proof.facts[number] for number in step["premises"])
+                expected = gap_counts(attention, bound, value, meaning.k, margin)
                 assert all(count.correct <= most for count, most in zip(fact.counts, expected, strict=True))
             else:
                 assert meaning.is_true(fact), step
@@ -396,7 +397,11 @@ def by_hand(path: Path, margin: Fraction, rng: random.Random, lines: str, scores
     centres = {"centres": {"exponent": -4, "rows": [[rng.randint(0, 16) for _ in range(k)] for _ in range(v)]}}
     path_step = proof.step(lines, [direct], centres if lines == "max_token_mean" else {})
     args: dict[str, Any] = {} if scores == "score_exact" else {"peels": small_peels(rng, (d, h, d, d))}
-    args |= {"score_product_spread": {"bases": [], "means": 1}, "score_recursive_spread": {"means": 2}}.get(scores, {})
+    more: dict[str, dict[str, Any]] = {
+        "score_product_spread": {"bases": [], "means": 1},
+        "score_recursive_spread": {"means": 2},
+    }
+    args |= more.get(scores, {})
     if scores == "score_singular_value":
         witness = [[int(i == j) for j in range(d)] for i in range(d)]
         sigma = {"sigma": 1, "exponent": -20, "ridge": 1, "ridge_exponent": 0, "witness": witness}
@@ -420,7 +425,8 @@ def leaves(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from leaves(item, (*at, key))
 
 
-STRONGER = {  # what makes a fact stronger: the field, which entry of a list, by how much, and the code of the refusal
+# What makes a fact stronger: the field, which entry of a list, by how much, and the code of the refusal.
+STRONGER: dict[tuple[Any, ...], str] = {
     ("centre", -1): "other-centre",
     ("centre", 1): "other-centre",
     ("spread", -1): "bound-too-small",
@@ -733,7 +739,9 @@ def test_residuals_agree_with_float64_and_bounds_are_above_them(run: settings, w
         peels = small_peels(rng, (d, h, d, d) if four else (d,))
         fact = assert_like_float64(proof, peels)
         cuts = (d, h, d) if four else (d,)
-        others = [("score_product_spread", {"bases": [], "means": means}) for means in (0, 1)]
+        others: list[tuple[str, dict[str, Any]]] = [
+            ("score_product_spread", {"bases": [], "means": means}) for means in (0, 1)
+        ]
         others.append(("score_product_spread", {"bases": small_peels(rng, cuts), "means": rng.randint(0, 1)}))
         others += [("score_recursive_spread", {"means": means}) for means in range(4)]
         found = smallest_sigma(proof, {"peels": peels} | bent_witness(rng, {}, d))

@@ -154,8 +154,9 @@ def test_models_are_files_or_directories_and_count_once(tmp_path: Path) -> None:
     (tmp_path / "b.safetensors").write_bytes(path.read_bytes())
     assert [found.name for found in model_files([tmp_path])] == ["a.safetensors", "b.safetensors"]
     assert [job.model for job in plan([tmp_path, path], ["cubic"], "out", 0, True)] == [str(path)]
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no"):
-        model_files([(tmp_path / "empty").mkdir() or tmp_path / "empty"])
+        model_files([tmp_path / "empty"])
     with pytest.raises(UserError, match="cannot read"):
         plan([tmp_path / "missing.safetensors"], ["cubic"], "out", 0, True)
 
@@ -232,7 +233,7 @@ def test_the_checker_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_checker_that_breaks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certgen.sweep.job.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     row = run_job(job_for(small_model(tmp_path / "m.safetensors"), tmp_path / "results"))
     assert row["error"] == "check-cert ended with exit code 1: no output"
     assert row["bound"] is None

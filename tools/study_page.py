@@ -83,12 +83,10 @@ def faithfulness(results: Results) -> list[str]:
     for error in ("exact-EQKE", "svd", "max-diff", "max-diff-subproduct-recursive"):
         name, cells = f"sub-cubic/max-diff-exact/mean-query+diff/{error}", []
         for task in tasks:
-            chosen = [row for row in results.of(task) if row.strategy == name and row.normalised is not None]
-            ranks = [
-                np.argsort(np.argsort(values))
-                for values in ([ratios[row.model_sha256] for row in chosen], [row.normalised for row in chosen])
-            ]
-            cells.append(f"{np.corrcoef(*ranks)[0, 1]:.2f}")
+            chosen = [row for row in results.of(task) if row.strategy == name]
+            pairs = [(ratios[row.model_sha256], row.normalised) for row in chosen if row.normalised is not None]
+            first, second = np.argsort(np.argsort(np.array(pairs), axis=0), axis=0).T
+            cells.append(f"{np.corrcoef(first, second)[0, 1]:.2f}")
         rows.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return rows
 
