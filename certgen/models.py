@@ -41,6 +41,8 @@ TENSOR_SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+BF16_BITS_MISSING = 16  # at the end of a bfloat16, compared with the float32 that it is decoded to
+
 _IMPORT_HINT = "`certgen import CHECKPOINT -o model.safetensors` writes files of this form"
 
 
@@ -51,7 +53,9 @@ class Model:
     All arrays are float64 and read-only, without the head axis: W_E [d_vocab, d_model], W_pos [n_ctx, d_model],
     W_Q, W_K, W_V [d_model, d_head], W_O [d_head, d_model], W_U [d_model, d_vocab], b_Q, b_K, b_V [d_head],
     b_O [d_model], b_U [d_vocab].  `sha256` is the digest of the file, `tensor_sha256` that of each tensor's
-    bytes as they are stored, little-endian.
+    bytes as they are stored, little-endian.  `exponents` has for each array the e for which 2^e is the last place
+    of its smallest number that is not 0, as stored (of the smallest number there is, if all are 0): every entry is a
+    multiple of it, and it is the unit to which a rule rounds when it rounds a mean.
     """
 
     W_E: npt.NDArray[np.float64]
@@ -69,6 +73,7 @@ class Model:
     path: Path
     sha256: str
     tensor_sha256: Mapping[str, str]
+    exponents: Mapping[str, int]
 
     @property
     def d_vocab(self) -> int:
@@ -105,17 +110,27 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     stored = parse_safetensors(file_bytes, path)
     tensors = {name: decode_tensor(name, tensor) for name, tensor in stored.items()}
     check_tensors(tensors)
-    arrays = {}
+    arrays, exponents = {}, {}
     for name, tensor in tensors.items():
         array = tensor.astype(np.float64)  # exact: float64 contains every F32, F16 and BF16 number
         array.setflags(write=False)
-        arrays[name.rpartition(".")[2]] = array[0] if TENSOR_SHAPES[name][0] == "1" else array
+        short = name.rpartition(".")[2]
+        arrays[short] = array[0] if TENSOR_SHAPES[name][0] == "1" else array
+        exponents[short] = last_place(tensor) + (BF16_BITS_MISSING if stored[name].dtype == "BF16" else 0)
     return Model(
         **arrays,
         path=Path(path),
         sha256=hashlib.sha256(file_bytes).hexdigest(),
         tensor_sha256={name: hashlib.sha256(stored[name].data).hexdigest() for name in TENSOR_SHAPES},
+        exponents=exponents,
     )
+
+
+def last_place(array: FloatArray) -> int:
+    """The exponent of the last place, in the array's type, of its smallest number that is not 0."""
+    kind, numbers = np.finfo(array.dtype), array[array != 0]
+    lowest = int(np.frexp(numbers)[1].min()) - 1 if numbers.size else kind.minexp
+    return int(max(lowest, kind.minexp) - kind.nmant)  # subnormal numbers share the smallest normal exponent
 
 
 def save_model(path: str | os.PathLike[str], tensors: Mapping[str, FloatArray]) -> None:

@@ -23,7 +23,7 @@ from certgen.certificate import (
     SingularArgs,
 )
 from certgen.circuits import Circuits
-from certgen.dyadic import Dyadic
+from certgen.dyadic import Dyadic, mean_row
 from certgen.outward import SIGNIFICANT_BITS, product_spreads, row_spreads
 from certgen.splits import Split, four_factor_split, matrices, product_basis, singular_value, two_factor_split
 
@@ -110,11 +110,6 @@ def spread_bounds(left: Dyadic, right: Dyadic, means: int, basis: Peel | None) -
         total = total + product_spreads(inner, along @ right)
         left = left - inner @ along
     return total + product_spreads(left, right)
-
-
-def mean_row(table: Dyadic) -> Dyadic:
-    """The mean of the rows, rounded down."""
-    return Dyadic((table.integers.sum(axis=0) // len(table.integers))[None, :], table.exponent)
 
 
 def chain(factors: list[Dyadic]) -> Dyadic:
