@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from itertools import count
 from math import ceil, log2
@@ -52,7 +53,7 @@ class Outcome(NamedTuple):
 class Refinement(NamedTuple):
     """A unit may be replaced by others, at a price: minus the sequences won per operation."""
 
-    price: float
+    price: Fraction
     unit: Unit
     parts: tuple[Unit, ...]
 
@@ -225,11 +226,11 @@ class Units:
         leading = [r for r in found if r.price <= 0 and (len(r.parts) > 1 or r.parts[0].branched)]
         return min(leading, key=lambda refinement: refinement.price, default=None)
 
-    def price(self, before: Outcome, parts: tuple[Unit, ...]) -> float:
-        """Minus the sequences won, per operation."""
+    def price(self, before: Outcome, parts: tuple[Unit, ...]) -> Fraction:
+        """Minus the sequences won, per operation; there are more sequences than float64 can count."""
         outcomes = [self.outcome(part) for part in parts]
         won = sum(before.lost) - sum(sum(outcome.lost) for outcome in outcomes)
-        return -won / max(sum(outcome.cost for outcome in outcomes) - before.cost, 1.0)
+        return Fraction(-won) / Fraction(max(sum(outcome.cost for outcome in outcomes) - before.cost, 1.0))
 
 
 def halves(members: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
@@ -259,7 +260,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self.numbers = count()
-        self.heap: list[tuple[float, int, Refinement]] = []  # the number keeps equal prices apart
+        self.heap: list[tuple[Fraction, int, Refinement]] = []  # the number keeps equal prices apart
         start = {u.start(): u for u in self.units}
         outcomes = [u.outcome(unit) for unit, u in start.items()]
         self.stages = [Stage(start, sum(sum(o.correct) for o in outcomes), sum(o.cost for o in outcomes))]

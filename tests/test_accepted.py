@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies_for_models import KINDS, Sizes, margins, tensors_of
-from tiny import AXES, Tensors, near_correct, tiny_model
+from tiny import AXES, Tensors, near_correct, random_tensors, tiny_model
 
 from certgen import load_model, prove
 from certgen.circuits import Circuits
@@ -157,3 +157,18 @@ def test_sums_beyond_the_largest_float(tmp_path: Path) -> None:
     tensors = near_correct(np.random.default_rng(4), v=3, k=2)
     tensors["embed.W_E"][:, 0] = tensors["pos_embed.W_pos"][:, 0] = 1.7e308
     accepted(tiny_model(tmp_path / "m", tensors), "sub-cubic/svd-query+max-diff/upper-envelope/max-diff-exact")
+
+
+# More sequences than float64 can count
+
+
+@pytest.mark.parametrize("strategy", ["adaptive", "cubic"])
+def test_numbers_of_sequences_beyond_float64(tmp_path: Path, strategy: str) -> None:
+    path = tiny_model(tmp_path / "m", random_tensors(np.random.default_rng(5), v=2, k=1030, d=1, h=1))
+    accepted(path, strategy)
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if not name.startswith("sub-cubic/")])
+def test_one_token_or_one_position(tmp_path: Path, strategy: str) -> None:
+    for v, k in ((1, 1), (1, 3), (3, 1)):
+        accepted(tiny_model(tmp_path / "m", random_tensors(np.random.default_rng(6), v, k, d=1, h=1)), strategy)
