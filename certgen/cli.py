@@ -203,6 +203,7 @@ def prove(
     """
     from certgen.models import load_model
     from certgen.progress import bar
+    from certgen.proof import BUDGET, budget
     from certgen.proving import prove
 
     certificate = prove(load_model(model), strategy, margin=margin, max_length=max_length, target=target, track=bar)
@@ -211,7 +212,8 @@ def prove(
     decimals = claim.correct * 100_000 // claim.total / 100_000
     relation = "=" if claim.correct + claim.wrong == claim.total else ">="
     print(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
-    print(f"Verify it with: check-cert {model} {output}")
+    needed = budget(certificate)
+    print(f"Verify it with: check-cert {f'--budget {needed} ' if needed > BUDGET else ''}{model} {output}")
 
 
 @app.command()

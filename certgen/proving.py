@@ -9,6 +9,7 @@ from certgen.circuits import Circuits
 from certgen.errors import UserError
 from certgen.models import Model
 from certgen.progress import Track, quiet
+from certgen.proof import require_expressible
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
 
@@ -32,6 +33,7 @@ def prove(
     """
     if strategy not in STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}", f"choose one of: {', '.join(STRATEGIES)}")
+    require_expressible(model)
     circuits = Circuits(model, read_margin(margin))
     if strategy == "adaptive":
         return adaptive(circuits, track, max_length, None if target is None else read_target(target))

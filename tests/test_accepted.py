@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from strategies_for_models import KINDS, Sizes, margins, tensors_of
 from tiny import AXES, Tensors, near_correct, random_tensors, tiny_model
 
+import certgen.certificate
 from certgen import load_model, prove
 from certgen.circuits import Circuits
+from certgen.errors import UserError
+from certgen.proof import BUDGET, budget
 from certgen.strategies import STRATEGIES
 from checker.certificate import decode_certificate
 from checker.cli import DEFAULT_BUDGET
+from checker.decode import MAX_BYTES, MAX_DIGITS
 from checker.kernel import verify
 from checker.weights import FORMATS, read_weights
 
@@ -172,3 +176,43 @@ def test_numbers_of_sequences_beyond_float64(tmp_path: Path, strategy: str) -> N
 def test_one_token_or_one_position(tmp_path: Path, strategy: str) -> None:
     for v, k in ((1, 1), (1, 3), (3, 1)):
         accepted(tiny_model(tmp_path / "m", random_tensors(np.random.default_rng(6), v, k, d=1, h=1)), strategy)
+
+
+# What no checker would read
+
+
+def test_a_file_name_that_is_not_unicode(tmp_path: Path) -> None:
+    """The checker takes any text, but other readers of the statement do not take half of a character."""
+    path = tiny_model(tmp_path / "gr\udcf6n.safetensors", near_correct(np.random.default_rng(7), v=2, k=2))
+    certificate = prove(load_model(path), "cubic")
+    assert certificate.subject[0].name == "gr\\xf6n.safetensors"
+    certificate.to_bytes().decode("ascii").encode().decode("unicode_escape").encode()  # no half of a character
+
+
+@pytest.mark.parametrize(("v", "k"), [(2, 13288), (1, 13288), (13288, 1), (100, 2000)])
+def test_numbers_that_no_certificate_can_hold(tmp_path: Path, v: int, k: int) -> None:
+    path = tiny_model(tmp_path / "m", random_tensors(np.random.default_rng(8), v, k, d=1, h=1))
+    with pytest.raises(UserError, match="certificate"):
+        prove(load_model(path), "cubic")
+    assert 1 << 13287 < 10**MAX_DIGITS <= 1 << 13288
+
+
+def test_a_certificate_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert certgen.certificate.MAX_BYTES == MAX_BYTES
+    certificate = prove(
+        load_model(tiny_model(tmp_path / "m", near_correct(np.random.default_rng(9), v=2, k=2))), "cubic"
+    )
+    monkeypatch.setattr(certgen.certificate, "MAX_BYTES", len(certificate.to_bytes()) - 1)
+    with pytest.raises(UserError, match="check-cert reads at most"):
+        certificate.save(tmp_path / "c.json.gz")
+    assert not (tmp_path / "c.json.gz").exists()
+
+
+def test_the_budget_that_a_check_needs(tmp_path: Path) -> None:
+    assert BUDGET == DEFAULT_BUDGET
+    model = load_model(tiny_model(tmp_path / "m", near_correct(np.random.default_rng(9), v=2, k=2)))
+    certificate = prove(model, "brute-force")
+    assert budget(certificate) == budget(prove(model, "cubic")) == BUDGET
+    claim = certificate.predicate.claim.model_copy(update={"total": BUDGET + 1})
+    larger = certificate.model_copy(update={"predicate": certificate.predicate.model_copy(update={"claim": claim})})
+    assert budget(larger) == BUDGET + 1
