@@ -237,7 +237,7 @@ def sweep(
     RESULTS gets certificates/ and results.parquet, one row per certificate.
     Each certificate is checked by a check-cert process of its own, and its
     bound is what that process has verified.  A job that fails is a row with
-    its error.
+    its error; all of these are listed at the end, and the exit code is 1.
 
     After Ctrl-C, or a kill, the same command resumes.
 
@@ -249,6 +249,7 @@ def sweep(
 
     With dask, workers have to see the models and RESULTS under the same paths.
     """
+    from certgen.files import in_unicode
     from certgen.sweep import sweep
     from certgen.sweep.display import SweepProgress
     from certgen.sweep.engines import choose
@@ -265,7 +266,12 @@ def sweep(
             engine=chosen,
             display=display,
         )
-    print(f"{output / done.table.name}: {done.jobs} jobs, {done.resumed} done before, {done.errors} with an error")
+    table = printable(in_unicode(str(output / done.table.name)))
+    print(f"{table}: {done.jobs} jobs, {done.resumed} done before, {done.errors} with an error")
+    for failure in done.failures:
+        print(printable(f"{in_unicode(failure.model)}: {failure.strategy}: {failure.message}"))
+    if done.failures:
+        raise typer.Exit(1)
 
 
 @app.command()
