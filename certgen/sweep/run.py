@@ -80,8 +80,8 @@ def sweep(
     with the same `output` resumes; records of jobs that are not asked for stay. The true accuracy is measured once per
     model. With `length`, proof length is measured too, at some twenty times the cost of checking. A failure of one job
     becomes the `error` of its row. Raises UserError for arguments that make no sense, a missing extra, or, before any
-    work, a directory that cannot be written (unless all is done and the table is there). Cost: that of the jobs, divided
-    by the engine's workers.
+    work, a directory that cannot be written (unless all is done and the table is there). Cost: that of the jobs,
+    divided by the engine's workers.
     """
     require_packages()
     store = Store(Path(output).absolute())
