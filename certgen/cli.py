@@ -216,6 +216,7 @@ def prove(
 
       check-cert model.safetensors model.cert.json
     """
+    from certgen.certificate.proof import BUDGET, budget
     from certgen.models.model_file import load_model
     from certgen.progress import bar
     from certgen.proving import prove
@@ -226,7 +227,8 @@ def prove(
     decimals = claim.correct * 100_000 // claim.total / 100_000
     relation = "=" if claim.exact else ">="
     print(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
-    print(f"Verify it with: check-cert {model} {output}")
+    needed = budget(certificate)
+    print(f"Verify it with: check-cert {f'--budget {needed} ' if needed > BUDGET else ''}{model} {output}")
 
 
 @app.command()
@@ -250,7 +252,7 @@ def sweep(
     RESULTS gets certificates/ and results.parquet, one row per certificate.
     Each certificate is checked by a check-cert process of its own, and its
     bound is what that process has verified.  A job that fails is a row with
-    its error.
+    its error; all of these are listed at the end, and the exit code is 1.
 
     After Ctrl-C, or a kill, the same command resumes.
 
@@ -262,6 +264,7 @@ def sweep(
 
     With dask, workers have to see the models and RESULTS under the same paths.
     """
+    from certgen.files import in_unicode
     from certgen.sweep import sweep
     from certgen.sweep.display import SweepProgress
     from certgen.sweep.engines import choose
@@ -278,7 +281,12 @@ def sweep(
             engine=chosen,
             display=display,
         )
-    print(f"{output / done.table.name}: {done.jobs} jobs, {done.resumed} done before, {done.errors} with an error")
+    table = printable(in_unicode(str(output / done.table.name)))
+    print(f"{table}: {done.jobs} jobs, {done.resumed} done before, {done.errors} with an error")
+    for failure in done.failures:
+        print(printable(f"{in_unicode(failure.model)}: {failure.strategy}: {failure.message}"))
+    if done.failures:
+        raise typer.Exit(1)
 
 
 @app.command()

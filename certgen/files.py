@@ -15,6 +15,11 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}", "check the path and its permissions") from error
 
 
+def in_unicode(name: str) -> str:
+    """A file name that any Unicode text can hold: bytes that are not UTF-8 become \\xNN."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Make `data` the content of `path`, or change nothing and raise UserError naming the path.
 

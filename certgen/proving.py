@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from certgen.certificate.proof import require_expressible
 from certgen.certificate.statement import Certificate
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
@@ -32,6 +33,7 @@ def prove(
     """
     if strategy not in STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}", f"choose one of: {', '.join(STRATEGIES)}")
+    require_expressible(model)
     circuits = Circuits(model, read_margin(margin))
     if strategy == "adaptive":
         return adaptive(circuits, track, max_length, None if target is None else read_target(target))

@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 
 from certgen.certificate.consistency import require_consistent
 from certgen.certificate.explain import counted, explain, scaled, written
-from certgen.certificate.proof import readable_name
 from certgen.certificate.statement import Certificate
 from certgen.cli import app
 from certgen.errors import UserError
+from certgen.files import in_unicode
 from certgen.models.model_file import load_model
 from certgen.proving import prove
 
@@ -294,4 +294,4 @@ def test_a_file_name_that_is_not_unicode_is_written_as_one_that_is(tmp_path: Pat
     saved = tmp_path / "x.cert.json"
     certificate.save(saved)
     assert Certificate.load(saved) == certificate
-    assert readable_name(Path("日本 é.safetensors")) == "日本 é.safetensors"
+    assert in_unicode("日本 é.safetensors") == "日本 é.safetensors"

@@ -3,15 +3,22 @@
 import hashlib
 import json
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from certgen.errors import UserError
 from certgen.files import write_atomically
 from certgen.models.model_file import TENSOR_SHAPES, StoredTensor, decode_tensor, load_model, save_model
+from checker.decode import MAX_DIGITS
+from checker.errors import Malformed
+from checker.model.weights import MAX_HEADER_BYTES, read_weights
 
 SIZES = {"1": 1, "d_vocab": 5, "d_model": 3, "d_head": 2, "n_ctx": 4}
 
@@ -203,3 +210,89 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"cannot write {path}"):
             write_atomically(path, b"new")
     assert os.listdir(tmp_path) == ["directory"]
+
+
+# What check-cert refuses
+
+
+def with_header(change: Callable[[str], str]) -> bytes:
+    """The model file with another header."""
+    content = safetensors_bytes(model_entries())
+    size = int.from_bytes(content[:8], "little")
+    header = change(content[8 : 8 + size].decode()).encode()
+    return len(header).to_bytes(8, "little") + header + content[8 + size :]
+
+
+def metadata(text: str) -> bytes:
+    return with_header(lambda header: '{"__metadata__": ' + text + ", " + header[1:])
+
+
+HEADERS = {
+    "space before": with_header(lambda header: " " + header),
+    "newline before": with_header(lambda header: "\n" + header),
+    "byte order mark": with_header(lambda header: "\ufeff" + header),
+    "another field": with_header(lambda header: header.replace('{"dtype"', '{"strides": [], "dtype"', 1)),
+    "a field twice": with_header(lambda header: header.replace('{"dtype"', '{"dtype": "F16", "dtype"', 1)),
+    "null": metadata("null"),
+    "a list": metadata("[]"),
+    "a number": metadata('{"a": 1}'),
+    "an object": metadata('{"a": {"b": "c"}}'),
+    "a null": metadata('{"a": null}'),
+    "a key twice": metadata('{"a": "1", "a": "2"}'),
+    "metadata twice": metadata('{}, "__metadata__": {}'),
+    "a fraction": with_header(lambda header: header.replace("[0,", "[0.0,", 1)),
+    "minus zero": with_header(lambda header: header.replace("[0,", "[-0,", 1)),
+    "an exponent": with_header(lambda header: header.replace("[0,", "[0e0,", 1)),
+    "true": with_header(lambda header: header.replace("[0,", "[false,", 1)),
+    "a long number": with_header(lambda header: header.replace("[0,", f"[{'1' * 5000},", 1)),
+    "text for a size": with_header(lambda header: header.replace("[5, 3]", '["5", 3]', 1)),
+    "a header too long": metadata(json.dumps({"a": "x" * (1 << 20)})),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_what_check_cert_refuses_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Malformed):
+        read_weights(HEADERS[name])
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(HEADERS[name])
+    with pytest.raises(UserError):
+        load_model(path)
+
+
+PIECES = ["{", "}", "[", "]", ",", ":", '"', " ", "\n", "null", "true", "-0", "1.0", "1e3", '"x":1,', "\\u0000", "é"]
+
+
+@settings(max_examples=100, derandomize=True, database=None, deadline=None)
+@given(place=st.integers(0, 10**6), removed=st.integers(0, 3), piece=st.sampled_from(PIECES) | st.text(max_size=2))
+def test_a_changed_header_is_refused_by_both_sides_or_by_none(place: int, removed: int, piece: str) -> None:
+    def change(header: str) -> str:
+        at = place % (len(header) + 1)
+        return header[:at] + piece + header[at + removed :]
+
+    try:
+        data = metadata('{"format": "pt"}') if place % 2 else with_header(lambda header: header)
+        size = int.from_bytes(data[:8], "little")
+        header = change(data[8 : 8 + size].decode()).encode()
+    except UnicodeEncodeError:
+        return
+    data = len(header).to_bytes(8, "little") + header + data[8 + size :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.safetensors"
+        path.write_bytes(data)
+        try:
+            load_model(path)
+        except UserError:
+            return
+    read_weights(data)
+
+
+def test_a_file_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from certgen.models import model_file as canonical
+
+    path = tmp_path / "model.safetensors"
+    save_model(path, random_tensors())
+    monkeypatch.setattr(canonical, "MAX_MODEL_BYTES", path.stat().st_size - 1)
+    with pytest.raises(UserError, match="more than"):
+        load_model(path)
+    assert (canonical.MAX_HEADER_BYTES, canonical.MAX_DIGITS) == (MAX_HEADER_BYTES, MAX_DIGITS)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -19,10 +19,13 @@ import polars as pl
 import pytest
 from conftest import ROOT
 from tiny import near_correct, random_tensors, tiny_model
+from typer.testing import CliRunner
 
 import certgen.sweep.display
 import certgen.sweep.job
+import certgen.sweep.store
 from certgen import Certificate, Model, load_model, prove
+from certgen.cli import app
 from certgen.errors import UserError
 from certgen.measures import rounded_down
 from certgen.strategies import STRATEGIES
@@ -198,6 +201,110 @@ def test_a_failing_job_is_a_row(tmp_path: Path) -> None:
     assert "not a well-formed safetensors file" in frame.loc["bad", "error"]
     assert frame.loc["bad"].drop(["model_path", "model_sha256", "true_how"]).isna()[["bound", "correct", "k"]].all()
     assert pd.isna(frame.loc["good", "error"]) and frame.loc["good", "bound"] > 0
+
+
+def test_failures_are_listed_and_are_the_exit_code(tmp_path: Path) -> None:
+    good, bad = small_model(tmp_path / "good.safetensors"), tmp_path / "bad.safetensors"
+    bad.write_bytes(b"nothing like a model")
+    arguments = ["sweep", str(bad), str(good), "-s", "cubic", "-s", "separable-by-max", "--no-length", "--jobs", "1"]
+    for resumed in (0, 4):
+        done = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "results")])
+        summary, *failures = done.stdout.splitlines()
+        assert summary.endswith(f"4 jobs, {resumed} done before, 2 with an error")
+        assert [line.split(": ")[:2] for line in failures] == [[str(bad), "separable-by-max"], [str(bad), "cubic"]]
+        assert all("not a well-formed safetensors file" in line for line in failures)
+        assert done.exit_code == 1
+    [job] = plan([good], ["cubic"], str(tmp_path / "results"), 0, False)
+    assert sweep([bad], ["cubic"], job.results, engine=Local(1)).failures[0][:2] == (str(bad), "cubic")
+
+
+def test_a_name_that_is_not_unicode_is_a_row(tmp_path: Path) -> None:
+    model = small_model(tmp_path / "gr\udcf6n.safetensors")
+    done = sweep([model], ["cubic"], tmp_path / "results", length=False, engine=Local(1))
+    row = pd.read_parquet(done.table).iloc[0]
+    assert row["model"] == "gr\\xf6n" and row["model_path"].endswith("gr\\xf6n.safetensors") and pd.isna(row["error"])
+    assert (tmp_path / "results" / row["certificate"]).exists()
+
+
+def test_a_dimension_beyond_float64_is_not_known(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.safetensors", random_tensors(np.random.default_rng(1), 2, 1100, 1, 1))
+    row = run_job(job_for(path, tmp_path / "results", "brute-force"))
+    assert "too many to decide" in row["error"] and row["unexplained_dimension"] is None
+
+
+# Directories that cannot be written, records that are damaged
+
+
+class Unwritable:
+    """In place of tempfile.TemporaryFile on a read-only file system."""
+
+    def __init__(self, dir: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    sweep([small_model(tmp_path / "m.safetensors")], ["cubic"], tmp_path / "results", length=False, engine=Local(1))
+    return tmp_path / "results"
+
+
+def test_a_finished_sweep_on_a_read_only_file_system(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.TemporaryFile", Unwritable)
+    model = finished.parent / "m.safetensors"
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    done = sweep([model], ["cubic"], finished, length=False, engine=Local(1))
+    assert (done.jobs, done.resumed, done.errors) == (1, 1, 0)
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+    with pytest.raises(UserError, match=f"cannot write {finished}: Read-only"):  # more is to be done
+        sweep([model], ["cubic"], finished, length=True, engine=Local(1))
+    (finished / "results.parquet").unlink()
+    with pytest.raises(UserError, match="cannot write"):
+        sweep([model], ["cubic"], finished, length=False, engine=Local(1))
+
+
+def test_what_cannot_be_written_is_found_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_work(tasks: Sequence[Any], store: Any) -> Iterator[Any]:
+        raise AssertionError("work was begun")
+
+    model = small_model(tmp_path / "m.safetensors")
+    (tmp_path / "file").write_bytes(b"")
+    for output in (tmp_path / "file", tmp_path / "file" / "below", model):
+        with pytest.raises(UserError, match="cannot write"):
+            sweep([model], ["cubic"], output, engine=no_work)
+    monkeypatch.setattr("tempfile.TemporaryFile", Unwritable)
+    with pytest.raises(UserError, match="cannot write"):
+        sweep([model], ["cubic"], tmp_path / "results", engine=no_work)
+
+
+def test_a_lock_that_cannot_be_made(finished: Path) -> None:
+    (finished / "locks/results").unlink()
+    (finished / "locks/results").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*locks/results"):
+        sweep([finished.parent / "m.safetensors"], ["cubic"], finished, length=False, engine=Local(1))
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"half of", b"[]", b"{}", b"1", b'{"error": null}', b"\xff\xfe", b"[" * 100_000]
+)
+@pytest.mark.parametrize("kind", ["rows", "truths"])
+def test_a_damaged_record_is_named(finished: Path, kind: str, damage: bytes) -> None:
+    [record] = (finished / kind).glob("*.json")
+    record.write_bytes(damage)
+    with pytest.raises(UserError, match=f"{record} is not a record of a sweep"):
+        sweep([finished.parent / "m.safetensors"], ["cubic"], finished, length=False, engine=Local(1))
+
+
+def test_a_record_of_other_types(finished: Path) -> None:
+    [record] = (finished / "rows").glob("*.json")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"bound": "high", "correct": [1]}))
+    with pytest.raises(UserError, match="make no table"):
+        sweep([finished.parent / "m.safetensors"], ["cubic"], finished, length=False, engine=Local(1))
+
+
+def test_a_damaged_table_is_made_again(finished: Path) -> None:
+    (finished / "results.parquet").write_bytes(b"half")
+    done = sweep([finished.parent / "m.safetensors"], ["cubic"], finished, length=False, engine=Local(1))
+    assert len(pd.read_parquet(done.table)) == 1
 
 
 def test_errors_are_kept_until_they_are_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

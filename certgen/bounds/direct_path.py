@@ -52,17 +52,17 @@ def svd_query(circuits: Circuits) -> DirectStep:
 
 
 def query_rows(circuits: Circuits) -> FloatArray:
-    """r(q, k-1), in float64."""
-    return circuits.query_residual.floats()
+    """r(q, k-1) in float64, in units of 2^magnitude: the sum of two weights can be beyond float64."""
+    return circuits.query_residual.floats(circuits.query_residual.magnitude())
 
 
 def centred_step(circuits: Circuits, centre: FloatArray) -> DirectStep:
-    """Keep (centre W_U + c), the centre being rounded; the rest is bounded factor by factor."""
+    """Keep (centre W_U + c), the centre (in the unit of `query_rows`) rounded; the rest is bounded factor by factor."""
     exponent = circuits.query_residual.magnitude() - CENTRE_BITS
-    row = [round(x) for x in np.ldexp(centre, -exponent).tolist()]
+    row = [round(x) for x in np.ldexp(centre, CENTRE_BITS).tolist()]
     rest = circuits.query_residual - Dyadic(np.array([row], dtype=object), exponent)
     table = UpperTable(exponent=exponent, rows=[row])
-    spread = upper_table([product_spreads(rest, Dyadic.of(circuits.model.W_U))])
+    spread = upper_table([product_spreads(rest, circuits.weight("W_U"))])
     conclusion = DirectPathSpread(centre=table, spread=spread)
     return infer("direct_path_centred_spread", conclusion, CentreArgs(centre=table))
 

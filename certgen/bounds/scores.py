@@ -14,7 +14,7 @@ from certgen.certificate.arguments import Peel, PeelArgs, ProductArgs, Recursive
 from certgen.certificate.facts import ScoreApproximation
 from certgen.certificate.steps import Step, infer
 from certgen.models.circuits import Circuits
-from certgen.models.dyadic import Dyadic
+from certgen.models.dyadic import Dyadic, mean_row
 
 ScoreStep = Step[ScoreApproximation]
 
@@ -99,11 +99,6 @@ def spread_bounds(left: Dyadic, right: Dyadic, means: int, basis: Peel | None) -
         total = total + product_spreads(inner, along @ right)
         left = left - inner @ along
     return total + product_spreads(left, right)
-
-
-def mean_row(table: Dyadic) -> Dyadic:
-    """The mean of the rows, rounded down."""
-    return Dyadic((table.integers.sum(axis=0) // len(table.integers))[None, :], table.exponent)
 
 
 def chain(factors: list[Dyadic]) -> Dyadic:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from certgen.certificate.arguments import Peel
+from certgen.errors import UserError
 from certgen.models.circuits import Circuits
-from certgen.models.dyadic import Dyadic, FloatArray
+from certgen.models.dyadic import Dyadic, FloatArray, mean_row
 
 HINT_BITS = 30
+LOOSEST = 5  # then the ridge is a thousand times what it is added to, and every witness will do
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ def two_factor_split(circuits: Circuits, flat: bool) -> Split:
 
     It is the best one in the Frobenius norm, or, if `flat`, one with less spread within the rows of the residual.
     """
-    queries, tokens = circuits.query_key, Dyadic.of(circuits.model.W_E).T
+    queries, tokens = circuits.query_key, circuits.weight("W_E").T
     u, s, vt = centred_singular_vectors(circuits)
     Q, E = scaled(queries), scaled(tokens).T
     unit = queries.magnitude() + tokens.magnitude()
@@ -95,17 +97,14 @@ def flattening_coefficients(rows: FloatArray, pattern: FloatArray, start: FloatA
 
 def four_factor_split(circuits: Circuits) -> Split:
     """r, W_Q, W_K^T, W_E^T; peeled off are two directions of queries and tokens, and one each of W_Q and W_K."""
-    model = circuits.model
     u, _, vt = centred_singular_vectors(circuits)
-    r, E, W_Q, W_K = (
-        scaled(table) for table in (circuits.query_residual, *map(Dyadic.of, (model.W_E, model.W_Q, model.W_K)))
-    )
+    whole = [circuits.query_residual, circuits.weight("W_Q"), circuits.weight("W_K").T, circuits.weight("W_E").T]
+    r, W_Q, W_K, E = (scaled(factor) for factor in (*whole[:2], whole[2].T, whole[3].T))
     E = E - E.mean(axis=0)
     queries, tokens = (leading_directions(rows, rows.T @ first) for rows, first in ((r, u[:, 0]), (E, vt[0])))
     of_Q = np.linalg.svd(W_Q)[2][:1].T
     of_K = np.linalg.svd(W_K)[0][:, :1]
     peels = [rounded(basis, basis.T) for basis in (queries, of_Q, of_K, tokens)]
-    whole = [circuits.query_residual, Dyadic.of(model.W_Q), Dyadic.of(model.W_K).T, Dyadic.of(model.W_E).T]
     factors = [peeled(factor, peel, i == 3) for i, (factor, peel) in enumerate(zip(whole, peels, strict=True))]
     residual = (factors[0] @ factors[1]) @ (factors[2] @ factors[3])
     return Split(peels, circuits.token_scores - residual, factors)
@@ -140,17 +139,34 @@ class SingularValue:
 
 
 def singular_value(left: Dyadic, right: Dyadic) -> SingularValue:
-    """Bound the largest singular value of left @ right after centring the rows of right."""
+    """Bound the largest singular value of left @ right after centring the rows of right.
+
+    What is found in float64 is tried exactly, and looser numbers if float64 was not enough. Cost v d^2 + d^3.
+    """
+    centred = right.T - mean_row(right.T)  # as the rule rounds it: to short numbers, that makes a difference
+    for looser in range(LOOSEST + 1):
+        bound = near_singular_value(left, centred, looser)
+        if bound is not None and dominates(left, centred, bound):
+            return bound
+    raise UserError("no bound on the singular values of the scores was found", "choose a strategy without svd")
+
+
+def near_singular_value(left: Dyadic, right: Dyadic, looser: int) -> SingularValue | None:
+    """The largest singular value of left @ right.T in float64, with some room; None if float64 finds no witness."""
     A, B = scaled(left), scaled(right)
-    B = B - B.mean(axis=1, keepdims=True)
-    size = len(B)
-    ridge = float(np.trace(B @ B.T)) / size * 2.0**-20 + 2.0**-60
-    G = B @ B.T + ridge * np.eye(size)
+    size = B.shape[1]
+    ridge = float(np.trace(B.T @ B)) / size * 2.0 ** (6 * looser - 20) + 2.0**-60
+    G = B.T @ B + ridge * np.eye(size)
     H = A.T @ A
-    root = np.linalg.cholesky(G)
-    largest = float(np.sqrt(max(np.linalg.eigvalsh(root.T @ H @ root)[-1], 0.0)))
-    sigma = max(largest, 2.0**-20) * (1 + 2.0**-10)
-    values, vectors = np.linalg.eigh(sigma**2 * G - G @ H @ G)
+    try:
+        root = np.linalg.cholesky(G)
+        largest = float(np.sqrt(max(np.linalg.eigvalsh(root.T @ H @ root)[-1], 0.0)))
+        sigma = max(largest, 2.0**-20) * (1 + 2.0 ** (2 * looser - 10))
+        values, vectors = np.linalg.eigh(sigma**2 * G - G @ H @ G)
+    except np.linalg.LinAlgError:
+        return None
+    if not values[-1] > 0:
+        return None
     witness = vectors / np.sqrt(np.maximum(values, values[-1] * 1e-13))
     shift = 2.0**24 / np.abs(witness).max(axis=0).min()
     return SingularValue(
@@ -160,3 +176,14 @@ def singular_value(left: Dyadic, right: Dyadic) -> SingularValue:
         ridge_exponent=2 * right.magnitude() - 80,
         witness=[[round(x) for x in row] for row in (witness * shift).tolist()],
     )
+
+
+def dominates(left: Dyadic, right: Dyadic, bound: SingularValue) -> bool:
+    """The side condition of the rule, exactly."""
+    identity = np.eye(len(bound.witness), dtype=int).astype(object)
+    G = right.T @ right + Dyadic(identity * bound.ridge, bound.ridge_exponent)
+    N = Dyadic(G.integers * bound.sigma**2, G.exponent + 2 * bound.exponent) - G @ (left.T @ left) @ G
+    witness = np.array(bound.witness, dtype=object)
+    checked = witness.T @ N.integers @ witness
+    diagonal = np.diagonal(checked)
+    return bool(np.all(diagonal > abs(checked).sum(axis=1) - abs(diagonal)))

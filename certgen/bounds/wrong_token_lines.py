@@ -31,7 +31,7 @@ def wrong_token_lines(circuits: Circuits, direct: DirectPathSpread) -> Lines:
     v, EVOU, position = circuits.v, circuits.EVOU, circuits.PVOU
     if direct.centre.rows:
         centre = Dyadic(np.array(direct.centre.rows, dtype=object), direct.centre.exponent)
-        position = position + (centre @ Dyadic.of(circuits.model.W_U) + circuits.direct_constant)
+        position = position + (centre @ circuits.weight("W_U") + circuits.direct_constant)
     slopes = EVOU.integers - np.diagonal(EVOU.integers)[:, None]
     intercepts = (position.integers[:, None, :] - position.integers[:, :, None]).max(axis=0)
     others = ~np.eye(v, dtype=bool)

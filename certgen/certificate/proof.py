@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
-from pathlib import Path
 
 from certgen.certificate.facts import Accuracy, Tally
 from certgen.certificate.statement import Certificate, Claim, ModelInfo, Predicate, Sha256, Subject, Task
 from certgen.certificate.steps import AnyStep, infer
-from certgen.models.model_file import Model
+from certgen.errors import UserError
+from certgen.files import in_unicode
+from certgen.models.model_file import MAX_DIGITS, Model
+
+BUDGET = 1 << 25  # sequences that check-cert enumerates unless it is told more
 
 
-def readable_name(path: Path) -> str:
-    """The file's name as Unicode text: bytes of it that are not UTF-8 are written as \\xNN."""
-    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+def require_expressible(model: Model) -> None:
+    """UserError if a certificate would need longer numbers than the format has: of sequences, or sets as bit masks."""
+    v, k = model.d_vocab, model.n_ctx
+    most = 10**MAX_DIGITS
+    if v > 1 and (k > most.bit_length() or v**k >= most):
+        reason = f"{v}^{k} sequences: that number has more than {MAX_DIGITS:,} digits, too many for a certificate"
+        raise UserError(reason, "prove a model with shorter sequences, or with fewer tokens")
+    if max(v, k) >= most.bit_length():
+        reason = f"a certificate holds sets of at most {most.bit_length() - 1:,} tokens or positions"
+        raise UserError(f"{model.path}: {reason}", "prove a model with shorter sequences, or with fewer tokens")
+
+
+def budget(certificate: Certificate) -> int:
+    """What check-cert has to be allowed by --budget: all sequences if one by one is the way, else its default."""
+    enumerated = any(step.rule == "enumerate_sequences" for step in certificate.predicate.steps)
+    return max(BUDGET, certificate.predicate.claim.total if enumerated else 0)
 
 
 class Proof:
@@ -37,7 +52,7 @@ class Proof:
         correct, wrong = (sum(count[entry] for count in counts) for entry in (3, 4))
         self.add(infer("total", Accuracy(correct=correct, wrong=wrong), premises=tallies))
         return Certificate(
-            subject=[Subject(name=readable_name(model.path), digest=Sha256(sha256=model.sha256))],
+            subject=[Subject(name=in_unicode(model.path.name), digest=Sha256(sha256=model.sha256))],
             predicate=Predicate(
                 task=Task(k=model.n_ctx),
                 model=ModelInfo(

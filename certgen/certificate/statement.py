@@ -16,6 +16,8 @@ from certgen.certificate.steps import AnyStep
 from certgen.errors import UserError
 from certgen.files import read_bytes, write_atomically
 
+MAX_BYTES = 1 << 28  # of a certificate, as the format says
+
 
 class Task(Shape):
     name: Literal["max-of-k"] = "max-of-k"
@@ -85,9 +87,13 @@ class Certificate(Shape):
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the certificate, gzipped if the name ends in .gz; returns the size of the file in bytes.
 
-        The write is atomic, and the same certificate always gives the same bytes. Raises UserError if it is impossible.
+        The write is atomic, and the same certificate always gives the same bytes. Raises UserError if it is impossible,
+        or if check-cert would refuse the file for its size.
         """
         data = self.to_bytes()
+        if len(data) > MAX_BYTES:
+            reason = f"the certificate would have {len(data):,} bytes, and check-cert reads at most {MAX_BYTES:,}"
+            raise UserError(reason, "choose a strategy with a shorter proof, such as separable-by-max")
         if str(path).endswith(".gz"):
             data = gzip.compress(data, mtime=0)  # the same certificate is the same file
         write_atomically(path, data)

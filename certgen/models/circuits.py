@@ -36,49 +36,51 @@ class Circuits:
     def k(self) -> int:
         return self.model.n_ctx
 
+    def weight(self, name: str) -> Dyadic:
+        """An array of the model, by its name there, in the unit in which the file has it."""
+        return Dyadic.of(getattr(self.model, name), self.model.exponents[name])
+
     @cached_property
     def OVU(self) -> Dyadic:
-        return Dyadic.of(self.model.W_V) @ (Dyadic.of(self.model.W_O) @ Dyadic.of(self.model.W_U))
+        return self.weight("W_V") @ (self.weight("W_O") @ self.weight("W_U"))
 
     @cached_property
     def EVOU(self) -> Dyadic:
-        return Dyadic.of(self.model.W_E) @ self.OVU
+        return self.weight("W_E") @ self.OVU
 
     @cached_property
     def PVOU(self) -> Dyadic:
-        return Dyadic.of(self.model.W_pos) @ self.OVU
+        return self.weight("W_pos") @ self.OVU
 
     @cached_property
     def query_residual(self) -> Dyadic:
         """r(q, k-1), one row per query token."""
-        return Dyadic.of(self.model.W_E) + Dyadic.of(self.model.W_pos)[-1:]
+        return self.weight("W_E") + self.weight("W_pos")[-1:]
 
     @cached_property
     def direct_constant(self) -> Dyadic:
         """(b_V W_O + b_O) W_U + b_U."""
-        value_bias = Dyadic.of(self.model.b_V) @ Dyadic.of(self.model.W_O) + Dyadic.of(self.model.b_O)
-        return value_bias @ Dyadic.of(self.model.W_U) + Dyadic.of(self.model.b_U)
+        value_bias = self.weight("b_V") @ self.weight("W_O") + self.weight("b_O")
+        return value_bias @ self.weight("W_U") + self.weight("b_U")
 
     @cached_property
     def EUPU(self) -> Dyadic:
-        return self.query_residual @ Dyadic.of(self.model.W_U) + self.direct_constant
+        return self.query_residual @ self.weight("W_U") + self.direct_constant
 
     @cached_property
     def query_key(self) -> Dyadic:
         """(r(q, k-1) W_Q + b_Q) W_K^T; b_K is left out, it cancels in the softmax."""
-        return (self.query_residual @ Dyadic.of(self.model.W_Q) + Dyadic.of(self.model.b_Q)) @ Dyadic.of(
-            self.model.W_K
-        ).T
+        return (self.query_residual @ self.weight("W_Q") + self.weight("b_Q")) @ self.weight("W_K").T
 
     @cached_property
     def token_scores(self) -> Dyadic:
         """sE * sqrt(d_head)."""
-        return self.query_key @ Dyadic.of(self.model.W_E).T
+        return self.query_key @ self.weight("W_E").T
 
     @cached_property
     def position_scores(self) -> Dyadic:
         """sP * sqrt(d_head)."""
-        return self.query_key @ Dyadic.of(self.model.W_pos).T
+        return self.query_key @ self.weight("W_pos").T
 
     @cached_property
     def token_gaps(self) -> FloatArray:

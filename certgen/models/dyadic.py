@@ -24,13 +24,13 @@ class Dyadic:
     exponent: int
 
     @staticmethod
-    def of(array: FloatArray) -> Dyadic:
-        """The very numbers of a finite float64 array."""
+    def of(array: FloatArray, exponent: int) -> Dyadic:
+        """The very numbers of a finite float64 array, all of them multiples of 2^exponent."""
         significands, exponents = np.frexp(array)
-        lowest = int(exponents[significands != 0].min(initial=0)) if np.any(significands) else 0
         whole = np.ldexp(significands, 53).astype(np.int64).astype(object)
-        shifts = np.where(significands != 0, exponents - lowest, 0).astype(object)
-        return Dyadic(whole << shifts, lowest - 53)
+        shifts = exponents - 53 - exponent
+        up, down = (np.maximum(shift, 0).astype(object) for shift in (shifts, -shifts))
+        return Dyadic((whole << up) >> down, exponent)
 
     @property
     def T(self) -> Dyadic:
@@ -75,6 +75,11 @@ class Dyadic:
         shift = self.exponent - exponent
         floats: FloatArray = np.vectorize(lambda number: nearest(number, shift), otypes=[np.float64])(self.integers)
         return floats
+
+
+def mean_row(table: Dyadic) -> Dyadic:
+    """The mean of the rows, rounded down to the table's unit, as the checker rounds it."""
+    return Dyadic((table.integers.sum(axis=0) // len(table.integers))[None, :], table.exponent)
 
 
 def nearest(number: int, shift: int) -> float:

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from certgen.errors import UserError
 from certgen.files import read_bytes, write_atomically
@@ -41,7 +42,15 @@ TENSOR_SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+# The limits of the format (schemas/CERTIFICATE.md).
+MAX_MODEL_BYTES = 1 << 28
+MAX_HEADER_BYTES = 1 << 20
+MAX_DIGITS = 4000  # of a number
+
+BF16_BITS_MISSING = 16  # at the end of a bfloat16, compared with the float32 that it is decoded to
+
 _IMPORT_HINT = "`certgen import CHECKPOINT -o model.safetensors` writes files of this form"
+_REWRITE_HINT = "`certgen import MODEL -o model.safetensors` writes it as check-cert wants it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +59,10 @@ class Model:
 
     All arrays are float64 and read-only, without the head axis: W_E [d_vocab, d_model], W_pos [n_ctx, d_model],
     W_Q, W_K, W_V [d_model, d_head], W_O [d_head, d_model], W_U [d_model, d_vocab], b_Q, b_K, b_V [d_head],
-    b_O [d_model], b_U [d_vocab].  `file_bytes` is the file, `sha256` its digest, `tensor_sha256` that of each tensor's
-    bytes as they are stored, little-endian.
+    b_O [d_model], b_U [d_vocab].  `file_bytes` is the file, `sha256` its digest, `tensor_sha256` that of each
+    tensor's bytes as they are stored, little-endian.  `exponents` has for each array the e for which 2^e is the last
+    place of its smallest number that is not 0, as stored (of the smallest there is, if all are 0): every entry is
+    a multiple of it, and it is the unit to which a rule rounds when it rounds a mean.
     """
 
     W_E: npt.NDArray[np.float64]
@@ -70,6 +81,7 @@ class Model:
     file_bytes: bytes
     sha256: str
     tensor_sha256: Mapping[str, str]
+    exponents: Mapping[str, int]
 
     @property
     def d_vocab(self) -> int:
@@ -104,20 +116,31 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     """
     file_bytes = read_bytes(path)
     stored = parse_safetensors(file_bytes, path)
+    require_strict(file_bytes, path)
     tensors = {name: decode_tensor(name, tensor) for name, tensor in stored.items()}
     check_tensors(tensors)
-    arrays = {}
+    arrays, exponents = {}, {}
     for name, tensor in tensors.items():
         array = tensor.astype(np.float64)  # exact: float64 contains every F32, F16 and BF16 number
         array.setflags(write=False)
-        arrays[name.rpartition(".")[2]] = array[0] if TENSOR_SHAPES[name][0] == "1" else array
+        short = name.rpartition(".")[2]
+        arrays[short] = array[0] if TENSOR_SHAPES[name][0] == "1" else array
+        exponents[short] = last_place(tensor) + (BF16_BITS_MISSING if stored[name].dtype == "BF16" else 0)
     return Model(
         **arrays,
         path=Path(path),
         file_bytes=file_bytes,
         sha256=hashlib.sha256(file_bytes).hexdigest(),
         tensor_sha256={name: hashlib.sha256(stored[name].data).hexdigest() for name in TENSOR_SHAPES},
+        exponents=exponents,
     )
+
+
+def last_place(array: FloatArray) -> int:
+    """The exponent of the last place, in the array's type, of its smallest number that is not 0."""
+    kind, numbers = np.finfo(array.dtype), array[array != 0]
+    lowest = int(np.frexp(numbers)[1].min()) - 1 if numbers.size else kind.minexp
+    return int(max(lowest, kind.minexp) - kind.nmant)  # subnormal numbers share the smallest normal exponent
 
 
 def save_model(path: str | os.PathLike[str], tensors: Mapping[str, FloatArray]) -> None:
@@ -140,6 +163,70 @@ def parse_safetensors(file_bytes: bytes, path: str | os.PathLike[str]) -> dict[s
     except (safetensors.SafetensorError, ValueError) as error:
         raise UserError(f"{path} is not a well-formed safetensors file: {error}", _IMPORT_HINT) from error
     return {name: StoredTensor(entry["dtype"], tuple(entry["shape"]), bytes(entry["data"])) for name, entry in entries}
+
+
+class _Entry(BaseModel):
+    """What the header says of one tensor."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dtype: str
+    shape: list[int]
+    data_offsets: list[int]
+
+
+class _Header(RootModel[dict[str, _Entry]]):
+    """Every entry of the header but __metadata__."""
+
+    model_config = ConfigDict(strict=True)
+
+
+def require_strict(file_bytes: bytes, path: str | os.PathLike[str]) -> None:
+    """UserError for a safetensors file that the library reads but the format of a model file does not allow.
+
+    check-cert would refuse the file, and with it every certificate about it (schemas/CERTIFICATE.md, section 2).
+    """
+
+    def refused(reason: str) -> UserError:
+        return UserError(f"{path} is not a model file that check-cert reads: {reason}", _REWRITE_HINT)
+
+    length = int.from_bytes(file_bytes[:8], "little")
+    if len(file_bytes) > MAX_MODEL_BYTES:
+        raise refused(f"it has more than {MAX_MODEL_BYTES:,} bytes")
+    if length > MAX_HEADER_BYTES:
+        raise refused(f"its header has more than {MAX_HEADER_BYTES:,} bytes")
+    if file_bytes[8:9] != b"{":
+        raise refused("its header does not start with {")
+    try:
+        header = json.loads(
+            file_bytes[8 : 8 + length].decode("utf-8"),
+            object_pairs_hook=_require_distinct_names,
+            parse_int=_canonical_integer,
+            parse_float=_no_integer,
+            parse_constant=_no_integer,
+        )
+        metadata = header.pop("__metadata__", {})
+        entries = _Header.model_validate(header).root
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise refused(f"in its header {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise refused(f"{error}") from error
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise refused("in its header __metadata__ is not an object of texts")
+    for name, entry in entries.items():
+        if max(entry.shape, default=0) > MAX_MODEL_BYTES:
+            raise refused(f"the shape of {name} has a size above {MAX_MODEL_BYTES:,}")
+
+
+def _canonical_integer(digits: str) -> int:
+    if digits == "-0" or len(digits) > MAX_DIGITS:
+        raise ValueError(f"its header has a number that is -0, or has more than {MAX_DIGITS:,} digits")
+    return int(digits)
+
+
+def _no_integer(number: str) -> NoReturn:
+    raise ValueError(f"its header has a number that is no integer: {number}")
 
 
 def _require_distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

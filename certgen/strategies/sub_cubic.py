@@ -146,7 +146,8 @@ def best_centres(search: GapSearch, lines: Lines, attention: list[Attention]) ->
         for index, table in enumerate(tables):
             rows = [search.in_unit(table, table.rows[m])] * k
             gaps = search.smallest_gaps(attention[m], search.works(m, attention[m], rows))
-            sequences = np.where(gaps > 0, (m + 1.0 - gaps) ** np.arange(k), 0.0)
+            # of each n only the ratios matter: a power of two keeps the numbers of sequences within float64
+            sequences = np.where(gaps > 0, np.ldexp(m + 1.0 - gaps, -m.bit_length()) ** np.arange(k), 0.0)
             proved[index] = sequences.sum(axis=0)
         best.append([candidates[index] for index in proved.argmax(axis=0)])
     return best

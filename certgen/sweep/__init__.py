@@ -1,5 +1,5 @@
 """Every model times every strategy, proved and checked: `sweep`. Needs the extra `sweep`."""
 
-from certgen.sweep.run import Sweep, sweep
+from certgen.sweep.run import Failure, Sweep, sweep
 
-__all__ = ["Sweep", "sweep"]
+__all__ = ["Failure", "Sweep", "sweep"]

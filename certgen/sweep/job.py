@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certgen.errors import UserError
+from certgen.files import in_unicode
 from certgen.measures import flops, rounded_down, unexplained_dimension
 from certgen.models.model_file import Model, load_model
 from certgen.proving import prove
@@ -50,7 +51,7 @@ class Job:
         name = self.strategy.replace("/", "--")
         if self.margin != "0":
             name += f"--margin-{self.margin.replace('/', '-')}"
-        return f"{CERTIFICATES}/{self.path.stem}-{self.sha256[:8]}/{name}.cert.json.gz"
+        return f"{CERTIFICATES}/{in_unicode(self.path.stem)}-{self.sha256[:8]}/{name}.cert.json.gz"
 
     @property
     def command(self) -> str:
@@ -132,8 +133,16 @@ def sizes(job: Job, model: Model) -> Record:
         "k": model.n_ctx,
         "d_vocab": model.d_vocab,
         "flops": flops(model, job.strategy),
-        "unexplained_dimension": unexplained_dimension(model, job.strategy),
+        "unexplained_dimension": as_float(unexplained_dimension(model, job.strategy)),
     }
+
+
+def as_float(number: int) -> float | None:
+    """As the table holds it; None for what is beyond float64."""
+    try:
+        return float(number)
+    except OverflowError:
+        return None
 
 
 def check_apart(model: Path, certificate: Path) -> Record:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from certgen.errors import UserError
 from certgen.files import read_bytes
@@ -18,7 +18,7 @@ from certgen.strategies import STRATEGIES
 from certgen.sweep.engines import Engine, Local, Task
 from certgen.sweep.job import Job
 from certgen.sweep.store import ROWS, Record, Store
-from certgen.sweep.table import RESULTS, assemble, require_packages
+from certgen.sweep.table import RESULTS, ROW_FIELDS, assemble, require_packages
 from certgen.sweep.truth import Truth
 
 REFRESH = 60.0  # seconds between assemblies of results.parquet while the sweep runs
@@ -41,14 +41,26 @@ class Silent:
         pass
 
 
+class Failure(NamedTuple):
+    """A job that ended in an error; `model` is the path as the user wrote it."""
+
+    model: str
+    strategy: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep ended with: its jobs, how many had been done before, how many of all have an error; the table."""
+    """What a sweep ended with: its jobs, how many had been done before, which of all have an error; the table."""
 
     jobs: int
     resumed: int
-    errors: int
+    failures: tuple[Failure, ...]
     table: Path
+
+    @property
+    def errors(self) -> int:
+        return len(self.failures)
 
 
 def sweep(
@@ -67,24 +79,36 @@ def sweep(
     The directory `output` gets results.parquet, certificates/, and a record of each finished job, by which a later call
     with the same `output` resumes; records of jobs that are not asked for stay. The true accuracy is measured once per
     model. With `length`, proof length is measured too, at some twenty times the cost of checking. A failure of one job
-    becomes the `error` of its row. Raises UserError for arguments that make no sense, a missing extra, or a directory
-    that cannot be written. Cost: that of the jobs, divided by the engine's workers.
+    becomes the `error` of its row. Raises UserError for arguments that make no sense, a missing extra, or, before any
+    work, a directory that cannot be written (unless all is done and the table is there). Cost: that of the jobs,
+    divided by the engine's workers.
     """
     require_packages()
     store = Store(Path(output).absolute())
     jobs = plan(models, strategies, str(output), margin, length)
-    store.prepare()
-    for job in jobs:
-        if stale(store, job, retry_errors):
-            store.forget(ROWS, job.identity)
+    again = {job.identity for job in jobs if stale(store, job, retry_errors)}
     truths = {job.sha256: Truth(job.path, job.sha256, job.margin, store.root) for job in jobs}
-    left = [job for job in jobs if not job.finished(store)]
+    left = [job for job in jobs if job.identity in again or not job.finished(store)]
     tasks: list[Task] = [truth for truth in truths.values() if not truth.finished(store)]
     tasks += left
-    run_all(tasks, store, engine or Local(), display or Silent(), len(jobs) - len(left))
-    assemble(store)
-    errors = sum(store.read(ROWS, job.identity)["error"] is not None for job in jobs)
-    return Sweep(len(jobs), len(jobs) - len(left), errors, store.root / RESULTS)
+    table = store.root / RESULTS
+    try:
+        store.prepare()
+    except UserError:
+        if tasks or not table.exists():
+            raise
+    else:
+        for identity in again:
+            store.forget(ROWS, identity)
+        run_all(tasks, store, engine or Local(), display or Silent(), len(jobs) - len(left))
+        assemble(store)
+    return Sweep(len(jobs), len(jobs) - len(left), failures(store, jobs), table)
+
+
+def failures(store: Store, jobs: Sequence[Job]) -> tuple[Failure, ...]:
+    """The jobs whose rows have an error."""
+    rows = [(job, store.read(ROWS, job.identity, ROW_FIELDS)) for job in jobs]
+    return tuple(Failure(job.model, job.strategy, row["error"]) for job, row in rows if row["error"] is not None)
 
 
 def run_all(tasks: list[Task], store: Store, engine: Engine, display: Display, done: int) -> None:
@@ -106,7 +130,7 @@ def stale(store: Store, job: Job, retry_errors: bool) -> bool:
     """Is there a row that has to be made again: one with an error, if asked for, or without the length now wanted?"""
     if not job.finished(store):
         return False
-    row = store.read(ROWS, job.identity)
+    row = store.read(ROWS, job.identity, ROW_FIELDS)
     failed = row["error"] is not None
     return (failed and retry_errors) or (job.length and row["length_ops"] is None and not failed)
 

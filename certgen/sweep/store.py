@@ -7,7 +7,8 @@ record exists, and whatever was interrupted is done again from the start.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any, TypeAlias
 
 from certgen.errors import UserError
 from certgen.files import read_bytes, write_atomically
+
+WHERE = "choose another -o, in a writable directory with free space"
 
 Record: TypeAlias = dict[str, Any]
 
@@ -28,12 +31,15 @@ class Store:
     root: Path
 
     def prepare(self) -> None:
-        """Create the directory; UserError if that is impossible."""
+        """Create the directory; UserError if that is impossible, or if nothing can be written into it."""
         try:
             for name in (ROWS, TRUTHS, LOCKS, CERTIFICATES):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
+            for name in ("", ROWS, TRUTHS, LOCKS, CERTIFICATES):
+                with tempfile.TemporaryFile(dir=self.root / name):
+                    pass
         except OSError as error:
-            raise UserError(f"cannot create {self.root}: {error.strerror}", "choose another -o") from error
+            raise UserError(f"cannot write {self.root}: {error.strerror}", WHERE) from error
 
     def path(self, kind: str, identity: str) -> Path:
         return self.root / kind / f"{identity}.json"
@@ -45,12 +51,12 @@ class Store:
         """Was this work ever started, here or in an earlier run?"""
         return (self.root / LOCKS / identity).exists()
 
-    def read(self, kind: str, identity: str) -> Record:
-        return read_record(self.path(kind, identity))
+    def read(self, kind: str, identity: str, fields: Iterable[str] = ()) -> Record:
+        return read_record(self.path(kind, identity), fields)
 
-    def all(self, kind: str) -> list[Record]:
-        """Every record of a kind, in the order of their names; cost one small file each."""
-        return [read_record(path) for path in sorted((self.root / kind).glob("*.json"))]
+    def all(self, kind: str, fields: Iterable[str] = ()) -> list[Record]:
+        """Every record of a kind, in the order of their names; cost one small file each. UserError without `fields`."""
+        return [read_record(path, fields) for path in sorted((self.root / kind).glob("*.json"))]
 
     def write(self, kind: str, identity: str, record: Record) -> None:
         write_atomically(self.path(kind, identity), json.dumps(record, indent=1).encode())
@@ -74,16 +80,24 @@ class Store:
         """Wait for and hold a lock, which the system releases when its holder dies."""
         import fcntl  # POSIX only: inside, so that all other commands run elsewhere too
 
-        with open(self.root / LOCKS / name, "ab") as file:
+        path = self.root / LOCKS / name
+        try:
+            file = open(path, "ab")  # noqa: SIM115 - a failure of the work inside is none of this file
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}", WHERE) from error
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path, fields: Iterable[str] = ()) -> Record:
+    """The record in a file; UserError if it is none, or lacks one of the fields."""
     try:
         record: Record = json.loads(read_bytes(path))
-    except ValueError:
-        raise UserError(f"{path} is not a record of a sweep", "delete it; its job will be done again") from None
+    except (ValueError, RecursionError):
+        record = {}
+    if not isinstance(record, dict) or not record or not set(fields) <= set(record):
+        raise UserError(f"{path} is not a record of a sweep", "delete it; its job will be done again")
     return record
 
 

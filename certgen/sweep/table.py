@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from certgen.errors import missing_extra
-from certgen.files import write_atomically
+from certgen.errors import UserError, missing_extra
+from certgen.files import in_unicode, write_atomically
 from certgen.sweep.store import ROWS, TRUTHS, Record, Store, remove_leftovers
 from certgen.sweep.truth import truth_identity
 
@@ -40,6 +40,8 @@ COLUMNS = {
     "command": "string",
     "error": "string",
 }
+ROW_FIELDS = tuple(name for name in COLUMNS if name != "normalised" and not name.startswith("true_"))
+TRUTH_FIELDS = ("model_sha256", "margin", "accuracy", "low", "high", "how")
 EXHAUSTIVE = ("brute-force", "exact")  # cost classes whose bound is the truth, except that ties may be lost
 
 
@@ -58,11 +60,16 @@ def assemble(store: Store) -> int:
     import pandas as pd
 
     with store.locked("results"):
-        rows = with_truth(store.all(ROWS), store.all(TRUTHS))
-        rows.sort(key=lambda row: (row["model"], row["model_sha256"], row["strategy"], row["margin"]))
-        frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         buffer = io.BytesIO()
-        frame.to_parquet(buffer, engine="pyarrow", index=False)
+        try:
+            rows = with_truth(store.all(ROWS, ROW_FIELDS), store.all(TRUTHS, TRUTH_FIELDS))
+            rows.sort(key=lambda row: (row["model"], row["model_sha256"], row["strategy"], row["margin"]))
+            rows = [{name: in_unicode(x) if isinstance(x, str) else x for name, x in row.items()} for row in rows]
+            frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+            frame.to_parquet(buffer, engine="pyarrow", index=False)
+        except (TypeError, ValueError, OverflowError) as error:  # somebody wrote into the records
+            reason = f"the records in {store.root / ROWS} make no table: {error}"
+            raise UserError(reason, "delete those that are damaged; their jobs will be done again") from error
         remove_leftovers(store.root / RESULTS)
         write_atomically(store.root / RESULTS, buffer.getvalue())
     return len(rows)
