@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from certgen.errors import UserError
-from certgen.files import read_bytes, write_atomically
+from certgen.files import has_digest, read_bytes, write_atomically
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Natural = Annotated[int, Field(ge=0)]
@@ -416,8 +416,11 @@ class Certificate(Shape):
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the certificate, gzipped if the name ends in .gz; returns the size of the file in bytes.
 
-        The write is atomic, and the same certificate always gives the same bytes. Raises UserError if it is impossible.
+        The write is atomic, and the same certificate always gives the same bytes. Raises UserError if it is impossible,
+        or would replace the model that the certificate is about.
         """
+        if has_digest(path, self.subject[0].digest.sha256):
+            raise UserError(f"{path} holds the model that this certificate is about", "choose another path")
         data = self.to_bytes()
         if str(path).endswith(".gz"):
             data = gzip.compress(data, mtime=0)  # the same certificate is the same file

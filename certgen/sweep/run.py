@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from certgen.errors import UserError
-from certgen.files import read_bytes
+from certgen.errors import UserError, did_you_mean
+from certgen.files import check_outputs, read_bytes
 from certgen.proving import read_margin
 from certgen.strategies import STRATEGIES
 from certgen.sweep.engines import Engine, Local, Task
@@ -74,6 +74,8 @@ def sweep(
     store = Store(Path(output).absolute())
     jobs = plan(models, strategies, str(output), margin, length)
     store.prepare()
+    written = [path for job in jobs for path in (store.path(ROWS, job.identity), store.root / job.certificate)]
+    check_outputs([store.root / RESULTS, *filter(Path.exists, written)], {job.path for job in jobs})
     for job in jobs:
         if stale(store, job, retry_errors):
             store.forget(ROWS, job.identity)
@@ -129,10 +131,11 @@ def matching(globs: Sequence[str]) -> list[str]:
     """The strategies that match one of the globs, in the order of `certgen strategies`; `*` matches a / too."""
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in STRATEGIES):
-            raise UserError(f"no strategy matches {glob!r}", "`certgen strategies --names` lists them; quote the glob")
+            hint = did_you_mean(glob, STRATEGIES, "certgen strategies --names")
+            raise UserError(f"no strategy matches {glob!r}", f"{hint}; quote a glob")
     names = [name for name in STRATEGIES if any(fnmatchcase(name, glob) for glob in globs)]
     if not names:
-        raise UserError("no strategies are given", "for example --strategies cubic or --strategies 'sub-cubic/*'")
+        raise UserError("no strategies are given", "for example 'cubic' or 'sub-cubic/*'")
     return names
 
 

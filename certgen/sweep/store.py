@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from certgen.errors import UserError
-from certgen.files import read_bytes, write_atomically
+from certgen.files import make_directory, read_bytes, write_atomically
 
 Record: TypeAlias = dict[str, Any]
 
@@ -29,11 +29,8 @@ class Store:
 
     def prepare(self) -> None:
         """Create the directory; UserError if that is impossible."""
-        try:
-            for name in (ROWS, TRUTHS, LOCKS, CERTIFICATES):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot create {self.root}: {error.strerror}", "choose another -o") from error
+        for name in (ROWS, TRUTHS, LOCKS, CERTIFICATES):
+            make_directory(self.root / name)
 
     def path(self, kind: str, identity: str) -> Path:
         return self.root / kind / f"{identity}.json"
