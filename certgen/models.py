@@ -42,7 +42,6 @@ TENSOR_SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-_OTHER_FORMATS = (b"PK\x03\x04", b"\x80\x02", b"\x93NUMPY")  # zip (.pth, .npz), pickle (older .pth), .npy
 _IMPORT_HINT = "`certgen import CHECKPOINT -o model.safetensors` writes files of this form"
 
 
@@ -104,11 +103,10 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Raises UserError, which says how a file deviates and names the tensor. Cost: one pass over the file.
     """
     file_bytes = read_bytes(path)
-    if file_bytes.startswith(_OTHER_FORMATS):
-        raise UserError(
-            f"{path} is a PyTorch or numpy file, not a model file: its header is another", _import_hint(path)
-        )
-    stored = parse_safetensors(file_bytes, path)
+    try:
+        stored = parse_safetensors(file_bytes, path)
+    except UserError as error:
+        raise UserError(error.message, _import_hint(path)) from None
     tensors = {name: decode_tensor(name, tensor) for name, tensor in stored.items() if name in TENSOR_SHAPES}
     _check_names(stored, path)
     check_tensors(tensors)
