@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -14,12 +15,35 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+from typer.models import CommandFunctionType
 
 from certgen.errors import UserError
 from certgen.files import check_outputs, make_directory
 from certgen.terminal import flush, prepare_streams, printable, say, show
 
-app = typer.Typer(
+
+class Command(TyperCommand):
+    """A command whose help says <int> for <int range>, and of an argument with many values only the name."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            shown = [param for param in self.get_params(ctx) if param.param_type_name == kind]
+            records = [record for record in (param.get_help_record(ctx) for param in shown) if record is not None]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(
+                        [(re.sub(r" <list\[\w+\]>| range(?=>)", "", term), text) for term, text in records]
+                    )
+
+
+class App(typer.Typer):
+    """An application of such commands."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        return super().command(name, **({"cls": Command} | options))
+
+
+app = App(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,17 +59,6 @@ class Engine(StrEnum):
 
     joblib = "joblib"
     dask = "dask"
-
-
-class Command(TyperCommand):
-    """A command whose help shows an argument of many values by its name; typer adds `<list[Path]>`."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        for title, kind in (("Arguments", "argument"), ("Options", "option")):
-            shown = [param for param in self.get_params(ctx) if param.param_type_name == kind]
-            records = [record for record in (param.get_help_record(ctx) for param in shown) if record is not None]
-            with formatter.section(title):
-                formatter.write_dl([(re.sub(r" <list\[\w+\]>", "", name), text) for name, text in records])
 
 
 def main() -> None:
@@ -235,7 +248,7 @@ def prove(
         str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
 ) -> None:
-    """Prove a lower bound on a model's accuracy and write the certificate.
+    """Prove a lower bound on a model's accuracy.
 
     The certificate is a claim until check-cert has verified it.  The usual
     strategy, adaptive, starts with the shortest proof it has and refines it
@@ -265,7 +278,7 @@ def prove(
     say(f"Verify it with: {shlex.join(['check-cert', str(model), str(output)])}", output)
 
 
-@app.command(cls=Command)
+@app.command()
 def sweep(
     models: Annotated[list[Path], typer.Argument(help="Model files, or directories of them.")],
     strategies: Annotated[
@@ -303,9 +316,9 @@ def sweep(
 
     Examples:
 
-      certgen sweep models/*.safetensors --strategies cubic --strategies "sub-cubic/*/upper-envelope/*" -o results
+      certgen sweep models -s cubic -s "sub-cubic/*/upper-envelope/*" -o results
 
-      certgen sweep models --strategies "*" --no-length -o results --engine dask --scheduler tcp://10.0.0.1:8786
+      certgen sweep models -s "*" -o results --engine dask --scheduler tcp://h:8786
 
     With dask, workers have to see the models and RESULTS under the same paths.
     """
@@ -339,10 +352,11 @@ def wrong(
     ] = "0",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per sequence.")] = False,
 ) -> None:
-    """List sequences that the model provably gets wrong, with the wrong token and how far it is ahead.
+    """List sequences that the model provably gets wrong.
 
-    Works at every length: sequences are not tried one by one, but built from
-    the tokens that help a wrong token most.
+    Each is shown with the wrong token, and how far that is ahead.  Works at
+    every length: sequences are not tried one by one, but built from the tokens
+    that help a wrong token most.
 
     Example:
 
@@ -371,7 +385,9 @@ def wrong(
 
 @app.command()
 def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .cert.json or .cert.json.gz.")]) -> None:
-    """Tell the proof in a certificate: its claim, each step, and where sequences were lost.
+    """Tell the proof in a certificate, step by step.
+
+    Its claim, each step, and where sequences were lost.
 
     This restates what the certificate says.  Only check-cert says whether it holds.
     """
@@ -381,13 +397,15 @@ def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .ce
     show(explain(Certificate.load(certificate)))
 
 
-@app.command(cls=Command)
+@app.command()
 def length(
     model: Annotated[Path, typer.Argument(help="The model file.")],
     certificates: Annotated[list[Path], typer.Argument(help="Certificates about it.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per certificate.")] = False,
 ) -> None:
-    """Measure proof length: run the very checker on integers that count their operations.
+    """Measure proof length.
+
+    Runs the very checker on integers that count their operations.
 
     The unit is one operation on 64-bit words.  Numbers read from the model and
     the certificate count as well.
@@ -411,7 +429,9 @@ def error_table(
     model: Annotated[Path, typer.Argument(help="The model file.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
 ) -> None:
-    """Show how errors compound: one residual of the scores, bounded at falling cost.
+    """Show how errors compound in bounds on the scores.
+
+    One residual of the scores is bounded at falling cost.
 
     Every number is certain: derived by the checker's rule where one is named,
     by exact integer arithmetic otherwise.  The last column is what the paper
@@ -448,7 +468,9 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="The model to look into; else the first one found.")
     ] = None,
 ) -> None:
-    """Write the results of a sweep as one page: tables and figures, readable offline and without the paper.
+    """Write the results of a sweep as one page.
+
+    Tables and figures, readable offline and without the paper.
 
     Each figure is also written as PNG and SVG into a directory beside the
     page, if there is a Chromium or Chrome to draw them.
@@ -478,7 +500,10 @@ def demo(
         Path, typer.Option("--output", "-o", metavar="DIRECTORY", help="Directory for the certificates.")
     ] = Path("out/demo"),
 ) -> None:
-    """Prove and check a shipped model by three strategies: one of the paper, the usual one, and one that is exact."""
+    """Prove and check a shipped model by three strategies.
+
+    One is of the paper, one is the usual one, and one is exact.
+    """
     from certgen.demo import SHIPPED, demo
 
     demo(model or SHIPPED, output)
