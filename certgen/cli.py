@@ -318,7 +318,7 @@ def sweep(
 
       certgen sweep models -s cubic -s "sub-cubic/*/upper-envelope/*" -o results
 
-      certgen sweep models -s "*" -o results --engine dask --scheduler tcp://h:8786
+      certgen sweep models -s "*" -o out --engine dask --scheduler tcp://h:8786
 
     With dask, workers have to see the models and RESULTS under the same paths.
     """
