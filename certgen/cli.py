@@ -3,20 +3,51 @@
 Heavy modules are imported inside the commands, so that help appears at once.
 """
 
+import re
+import shlex
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.models import CommandFunctionType
 
 from certgen.errors import UserError
+from certgen.files import check_outputs
 from certgen.models.seeds import model_paths, parse_seeds
+from certgen.terminal import flush, prepare_streams, printable, say, show
 
-app = typer.Typer(
+
+class Command(TyperCommand):
+    """A command whose help says <int> for <int range>, and of an argument with many values only the name."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            shown = [param for param in self.get_params(ctx) if param.param_type_name == kind]
+            records = [record for record in (param.get_help_record(ctx) for param in shown) if record is not None]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(
+                        [(re.sub(r" <list\[\w+\]>| range(?=>)", "", term), text) for term, text in records]
+                    )
+
+
+class App(typer.Typer):
+    """An application of such commands."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        return super().command(name, **({"cls": Command} | options))
+
+
+app = App(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: brackets in a name are no markup, and every terminal can show it
 )
 
 
@@ -28,21 +59,34 @@ class Engine(StrEnum):
 
 
 def main() -> None:
-    """Run `certgen`: a UserError becomes one or two lines on stderr and exit code 2, an interrupt exit code 130."""
+    """Run `certgen`: what a user or the machine can put right becomes one or two lines on stderr and exit code 2.
+
+    An interrupt is exit code 130. Anything else that is raised is a defect of the program, and shows its traceback.
+    """
     try:
-        app()
+        prepare_streams()
+        try:
+            app()
+        finally:
+            flush()  # here, where a full disk can still be reported
+        return
     except UserError as error:
-        print(printable(f"certgen: {error.message}"), file=sys.stderr)
-        if error.hint:
-            print(printable(f"  {error.hint}"), file=sys.stderr)
-        sys.exit(2)
+        complain(error.message, error.hint)
+    except MemoryError:
+        complain("out of memory")
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    sys.exit(2)
 
 
-def printable(text: str) -> str:
-    """Without control characters: messages can quote what a file contains."""
-    return "".join(c if c.isprintable() else " " for c in text)
+def complain(message: str, hint: str = "") -> None:
+    """Say on standard error what is wrong, and what to do."""
+    with suppress(OSError):  # nobody to tell
+        print(printable(f"certgen: {message}"), file=sys.stderr)
+        if hint:
+            print(printable(f"  {hint}"), file=sys.stderr)
 
 
 def print_version(wanted: bool) -> None:
@@ -65,22 +109,29 @@ def options(
 
 @app.command()
 def train(
-    k: Annotated[int, typer.Option("--k", min=1, help="Sequence length: the model answers with the largest of K.")],
-    d_vocab: Annotated[int, typer.Option(min=1, help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+    k: Annotated[
+        int, typer.Option("--k", min=1, metavar="K", help="Sequence length: the model answers with the largest of K.")
+    ],
+    d_vocab: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens are 0 to D_VOCAB - 1.")] = 64,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=10**18 - 1, show_default=False, help="Random seed; 123 unless --seeds is given."),
+        typer.Option(
+            min=0, max=10**18 - 1, metavar="N", show_default=False, help="Random seed; 123 unless --seeds is given."
+        ),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Several seeds, trained side by side: 0-9 or 0,3,7 or 0-4,8.")
+        str | None, typer.Option(metavar="LIST", help="Several seeds, trained side by side: 0-9 or 0,3,7 or 0-4,8.")
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A file, a directory, or a name with {seed} in it.")
+        Path, typer.Option("--output", "-o", metavar="PATH", help="A file, a directory, or a name with {seed} in it.")
     ] = Path("."),
-    steps: Annotated[int, typer.Option(min=0, help="Optimizer steps.")] = 3_000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Random sequences per step and seed.")] = 128,
-    d_model: Annotated[int, typer.Option(min=1, help="Width of the residual stream.")] = 32,
-    d_head: Annotated[int, typer.Option(min=1, help="Width of the attention head.")] = 32,
+    steps: Annotated[int, typer.Option(min=0, metavar="N", help="Optimizer steps.")] = 3_000,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Random sequences per step and seed.")] = 128,
+    d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
+    d_head: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the attention head.")] = 32,
+    threads: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Threads of PyTorch; more are slower for models of the usual sizes.")
+    ] = 1,
 ) -> None:
     """Train max-of-K models: one layer, one head, attention only.
 
@@ -101,29 +152,38 @@ def train(
 
     from certgen.models.model_file import save_model
     from certgen.models.training import Recipe, train
+    from certgen.progress import watched
 
     if seed is not None and seeds is not None:
         raise UserError("--seed and --seeds are both given", "put all of them into --seeds, for example --seeds 0-9")
     chosen = parse_seeds(seeds) if seeds is not None else [123 if seed is None else seed]
     recipe = Recipe(k, d_vocab, d_model, d_head, steps, batch_size)
     paths = model_paths(output, k, d_vocab, chosen)
+    check_outputs(paths, regular=True)
 
     progress = Progress(
-        *Progress.get_default_columns(), TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True)
+        *Progress.get_default_columns(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        console=Console(stderr=True),
+        disable=not watched(),
     )
     with progress:
         task = progress.add_task(f"training max-of-{k}", total=steps, loss=float("nan"))
-        trained = train(recipe, chosen, lambda step, loss: progress.update(task, completed=step, loss=loss))
+        trained = train(recipe, chosen, lambda step, loss: progress.update(task, completed=step, loss=loss), threads)
 
     table = Table("seed", "loss", "sampled accuracy", "standard error")
     table.add_column("file", overflow="fold")  # a path that is cut short cannot be copied
     for model, path in zip(trained, paths, strict=True):
         save_model(path, model.tensors)
         table.add_row(
-            str(model.seed), f"{model.loss:.5f}", f"{model.accuracy:.5f}", f"{model.standard_error:.5f}", str(path)
+            str(model.seed),
+            f"{model.loss:.5f}",
+            f"{model.accuracy:.5f}",
+            f"{model.standard_error:.5f}",
+            printable(str(path)),
         )
-    Console().print(table)
-    print(f"Loss and accuracy are over {trained[0].sample_size:,} random sequences per seed.")
+    show(table)
+    say(f"Loss and accuracy are over {trained[0].sample_size:,} random sequences per seed.")
 
 
 @app.command("import")
@@ -151,6 +211,7 @@ def import_(
     from certgen.models.importing import import_checkpoint
     from certgen.models.model_file import load_model, save_model
 
+    check_outputs([output], [checkpoint], regular=True)
     save_model(output, import_checkpoint(checkpoint, k))
     model = load_model(output)
     print(
@@ -163,43 +224,46 @@ def import_(
 def strategies(
     names: Annotated[bool, typer.Option("--names", help="Only the names, one a line.")] = False,
 ) -> None:
-    """List the strategies of `certgen prove`, by the class of their cost.
+    """List the strategies of `certgen prove` with their cost.
 
     The classes are the rows of Table 1 of the paper (arXiv 2406.11779); v is
     d_vocab, d is d_model, k the sequence length.  The names of the sub-cubic
     family are sub-cubic/EUPU/ATTENTION/ERROR: how the direct path, the logits
     of wrong tokens, and the error of the scores are bounded.
     """
-    from rich.console import Console
-    from rich.table import Table
-
-    from certgen.strategies import COSTS, STRATEGIES
+    from certgen.strategies import STRATEGIES
+    from certgen.strategies.listing import listing
 
     if names:
-        print("\n".join(STRATEGIES))
-        return
-    table = Table("class", "cost of checking", "strategies")
-    for cost_class, cost in COSTS.items():
-        members = [name for name, strategy in STRATEGIES.items() if strategy.cost_class == cost_class]
-        table.add_row(cost_class, cost, "\n".join(members), end_section=True)
-    Console().print(table)
+        for name in STRATEGIES:
+            say(name)
+    else:
+        show(*listing())
 
 
 @app.command()
 def prove(
     model: Annotated[Path, typer.Argument(help="The model file, a .safetensors written by train or import.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The certificate; gzipped if it ends in .gz.")],
-    strategy: Annotated[str, typer.Option("--strategy", "-s", help="One of `certgen strategies`.")] = "adaptive",
-    margin: Annotated[str, typer.Option(help="Count an answer only if it wins by more than this, as 0 or 1/8.")] = "0",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The certificate; gzipped if it ends in .gz.")
+    ],
+    strategy: Annotated[
+        str, typer.Option("--strategy", "-s", metavar="NAME", help="One of `certgen strategies`.")
+    ] = "adaptive",
+    margin: Annotated[
+        str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
+    ] = "0",
     max_length: Annotated[
         int | None,
-        typer.Option(min=1, show_default=False, help="Adaptive: at most so many operations to check; see length."),
+        typer.Option(
+            min=1, metavar="N", show_default=False, help="Adaptive: at most so many operations to check; see length."
+        ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
+        str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
 ) -> None:
-    """Prove a lower bound on a model's accuracy and write the certificate.
+    """Prove a lower bound on a model's accuracy.
 
     The certificate is a claim until check-cert has verified it.  The usual
     strategy, adaptive, starts with the shortest proof it has and refines it
@@ -217,35 +281,47 @@ def prove(
       check-cert model.safetensors model.cert.json
     """
     from certgen.certificate.proof import BUDGET, budget
-    from certgen.models.model_file import load_model
     from certgen.progress import bar
     from certgen.proving import prove
 
-    certificate = prove(load_model(model), strategy, margin=margin, max_length=max_length, target=target, track=bar)
+    check_outputs([output], [model])
+    certificate = prove(model, strategy, margin=margin, max_length=max_length, target=target, track=bar)
     size = certificate.save(output)
     claim = certificate.predicate.claim
     decimals = claim.correct * 100_000 // claim.total / 100_000
     relation = "=" if claim.exact else ">="
-    print(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes")
+    say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes", output)
     needed = budget(certificate)
-    print(f"Verify it with: check-cert {f'--budget {needed} ' if needed > BUDGET else ''}{model} {output}")
+    options = [f"--budget={needed}"] if needed > BUDGET else []
+    say(f"Verify it with: {shlex.join(['check-cert', *options, str(model), str(output)])}", output)
 
 
 @app.command()
 def sweep(
     models: Annotated[list[Path], typer.Argument(help="Model files, or directories of them.")],
     strategies: Annotated[
-        list[str], typer.Option("--strategies", "-s", help="A glob over `certgen strategies`, quoted; repeatable.")
+        list[str],
+        typer.Option(
+            "--strategies", "-s", metavar="GLOB", help="A glob over `certgen strategies`, quoted; repeatable."
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The results directory; resumed if it exists.")],
-    margin: Annotated[str, typer.Option(help="Count an answer only if it wins by more than this, as 0 or 1/8.")] = "0",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RESULTS", help="The results directory; resumed if it exists.")
+    ],
+    margin: Annotated[
+        str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
+    ] = "0",
     length: Annotated[
         bool, typer.Option("--length/--no-length", help="Measure proof length: some 20 times the work of checking.")
     ] = True,
     retry_errors: Annotated[bool, typer.Option(help="Do jobs again that ended in an error.")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; by default one per core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes on this machine; by default one per core.")
+    ] = None,
     engine: Annotated[Engine, typer.Option(help="Where jobs run: this machine, or a dask cluster.")] = Engine.joblib,
-    scheduler: Annotated[str | None, typer.Option(help="With --engine dask: its address, as tcp://host:8786.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --engine dask: its address, as tcp://host:8786.")
+    ] = None,
 ) -> None:
     """Prove and check every model with every strategy, and measure.
 
@@ -258,9 +334,9 @@ def sweep(
 
     Examples:
 
-      certgen sweep models/*.safetensors --strategies cubic --strategies "sub-cubic/*/upper-envelope/*" -o results
+      certgen sweep models -s cubic -s "sub-cubic/*/upper-envelope/*" -o results
 
-      certgen sweep models --strategies "*" --no-length -o results --engine dask --scheduler tcp://10.0.0.1:8786
+      certgen sweep models -s "*" -o out --engine dask --scheduler tcp://h:8786
 
     With dask, workers have to see the models and RESULTS under the same paths.
     """
@@ -292,14 +368,19 @@ def sweep(
 @app.command()
 def wrong(
     model: Annotated[Path, typer.Argument(help="The model file.")],
-    limit: Annotated[int, typer.Option(min=1, help="At most so many sequences, those wrong by most first.")] = 20,
-    margin: Annotated[str, typer.Option(help="Count an answer as right only if it wins by more than this.")] = "0",
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="At most so many sequences, those wrong by most first.")
+    ] = 20,
+    margin: Annotated[
+        str, typer.Option(metavar="X", help="Count an answer as right only if it wins by more than this.")
+    ] = "0",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per sequence.")] = False,
 ) -> None:
-    """List sequences that the model provably gets wrong, with the wrong token and how far it is ahead.
+    """List sequences that the model provably gets wrong.
 
-    Works at every length: sequences are not tried one by one, but built from
-    the tokens that help a wrong token most.
+    Each is shown with the wrong token, and how far that is ahead.  Works at
+    every length: sequences are not tried one by one, but built from the tokens
+    that help a wrong token most.
 
     Example:
 
@@ -307,7 +388,6 @@ def wrong(
     """
     import json
 
-    from rich.console import Console
     from rich.table import Table
 
     from certgen.counts.wrong import wrong_sequences
@@ -319,26 +399,26 @@ def wrong(
     rows = wrong_sequences(Circuits(load_model(model), read_margin(margin)), limit, bar)
     if as_json:
         for row in rows:
-            print(json.dumps({"sequence": row.sequence, "maximum": row.m, "rival": row.rival, "ahead": row.ahead}))
+            say(json.dumps({"sequence": row.sequence, "maximum": row.m, "rival": row.rival, "ahead": row.ahead}))
         return
     table = Table("sequence", "maximum", "wrong token", "logit ahead by")
     for row in rows:
         table.add_row(" ".join(map(str, row.sequence)), str(row.m), str(row.rival), f"{row.ahead:.6g}")
-    Console().print(table if rows else "No sequence was found that the model gets wrong.")
+    show(table if rows else "No sequence was found that the model gets wrong.")
 
 
 @app.command()
 def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .cert.json or .cert.json.gz.")]) -> None:
-    """Tell the proof in a certificate: its claim, each step, and where sequences were lost.
+    """Tell the proof in a certificate, step by step.
+
+    Its claim, each step, and where sequences were lost.
 
     This restates what the certificate says.  Only check-cert says whether it holds.
     """
-    from rich.console import Console
-
     from certgen.certificate.explain import explain
     from certgen.certificate.statement import Certificate
 
-    Console().print(explain(Certificate.load(certificate)))
+    show(explain(Certificate.load(certificate)))
 
 
 @app.command()
@@ -347,7 +427,9 @@ def length(
     certificates: Annotated[list[Path], typer.Argument(help="Certificates about it.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per certificate.")] = False,
 ) -> None:
-    """Measure proof length: run the very checker on integers that count their operations.
+    """Measure proof length.
+
+    Runs the very checker on integers that count their operations.
 
     The unit is one operation on 64-bit words.  Numbers read from the model and
     the certificate count as well.
@@ -360,10 +442,10 @@ def length(
         measured = proof_length(model, path)
         parts = {"model": measured.model, "certificate": measured.certificate, "derivation": measured.derivation}
         if as_json:
-            print(json.dumps({"file": str(path), "length": measured.total, **parts}))
+            say(json.dumps({"file": str(path), "length": measured.total, **parts}))
         else:
             detail = ", ".join(f"{name} {count:,}" for name, count in parts.items())
-            print(f"{path}: {measured.total:,} operations ({detail})")
+            say(f"{path}: {measured.total:,} operations ({detail})")
 
 
 @app.command("error-table")
@@ -371,7 +453,9 @@ def error_table(
     model: Annotated[Path, typer.Argument(help="The model file.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
 ) -> None:
-    """Show how errors compound: one residual of the scores, bounded at falling cost.
+    """Show how errors compound in bounds on the scores.
+
+    One residual of the scores is bounded at falling cost.
 
     Every number is certain: derived by the checker's rule where one is named,
     by exact integer arithmetic otherwise.  The last column is what the paper
@@ -381,7 +465,6 @@ def error_table(
     import json
     from fractions import Fraction
 
-    from rich.console import Console
     from rich.table import Table
 
     from certgen.measures.error_table import error_table
@@ -391,21 +474,27 @@ def error_table(
     rows = error_table(Circuits(load_model(model), Fraction(0)))
     if as_json:
         for row in rows:
-            print(json.dumps(dataclasses.asdict(row)))
+            say(json.dumps(dataclasses.asdict(row)))
         return
     table = Table("bound on the spread of a row", "value", "cost", "derived by", "paper")
     for row in rows:
         table.add_row(row.name, f"{row.bound:.3f}", row.cost, row.rule or "exact arithmetic", row.paper)
-    Console().print(table)
+    show(table)
 
 
 @app.command()
 def report(
     results: Annotated[Path, typer.Argument(help="A directory written by `certgen sweep`.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
-    model: Annotated[Path | None, typer.Option(help="The model to look into; else the first one found.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
+        "report.html"
+    ),
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The model to look into; else the first one found.")
+    ] = None,
 ) -> None:
-    """Write the results of a sweep as one page: tables and figures, readable offline and without the paper.
+    """Write the results of a sweep as one page.
+
+    Tables and figures, readable offline and without the paper.
 
     Each figure is also written as PNG and SVG into a directory beside the
     page, if there is a Chromium or Chrome to draw them.
@@ -421,19 +510,24 @@ def report(
     from certgen.report.writing import write_report
 
     written = write_report(results, output, model, bar)
-    print(f"{output}: {written.summary}, {written.size:,} bytes")
+    say(f"{output}: {written.summary}, {written.size:,} bytes", output)
     if isinstance(written.images, Path):
-        print(f"{written.images}: its figures as PNG and SVG")
+        say(f"{written.images}: its figures as PNG and SVG", output)
     else:
-        print(printable(f"{written.images.message}; {written.images.hint}"))
+        say(f"{written.images.message}; {written.images.hint}", output)
 
 
 @app.command()
 def demo(
     model: Annotated[Path | None, typer.Argument(help="Another model than the shipped one.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the certificates.")] = Path("out/demo"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIRECTORY", help="Directory for the certificates.")
+    ] = Path("out/demo"),
 ) -> None:
-    """Prove and check a shipped model by three strategies: one of the paper, the usual one, and one that is exact."""
+    """Prove and check a shipped model by three strategies.
+
+    One is of the paper, one is the usual one, and one is exact.
+    """
     from certgen.demo import SHIPPED, demo
 
     demo(model or SHIPPED, output)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from certgen.errors import UserError
+from certgen.files import check_outputs, make_directory
 from certgen.models.model_file import load_model
 from certgen.progress import bar
 from certgen.proving import prove
+from certgen.terminal import flush, say, show
 
 # In the repository a link into models/; in an installed package the file itself.
 SHIPPED = (Path(__file__).parent / "shipped" / "max-of-4-seed-123.safetensors").resolve()
@@ -25,22 +27,23 @@ def demo(model_path: Path, output: Path) -> None:
     model = load_model(model_path)
     if model_path.is_relative_to(Path.cwd()):
         model_path = model_path.relative_to(Path.cwd())
-    output.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    console.print(f"Model {model_path.name}: max-of-{model.n_ctx}, d_vocab {model.d_vocab}, d_model {model.d_model}.")
+    make_directory(output)
+    paths = {strategy: output / f"{model_path.stem}.{strategy}.cert.json" for strategy in DEMO_STRATEGIES}
+    check_outputs(paths.values(), [model_path])
+    say(f"Model {model_path.name}: max-of-{model.n_ctx}, d_vocab {model.d_vocab}, d_model {model.d_model}.")
     table = Table("strategy", "accuracy proved", "prove", "check", "certificate")
-    for strategy in DEMO_STRATEGIES:
+    for strategy, path in paths.items():
         started = time.perf_counter()
         certificate = prove(model, strategy, track=bar)
-        path = output / f"{model_path.stem}.{strategy}.cert.json"
         size = certificate.save(path)
         proved = time.perf_counter()
-        console.print(f"\n$ check-cert {model_path} {path}", soft_wrap=True, highlight=False)
+        say("")
+        say(f"$ {shlex.join(['check-cert', str(model_path), str(path)])}")
+        flush()  # the check takes a moment
         command = [sys.executable, "-m", "checker", str(model_path), str(path)]
-        with console.status("checking with exact integers"):
-            run = subprocess.run(command, capture_output=True, text=True)
+        run = subprocess.run(command, capture_output=True, text=True)
         checked = time.perf_counter()
-        console.print(run.stdout.strip() or run.stderr.strip(), soft_wrap=True, highlight=False)
+        say(run.stdout.strip() or run.stderr.strip())
         if run.returncode != 0:
             raise UserError(f"check-cert refused the {strategy} certificate", f"it is kept at {path}")
         claim = certificate.predicate.claim
@@ -49,6 +52,6 @@ def demo(model_path: Path, output: Path) -> None:
         table.add_row(
             strategy, bound, f"{proved - started:.1f} s", f"{checked - proved:.1f} s", f"{size / 1000:.0f} kB"
         )
-    console.print()
-    console.print(table)
-    console.print(f"The certificates are in {output}/; `certgen explain` tells a proof step by step.")
+    say("")
+    show(table)
+    say(f"The certificates are in {output}/; `certgen explain` tells a proof step by step.")

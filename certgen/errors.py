@@ -1,5 +1,8 @@
 """Errors that a user can put right."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """What is wrong (`message`) and what to do next (`hint`), each one line without a closing period."""
@@ -26,3 +29,10 @@ def missing_extra(purpose: str, packages: str, extra: str) -> UserError:
         f"{purpose} needs {packages}, which is not installed",
         f"install the extra `{extra}`: pip install 'compact-proofs[{extra}]'",
     )
+
+
+def did_you_mean(word: str, known: Iterable[str], command: str) -> str:
+    """A hint for a name that does not exist: the most similar ones, if any, and the command that lists all."""
+    close = get_close_matches(word, known)
+    suggestion = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{suggestion}`{command}` lists them"

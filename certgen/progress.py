@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
@@ -20,8 +21,15 @@ def quiet(items: Sequence[Item], what: str) -> Iterable[Item]:
 
 
 def bar(items: Sequence[Item], what: str) -> Iterable[Item]:
-    """A progress bar on stderr with the time left; gone when done, absent when stderr is not a terminal."""
+    """A progress bar on stderr with the time left; gone when done, and not a byte when stderr is not a terminal."""
+    if not watched():
+        return items
     from rich.console import Console
     from rich.progress import track
 
     return track(items, description=what, console=Console(stderr=True), transient=True)
+
+
+def watched() -> bool:
+    """Is stderr a terminal? Asked of the stream itself: a rich Console answers what FORCE_COLOR tells it to."""
+    return sys.stderr is not None and sys.stderr.isatty()

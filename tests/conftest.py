@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from runs import Run
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch load
 
@@ -43,3 +44,9 @@ def check_cert() -> CheckCert:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
     return run
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `certgen` with these arguments in this process."""
+    return Run(monkeypatch)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -209,6 +210,34 @@ def page_of(directory: Path, **options: Any) -> str:
 
 def no_images(*_: Any) -> None:
     raise images.NoImages("none in this test")
+
+
+def test_a_page_never_replaces_what_it_is_about(results: Path, tmp_path: Path) -> None:
+    """The table, the certificates, the models; also through a link."""
+    sources = [results / "results.parquet", *results.glob("certificates/*"), *results.glob("*.safetensors")]
+    before = {path: path.read_bytes() for path in sources}
+    (tmp_path / "link").symlink_to(sources[0])
+    for output in (*sources, tmp_path / "link"):
+        with pytest.raises(UserError, match="same file"):
+            writing.write_report(results, output)
+    given = tiny_model(tmp_path / "given.safetensors", near_correct(np.random.default_rng(2), v=5, k=3))
+    with pytest.raises(UserError, match="same file"):
+        writing.write_report(results, given, given)
+    assert {path: path.read_bytes() for path in sources} == before and load_model(given).n_ctx == 3
+    assert len(sources) == 15
+
+
+def test_a_page_goes_into_a_pipe_without_images(tmp_path: Path) -> None:
+    """Before, the pipe, or even /dev/stdout, was replaced by a file, and had a folder of figures beside it."""
+    directory, pipe = write_results(tmp_path / "results", [record()]), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    written = writing.write_report(directory, pipe)
+    reader.join(timeout=10)
+    assert received[0].startswith("<!DOCTYPE html>") and isinstance(written.images, images.NoImages)
+    assert pipe.is_fifo() and sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "results"]
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

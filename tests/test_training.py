@@ -86,6 +86,33 @@ def test_training_twice_gives_the_same_bytes() -> None:
     )
 
 
+def test_training_uses_one_thread_unless_told_otherwise() -> None:
+    """More are slower by an order of magnitude for models of this size; the caller's own setting comes back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        used: list[int] = []
+        recipe = Recipe(k=2, d_vocab=3, d_model=2, d_head=2, steps=1, batch_size=2)
+        for options in ({}, {"threads": 2}):
+            train(recipe, [0], lambda *_: used.append(torch.get_num_threads()), **options)
+        assert used == [1, 2] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_number_of_threads_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+
+    def threads(*arguments: object) -> None:
+        given.append(arguments[3])
+        sys.exit(0)
+
+    monkeypatch.setattr(training, "train", threads)
+    for options in ((), ("--threads", 4)):
+        assert run(monkeypatch, "train", "--k", 2, "-o", tmp_path, *options) == 0
+    assert given == [1, 4]
+
+
 def test_training_learns_and_the_sampled_accuracy_is_honest() -> None:
     losses = []
     recipe = Recipe(k=2, d_vocab=8, steps=250)

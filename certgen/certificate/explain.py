@@ -24,7 +24,7 @@ from certgen.certificate.facts import (
 from certgen.certificate.losses import regions, with_maximum
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import RULES, AnyStep
-from certgen.cli import printable
+from certgen.terminal import printable
 
 MOST_ROWS = 12
 MOST_BITS = 64  # of a number that is written out in a table or a sentence

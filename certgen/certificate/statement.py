@@ -14,7 +14,7 @@ from certgen.certificate.facts import Accuracy
 from certgen.certificate.shapes import Digest, Positive, Shape
 from certgen.certificate.steps import AnyStep
 from certgen.errors import UserError
-from certgen.files import read_bytes, write_atomically
+from certgen.files import has_digest, read_bytes, write_atomically
 
 MAX_BYTES = 1 << 28  # of a certificate, as the format says
 
@@ -88,8 +88,10 @@ class Certificate(Shape):
         """Write the certificate, gzipped if the name ends in .gz; returns the size of the file in bytes.
 
         The write is atomic, and the same certificate always gives the same bytes. Raises UserError if it is impossible,
-        or if check-cert would refuse the file for its size.
+        would replace the model that the certificate is about, or would make a file too large for check-cert.
         """
+        if has_digest(path, self.subject[0].digest.sha256):
+            raise UserError(f"{path} holds the model that this certificate is about", "choose another path")
         data = self.to_bytes()
         if len(data) > MAX_BYTES:
             reason = f"the certificate would have {len(data):,} bytes, and check-cert reads at most {MAX_BYTES:,}"

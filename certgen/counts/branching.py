@@ -32,7 +32,7 @@ def require_enumerable(circuits: Circuits) -> None:
     """UserError if there are too many sequences to decide each one."""
     v, k = circuits.v, circuits.k
     if v**k > MOST_SEQUENCES or k > MOST_POSITIONS:
-        raise UserError(f"{v}^{k} sequences are too many to decide each one", "use --strategy adaptive")
+        raise UserError(f"{v}^{k} sequences are too many to decide each one", "use the strategy adaptive")
 
 
 class Decided(NamedTuple):

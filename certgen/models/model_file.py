@@ -7,7 +7,8 @@ TransformerLens gives them.  It is what a certificate's digest refers to.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -115,9 +116,13 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Raises UserError, which says how a file deviates and names the tensor. Cost: one pass over the file.
     """
     file_bytes = read_bytes(path)
-    stored = parse_safetensors(file_bytes, path)
+    try:
+        stored = parse_safetensors(file_bytes, path)
+    except UserError as error:
+        raise UserError(error.message, _import_hint(path)) from None
+    tensors = {name: decode_tensor(name, tensor) for name, tensor in stored.items() if name in TENSOR_SHAPES}
+    _check_names(stored, path)
     require_strict(file_bytes, path)
-    tensors = {name: decode_tensor(name, tensor) for name, tensor in stored.items()}
     check_tensors(tensors)
     arrays, exponents = {}, {}
     for name, tensor in tensors.items():
@@ -152,6 +157,18 @@ def save_model(path: str | os.PathLike[str], tensors: Mapping[str, FloatArray]) 
     check_tensors(tensors)
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     write_atomically(path, safetensors.numpy.save(contiguous, metadata={"format": "np"}))
+
+
+def _import_hint(path: str | os.PathLike[str]) -> str:
+    return f"if it is a checkpoint, import it: certgen import {shlex.quote(str(path))} -o model.safetensors"
+
+
+def _check_names(names: Iterable[str], path: str | os.PathLike[str]) -> None:
+    """Another set of tensors is a checkpoint of another program: its other deviations follow from that."""
+    missing, unknown = [name for name in TENSOR_SHAPES if name not in names], set(names) - set(TENSOR_SHAPES)
+    if missing or unknown:
+        reason = f"{missing[0]} is missing" if missing else f"{min(unknown)} is not part of one"
+        raise UserError(f"{path} is not a model file as certgen writes them: the tensor {reason}", _import_hint(path))
 
 
 def parse_safetensors(file_bytes: bytes, path: str | os.PathLike[str]) -> dict[str, StoredTensor]:

@@ -1,9 +1,11 @@
 """Which seeds a command trains, and where each trained model goes."""
 
+import os
 import re
 from pathlib import Path
 
 from certgen.errors import UserError
+from certgen.files import make_directory
 
 MOST_SEEDS = 1_000
 
@@ -31,7 +33,7 @@ def model_paths(output: Path, k: int, d_vocab: int, seeds: list[int]) -> list[Pa
     """
     if "{seed}" in str(output):
         paths = [Path(str(output).replace("{seed}", str(seed))) for seed in seeds]
-    elif output.suffix == "" or output.is_dir():
+    elif output.is_dir() or (output.suffix == "" and str(output) != "-" and not os.path.lexists(output)):
         paths = [output / f"max-of-{k}-vocab-{d_vocab}-seed-{seed}.safetensors" for seed in seeds]
     elif len(seeds) == 1:
         paths = [output]
@@ -39,10 +41,5 @@ def model_paths(output: Path, k: int, d_vocab: int, seeds: list[int]) -> list[Pa
         hint = f"use a directory, or a name such as {output.stem}-{{seed}}.safetensors"
         raise UserError(f"{output} is one file, but there are {len(seeds)} seeds", hint)
     for directory in {path.parent for path in paths}:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot create the directory {directory}: {error.strerror}", "choose another -o"
-            ) from error
+        make_directory(directory)
     return paths

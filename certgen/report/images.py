@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from kaleido.errors import BrowserClosedError, BrowserFailedError, ChromeNotFoundError, KaleidoError
 
 from certgen.errors import UserError
+from certgen.files import make_directory
 
 FORMATS = ("png", "svg")
 WIDTH = 1100  # pixels; the height is the figure's own
@@ -24,10 +25,7 @@ def write_images(figures: Mapping[str, go.Figure], directory: Path) -> None:
 
     NoImages says what to install when there is no browser; UserError when the directory cannot be written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot create {directory}: {error.strerror}", "choose another -o") from error
+    make_directory(directory)
     wanted = [
         {"fig": figure, "path": directory / f"{name}.{kind}", "opts": {"format": kind, "width": WIDTH, "scale": 2}}
         for name, figure in figures.items()

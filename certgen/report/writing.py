@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from certgen.files import write_atomically
+from certgen.files import check_outputs, is_regular, write_atomically
 from certgen.progress import Track, quiet
 from certgen.report.images import NoImages, write_images
 from certgen.report.page import page, plots
-from certgen.report.results import load_results
+from certgen.report.results import Results, load_results
 from certgen.report.sections import Subject, choose_model, sections, summary
 
 
@@ -22,17 +22,29 @@ class Written:
     images: Path | NoImages
 
 
+def sources(results: Results) -> set[Path]:
+    """The files that the results are, or speak of, as far as they exist."""
+    names = {name for row in results.rows for name in (row.model_path, row.certificate)}
+    return {results.directory / "results.parquet"} | {
+        folder / name for name in names for folder in (Path(), results.directory)
+    }
+
+
 def write_report(directory: Path, output: Path, model: Path | None = None, track: Track = quiet) -> Written:
     """Write the page to `output`, and its figures as PNG and SVG to a directory beside it.
 
     `model` is looked into more closely; by default the first of the results whose file is found. UserError when the
-    results cannot be read or the page cannot be written. Cost: seconds, of which the images take most.
+    results cannot be read, or the page cannot be written or would replace one of them. Cost: seconds, of which the
+    images take most. A page that goes into a pipe or a device has no images.
     """
     results = load_results(directory)
+    check_outputs([output], [model, *sources(results)])
     made = sections(Subject(results, choose_model(results, model), track))
     folder = output.with_name(f"{output.stem}-figures")
     images: Path | NoImages = folder
     try:
+        if not is_regular(output):
+            raise NoImages(f"no PNG and SVG files: {output} is no file to put them beside", "write the page to a file")
         write_images(plots(made), folder)
     except NoImages as error:
         images = error

@@ -49,7 +49,7 @@ BY_MAX: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 STRATEGIES = {
-    "adaptive": Strategy(adaptive, "adaptive", "refine where most is won per operation; see --max-length and --target"),
+    "adaptive": Strategy(adaptive, "adaptive", "refine where most is won per operation, up to a length or a target"),
     "brute-force": Strategy(brute_force, "brute-force", "evaluate every sequence; the bound is the truth"),
     "exact": Strategy(exact, "exact", "bundles of sequences settled at once; the bound is the truth"),
     "separable-exact": Strategy(separable_exact, "separable, v^4", "each wrong token by itself, its sequences counted"),

@@ -151,13 +151,23 @@ def no_longer(proofs: Proofs, best: int | None, max_length: int) -> Certificate:
     for certificate in sorted(found, key=lambda proof: -proof.predicate.claim.correct):
         if measured(proofs.circuits, certificate) <= max_length:
             return certificate
-    raise UserError(f"no proof of at most {max_length} operations was found", "raise --max-length")
+    raise UserError(f"no proof of at most {max_length} operations was found", "allow a longer one")
 
 
 def required(certificate: Certificate, needed: int, demanded: bool) -> Certificate:
     """The certificate, if it proves enough."""
     claim = certificate.predicate.claim
     if demanded and claim.correct < needed:
-        reached = f"only {claim.correct}/{claim.total} could be proved, less than --target"
-        raise UserError(reached, "lower --target, raise --max-length, or try --strategy exact")
+        possible = claim.total - claim.wrong
+        if possible < needed:
+            relation = "" if claim.correct == possible else "at most "
+            message = f"the target is out of reach: the accuracy itself is {relation}{fraction(possible, claim.total)}"
+            raise UserError(message, f"choose a target of {possible}/{claim.total} or less")
+        reached = f"only {fraction(claim.correct, claim.total)} could be proved, less than the target"
+        raise UserError(reached, "lower the target, allow a longer proof, or try the strategy exact")
     return certificate
+
+
+def fraction(part: int, whole: int) -> str:
+    """With its decimals rounded down, as in a verdict."""
+    return f"{part}/{whole} ({part * 100_000 // whole / 100_000:.5f})"

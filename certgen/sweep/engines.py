@@ -104,7 +104,7 @@ class Dask:
         try:
             from distributed import Client, as_completed
         except ImportError:
-            raise missing_extra("--engine dask", "dask.distributed", "dask") from None
+            raise missing_extra("a sweep on a dask cluster", "dask.distributed", "dask") from None
         try:
             client = Client(self.address)
         except (OSError, ValueError) as error:

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from certgen.errors import UserError
-from certgen.files import read_bytes
+from certgen.errors import UserError, did_you_mean
+from certgen.files import check_outputs, read_bytes
 from certgen.proving import read_margin
 from certgen.strategies import STRATEGIES
 from certgen.sweep.engines import Engine, Local, Task
@@ -98,6 +98,8 @@ def sweep(
         if tasks or not table.exists():
             raise
     else:
+        written = [path for job in jobs for path in (store.path(ROWS, job.identity), store.root / job.certificate)]
+        check_outputs([table, *filter(Path.exists, written)], {job.path for job in jobs})
         for identity in again:
             store.forget(ROWS, identity)
         run_all(tasks, store, engine or Local(), display or Silent(), len(jobs) - len(left))
@@ -153,10 +155,11 @@ def matching(globs: Sequence[str]) -> list[str]:
     """The strategies that match one of the globs, in the order of `certgen strategies`; `*` matches a / too."""
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in STRATEGIES):
-            raise UserError(f"no strategy matches {glob!r}", "`certgen strategies --names` lists them; quote the glob")
+            hint = did_you_mean(glob, STRATEGIES, "certgen strategies --names")
+            raise UserError(f"no strategy matches {glob!r}", f"{hint}; quote a glob")
     names = [name for name in STRATEGIES if any(fnmatchcase(name, glob) for glob in globs)]
     if not names:
-        raise UserError("no strategies are given", "for example --strategies cubic or --strategies 'sub-cubic/*'")
+        raise UserError("no strategies are given", "for example 'cubic' or 'sub-cubic/*'")
     return names
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from certgen.errors import UserError
-from certgen.files import read_bytes, write_atomically
+from certgen.files import make_directory, read_bytes, write_atomically
 
 WHERE = "choose another -o, in a writable directory with free space"
 
@@ -34,7 +34,7 @@ class Store:
         """Create the directory; UserError if that is impossible, or if nothing can be written into it."""
         try:
             for name in (ROWS, TRUTHS, LOCKS, CERTIFICATES):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+                make_directory(self.root / name)
             for name in ("", ROWS, TRUTHS, LOCKS, CERTIFICATES):
                 with tempfile.TemporaryFile(dir=self.root / name):
                     pass
