@@ -1,7 +1,5 @@
 """Groups of pairs (q, m) whose incorrect sequences are counted together: the hint of separable_counts."""
 
-from functools import reduce
-from operator import or_
 from typing import NamedTuple
 
 from checker.arithmetic.packing import members
@@ -29,8 +27,10 @@ class Group(NamedTuple):
         """A maximum of the task, every wrong token in a class, blocks of queries q <= m, every position in one pool."""
         if not 0 <= self.m < problem.v:
             raise Rejected("no-such-region", "m", f"0 to {problem.v - 1}", show(self.m))
-        wrong_tokens = ((1 << problem.v) - 1) ^ (1 << self.m)
-        if reduce(or_, self.classes, 0) != wrong_tokens or not all(self.classes):
+        held = 0
+        for tokens in self.classes:
+            held |= tokens
+        if held != ((1 << problem.v) - 1) ^ (1 << self.m) or not all(self.classes):
             raise Rejected("wrong-token-left-out", "classes", "sets that together hold every token but m")
         if not self.blocks or not all(0 < block < 2 << self.m for block in self.blocks):
             raise Rejected("no-such-region", "blocks", "sets of queries q <= m, none empty, at least one")

@@ -59,15 +59,13 @@ def ranges_of_pair(
     light, heavy = partial_sums(others, heaviest=False), partial_sums(others, heaviest=True)
     nothing = Enclosure(0, 0)
     at_query, beside_query = (last, nothing) if q == m else (nothing, last)
-    ranges: list[tuple[int, ...]] = []
-    for n, gap in enumerate(gaps):
-        if gap == 0:
-            ranges.append(())
-            continue
-        # m holds k - 1 - n positions, and the last one if it is the query; the other tokens hold the rest
+
+    def attention(n: int, gap: int) -> tuple[int, int, int]:
+        """m holds k - 1 - n positions, and the last one if it is the query; the other tokens hold the rest."""
         least, most = ratios(gap)
         held = problem.k - 1 - n
         low = share(least, plus(light[held], at_query), plus(heavy[n], beside_query), bits).low
         high = share(most, plus(heavy[held], at_query), plus(light[n], beside_query), bits).high
-        ranges.append((gap, low, high))
-    return tuple(ranges)
+        return gap, low, high
+
+    return tuple([attention(n, gap) if gap else () for n, gap in enumerate(gaps)])
