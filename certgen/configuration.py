@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from certgen.checkpoints import Section, sections
+from certgen.checkpoints import Section, StoredArray, sections
 from certgen.errors import UserError, missing_extra
 from certgen.files import read_bytes
 
@@ -140,16 +140,17 @@ def statements(found: Iterable[Section]) -> list[Statement]:
     """All known settings in these mappings, also where a number is stored as a tensor or a text."""
     known = []
     for section in found:
-        numbers = {
-            name: array.read().item()
-            for name, array in section.arrays.items()
-            if array.shape == () and name.lower() in _KEYS
-        }
+        numbers = {name: array.read().item() for name, array in section.arrays.items() if is_setting(name, array)}
         for name, value in {**section.values, **numbers}.items():
             if name.lower() in _KEYS and not isinstance(value, Mapping):
                 where = ".".join((*section.path, name))
                 known.append(Statement(where, _KEYS[name.lower()], _plain(value)))
     return known
+
+
+def is_setting(name: str, array: StoredArray) -> bool:
+    """Whether an array is a known setting: a single number."""
+    return array.shape == () and name.lower() in _KEYS
 
 
 def _plain(value: object) -> Value:
@@ -186,7 +187,7 @@ def disagreements(given: Sequence[Statement]) -> list[str]:
     found = []
     for statement in given:
         other = first.setdefault(statement.key, statement)
-        if _or_none(statement.value) != _or_none(other.value):
+        if other is not statement and _or_none(statement.value) != _or_none(other.value):
             found.append(f"{other.where} is {_shown(other.value)}, but {statement.where} is {_shown(statement.value)}")
     return found
 

@@ -26,6 +26,7 @@ from certgen.configuration import (
     contradictions,
     disagreements,
     is_causal,
+    is_setting,
     read_configuration,
     remarks,
     statements,
@@ -82,7 +83,7 @@ def import_checkpoint(
         hint = "import another model, or train one with `certgen train`"
         raise UserError(f"the theory does not cover {'; nor '.join(problems[:_SHOWN])}", hint)
     _require_tensors(chosen, path)
-    placed = place(chosen.arrays)
+    placed = place({name: array for name, array in chosen.arrays.items() if not is_setting(name, array)})
     check_shapes({name: tensor.shape for name, tensor in placed.items()})
     n_ctx = placed["pos_embed.W_pos"].shape[0]
     used = n_ctx if k is None else k
@@ -167,7 +168,7 @@ def _notes(
         assumptions.append(ONE_HEAD)
     notes = []
     left_out = [f"{name} {list(array.shape) if array.shape else ''}".strip() for name, array in chosen.left_out.items()]
-    left_out += [name for name, array in chosen.arrays.items() if not is_known(name) and is_counter(array)]
+    left_out += [name for name, array in chosen.arrays.items() if is_counter(name, array)]
     if left_out:
         more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
         notes.append(f"left out: {', '.join(left_out[:_SHOWN])}{more}")

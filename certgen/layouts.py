@@ -186,9 +186,9 @@ def is_known(name: str) -> bool:
     return name in _NAMES
 
 
-def is_counter(array: StoredArray) -> bool:
+def is_counter(name: str, array: StoredArray) -> bool:
     """Whether an array is a single integer, such as a number of steps, which is no weight."""
-    return array.is_integer and array.shape == ()
+    return name not in _NAMES and array.is_integer and array.shape == ()
 
 
 def place(arrays: Mapping[str, StoredArray]) -> dict[str, Placed]:
@@ -198,7 +198,7 @@ def place(arrays: Mapping[str, StoredArray]) -> dict[str, Placed]:
     """
     placed: dict[str, Placed] = {}
     for name, array in arrays.items():
-        if name in (MASK, _MASKED_SCORE) or (name not in _NAMES and is_counter(array)):
+        if name in (MASK, _MASKED_SCORE) or is_counter(name, array):
             continue
         if name not in _NAMES:
             known = f"known are {', '.join(TENSOR_SHAPES)}, or their last parts {', '.join(_SHORT_NAMES)}"

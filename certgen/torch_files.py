@@ -8,6 +8,7 @@ the object and run nothing of its class.
 import contextlib
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def load_torch(path: Path, file_bytes: bytes) -> object:
         raise MissingTorch(f"reading {path}") from error
     stand_ins: list[Any] = [(Record, name) for name in _CONFIGURATIONS]
     stand_ins += [(NumpyType, "numpy.dtype"), *((numpy_scalar, name) for name in _NUMPY_SCALARS)]
-    with torch.serialization.safe_globals(stand_ins):
+    with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
         try:
             return torch.load(io.BytesIO(file_bytes), map_location="cpu", weights_only=True)
         except Exception as error:  # corrupt bytes fail in many ways inside the unpickler
@@ -92,7 +93,8 @@ def _reason(text: str, file_bytes: bytes) -> str:
         more = f" and {len(named) - 4} more" if len(named) > 4 else ""
         return f"it also holds objects of {', '.join(name[:100] for name in named[:4])}{more}"
     lines = text.partition("WeightsUnpickler error: ")[2].splitlines() or text.splitlines()
-    return next((line.strip() for line in lines if line.strip()), "it cannot be read")
+    first = next((line.strip() for line in lines if line.strip()), "it cannot be read")
+    return first.partition(". ")[0]  # what follows is advice on loading it unsafely
 
 
 def exact_array(name: str, tensor: "torch.Tensor") -> np.ndarray[Any, Any]:
