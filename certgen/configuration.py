@@ -7,7 +7,7 @@ is not known says nothing.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -43,11 +43,16 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Statement:
-    """One known setting: `where` is how to find it, `key` the name that TransformerLens has for it."""
+    """One known setting: `key` is the name that TransformerLens has for it, `source` and `name` say where it is."""
 
-    where: str
+    source: str  # ends in a separator, unless it is empty
+    name: str
     key: str
     value: Value
+
+    @property
+    def where(self) -> str:
+        return self.source + self.name
 
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -119,8 +124,7 @@ def read_configuration(path: Path) -> list[Statement]:
     if not isinstance(contents, dict):
         raise UserError(f"{path} holds a {type(contents).__name__}, not keys and values", hint)
     found = [
-        Statement(f"{path.name}: {statement.where}", statement.key, statement.value)
-        for statement in statements(sections(contents))
+        replace(statement, source=f"{path.name}: {statement.source}") for statement in statements(sections(contents))
     ]
     if not found:
         raise UserError(f"{path} has no key that is known", f"known are {', '.join(_ALIASES)}")
@@ -143,8 +147,8 @@ def statements(found: Iterable[Section]) -> list[Statement]:
         numbers = {name: array.read().item() for name, array in section.arrays.items() if is_setting(name, array)}
         for name, value in {**section.values, **numbers}.items():
             if name.lower() in _KEYS and not isinstance(value, Mapping):
-                where = ".".join((*section.path, name))
-                known.append(Statement(where, _KEYS[name.lower()], _plain(value)))
+                source = "".join(f"{key}." for key in section.path)
+                known.append(Statement(source, name, _KEYS[name.lower()], _plain(value)))
     return known
 
 
@@ -232,6 +236,14 @@ def is_causal(given: Sequence[Statement]) -> bool | None:
         if statement.key == "causal":
             return bool(statement.value)
     return None
+
+
+def checked(given: Sequence[Statement]) -> list[str]:
+    """One line for each place that has settings, with their names."""
+    names: dict[str, list[str]] = {}
+    for statement in given:
+        names.setdefault(statement.source.rstrip(".: "), []).append(statement.name)
+    return [f"checked{' in ' if source else ''}{source}: {', '.join(found)}" for source, found in names.items()]
 
 
 def remarks(given: Sequence[Statement]) -> list[str]:

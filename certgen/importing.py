@@ -22,6 +22,7 @@ from certgen.configuration import (
     SCALE,
     Sizes,
     Statement,
+    checked,
     confirmed,
     contradictions,
     disagreements,
@@ -174,8 +175,7 @@ def _notes(
         notes.append(f"left out: {', '.join(left_out[:_SHOWN])}{more}")
     if k < n_ctx:
         notes.append(_cut(n_ctx, k, given, mask))
-    if given:
-        notes.append(f"checked: {', '.join(dict.fromkeys(statement.where for statement in given))}")
+    notes += checked(given)
     notes.append(f"assumed: {', '.join(each for each in assumptions if each not in known)}")
     matrices = square(placed)
     if matrices:

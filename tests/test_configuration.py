@@ -55,7 +55,7 @@ def with_config(tmp_path: Path, config: object, key: str = "config") -> Path:
 
 def test_a_fitting_configuration_confirms_what_is_else_assumed(tmp_path: Path) -> None:
     notes = notes_of(with_config(tmp_path, FITTING))
-    assert "checked: config.n_layers, config.n_heads" in notes
+    assert "checked in config: n_layers, n_heads, n_ctx" in notes
     assert "learning_rate" not in notes
     assert "assumed: answer at the last position\n" in notes + "\n"
 
@@ -217,7 +217,7 @@ def test_the_configuration_of_transformer_lens_is_read_without_it(
         {"model": state_dict(), "cfg": HookedTransformerConfig(attn_scale=np.float64(1.5), normalization_type="LN")},
     )
     monkeypatch.undo()
-    assert "config.attn_scale" in notes_of(right)
+    assert "attn_scale" in notes_of(right)
     with pytest.raises(UserError, match=r"cfg\.attn_scale is 1\.5, .*cfg\.normalization_type is 'LN'"):
         import_checkpoint(wrong)
 
@@ -249,7 +249,7 @@ def test_a_configuration_given_by_hand_is_checked(tmp_path: Path, name: str, tex
     with pytest.raises(UserError, match=rf"{name}: (model\.)?normalization_type is 'LN', and "):
         import_checkpoint(path, config=tmp_path / name)
     (tmp_path / name).write_text(text.replace('"LN"', "null").replace("LN", "null"), encoding="utf-8")
-    assert f"checked: {name}: " in notes_of(path, config=tmp_path / name)
+    assert f"checked in {name}" in notes_of(path, config=tmp_path / name)
     with pytest.raises(UserError, match=rf"config.normalization_type is 'LN', but {name}: "):
         import_checkpoint(with_config(tmp_path, {"normalization_type": "LN"}), config=tmp_path / name)
 
