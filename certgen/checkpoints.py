@@ -29,7 +29,7 @@ _MAX_UNPACKED = 1 << 30  # bytes that a file may unpack to when they are more th
 _MAX_DEPTH = 16
 _MAX_TEXT = 1 << 20  # characters of a configuration that is stored as text
 # What training keeps beside a model: it can repeat the names of weights and of settings, and is neither.
-_TRAINING_STATE = re.compile(r"optim|opt$|(lr_?)?sched|(grad_?)?scaler|callbacks$|loops$|grad(s|ients?)?$", re.I)
+_TRAINING_STATE = re.compile(r"optim(?!al)|(lr_?)?sched|(grad_?)?scaler|callbacks$|loops$|grad(s|ients?)?$", re.I)
 
 
 @dataclass(frozen=True)
@@ -162,15 +162,20 @@ def read_npz(path: Path, file_bytes: bytes) -> dict[str, object]:
         archive = zipfile.ZipFile(io.BytesIO(file_bytes))
         _require_honest_size(archive, len(file_bytes))
         members = archive.infolist()
-        if len({member.filename for member in members}) < len(members):
+        arrays = {_array_name(member): _npz_member(archive, member) for member in members}
+        if len(arrays) < len(members):
             raise ValueError("it holds two arrays of one name")
-        return {member.filename.removesuffix(".npy"): _npz_member(archive, member) for member in members}
+        return arrays
     except Exception as error:  # corrupt bytes fail in zipfile, zlib and numpy, each in its own ways
         raise UserError(f"{path} is not an .npz of plain arrays: {error}", "write it with numpy.savez") from error
 
 
+def _array_name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
 def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> object:
-    name = member.filename.removesuffix(".npy")
+    name = _array_name(member)
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):

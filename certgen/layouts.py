@@ -236,14 +236,15 @@ def _with_axes(name: str, canonical: str, array: StoredArray, transposed: bool) 
 
 
 def _check_orientation(placed: Mapping[str, Placed]) -> None:
-    """Name a matrix that is the wrong way round: it has d_model, the width of embed.W_E, at the wrong end."""
-    d_model = placed["embed.W_E"].shape[-1:] if "embed.W_E" in placed else ()
+    """Name a matrix that is the wrong way round: it has d_model, the width of pos_embed.W_pos, at the wrong end."""
+    positions = placed.get("pos_embed.W_pos")
+    d_model = positions.shape[-1:] if positions is not None else ()
     for name, axes in TENSOR_SHAPES.items():
         shape = placed[name].shape if name in placed else ()
-        if len(axes) < 2 or len(shape) != len(axes) or name in ("embed.W_E", "pos_embed.W_pos"):
+        if positions is None or "d_model" not in axes or len(axes) < 2 or len(shape) != len(axes):
             continue
         right, wrong = (shape[-1:], shape[-2:-1]) if axes[-1] == "d_model" else (shape[-2:-1], shape[-1:])
-        if "d_model" in axes and right != d_model == wrong:
+        if right != d_model == wrong:
             raise UserError(
                 f"{placed[name].name} has its axes the other way round: shape {list(shape)}, expected "
                 f"[{', '.join(axes)}] with d_model = {d_model[0]}",

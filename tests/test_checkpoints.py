@@ -62,6 +62,14 @@ def test_an_array_must_have_the_bytes_that_its_header_claims(tmp_path: Path, sha
         import_checkpoint(lying_npz(tmp_path / "m.npz", shape, bytes(12)))
 
 
+def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = save_npz(tmp_path / "m.npz", bare_arrays(head_axis=True))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("W_E", archive.read("W_E.npy"))
+    with pytest.raises(UserError, match="two arrays of one name"):
+        import_checkpoint(path)
+
+
 def test_a_large_array_is_refused_by_its_shape_before_it_is_unpacked(tmp_path: Path) -> None:
     path = lying_npz(tmp_path / "m.npz", (1_000_000, 3), bytes(12_000_000))
     assert path.stat().st_size < 100_000

@@ -171,7 +171,7 @@ def test_several_layers_in_one_array_are_refused(tmp_path: Path) -> None:
             import_checkpoint(save_npz(tmp_path / "m.npz", stacked))
 
 
-@pytest.mark.parametrize("name", ["W_Q", "W_K", "W_V", "W_O", "W_U"])
+@pytest.mark.parametrize("name", ["W_E", "W_Q", "W_K", "W_V", "W_O", "W_U"])
 def test_a_matrix_that_is_the_wrong_way_round_is_named(tmp_path: Path, name: str) -> None:
     arrays = bare_arrays(head_axis=False)
     with pytest.raises(UserError, match=rf"{name} has its axes the other way round"):
