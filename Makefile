@@ -4,7 +4,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-install lint build schema docs bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
+.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
 
 # The version is in what is installed, so that a new one means a new installation.
 .venv/base: pyproject.toml constraints.txt checker/version.py
@@ -18,6 +18,11 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 
 .venv/docs: .venv/base
 	$(PIP) --editable '.[docs]'
+	touch $@
+
+.venv-tl/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-tl
+	.venv-tl/bin/pip install --quiet -c constraints.txt --editable '.[train]' pytest transformer-lens==4.3.0
 	touch $@
 
 demo: .venv/base
@@ -37,6 +42,10 @@ test-slow: .venv/test
 # The wheel and the sdist in environments that have nothing else: needs PyPI.
 test-install: .venv/test
 	$(BIN)/python -m pytest -m slow tests/test_distribution.py
+
+# The import against the real TransformerLens, in an environment of its own.
+test-transformer-lens: .venv-tl/ready
+	.venv-tl/bin/python -m pytest tests/test_transformer_lens.py
 
 # Times of proving and checking, beside the targets.
 bench: .venv/base
@@ -87,5 +96,5 @@ build: .venv/base
 	cd dist && sha256sum *.whl *.tar.gz check-cert.pyz > SHA256SUMS
 
 clean:
-	rm -rf .venv build dist out *.egg-info check-cert.pyz .hypothesis .*_cache
+	rm -rf .venv .venv-tl build dist out *.egg-info check-cert.pyz .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -r {} +

@@ -190,34 +190,91 @@ def train(
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .ckpt, .bin, .safetensors or .npz file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
-    k: Annotated[int | None, typer.Option("--k", min=1, help="Refuse a model whose n_ctx is not K.")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=1, show_default=False, help="Sequence length; positions after the first K are cut."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(show_default=False, help="Settings of the model as JSON or YAML, to be checked as well."),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(show_default=False, help="An .npz with x and logits of your own forward pass, to agree with."),
+    ] = None,
 ) -> None:
-    """Turn a checkpoint into a model file, or say which tensor the theory does not cover.
+    """Turn a checkpoint into a model file, or say what in it the theory does not cover.
 
-    Accepted are state dicts of a TransformerLens HookedTransformer with one
-    layer, one head, learned positions, no LayerNorm and no MLP, and .npz files
+    Accepted are models with one layer, one head, learned positions, no
+    LayerNorm and no MLP: state dicts of TransformerLens 1 to 4, and .npz files
     with W_E, W_pos, W_Q, W_K, W_V, W_O, W_U.  Biases b_* are kept; missing ones
-    are zero.
+    are zero.  Settings that are stored beside the weights are checked.
 
-    A checkpoint does not record everything: scores are taken to be divided by
-    sqrt(d_head), and the answer to be read at the last position.
+    A checkpoint does not record everything: what had to be assumed is printed.
+    Samples of your own forward pass, tokens x [n, k] and logits [n, d_vocab],
+    tell whether the assumptions are right.
 
     Examples:
 
       certgen import max-of-4.pth -o model.safetensors
 
-      certgen import weights.npz -o model.safetensors --k 4
+      certgen import weights.npz -o model.safetensors --k 4 --config config.json --compare samples.npz
     """
+    from certgen.models import comparing
     from certgen.models.importing import import_checkpoint
     from certgen.models.model_file import load_model, save_model
 
-    check_outputs([output], [checkpoint], regular=True)
-    save_model(output, import_checkpoint(checkpoint, k))
+    check_outputs([output], [checkpoint, config, compare], regular=True)
+    imported = import_checkpoint(checkpoint, k, config)
+    notes = list(imported.notes)
+    if compare is not None:
+        agreement = comparing.compare(imported.model, compare)
+        notes.append(
+            f"agrees with {compare} on {agreement.samples:,} samples: largest difference {agreement.largest:.2g}, "
+            f"allowed {agreement.tolerance:.2g}"
+        )
+    save_model(output, imported.tensors)
     model = load_model(output)
-    print(
+    say(
         f"{output}: max-of-{model.n_ctx}, d_vocab={model.d_vocab}, d_model={model.d_model}, d_head={model.d_head}, "
         f"sha256:{model.sha256}"
     )
+    for note in notes:
+        say(note)
+
+
+@app.command()
+def logits(
+    model: Annotated[Path, typer.Argument(help="The model file.")],
+    tokens: Annotated[list[int], typer.Argument(help="The sequence, K tokens.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object, with the logits in the order of tokens.")
+    ] = False,
+) -> None:
+    """Print the model's logits for one sequence, the largest first, in float64.
+
+    They are those of the function that a certificate is about: compare them
+    with what your own program computes.
+
+    Example:
+
+      certgen logits model.safetensors 3 14 15 9
+    """
+    import json
+
+    from rich.table import Table
+
+    from certgen.models import forward
+    from certgen.models.model_file import load_model
+
+    row = forward.logits(load_model(model), [tokens])[0]
+    if as_json:
+        say(json.dumps({"sequence": tokens, "logits": row.tolist()}))
+        return
+    table = Table("token", "logit", "")
+    for token in (-row).argsort(kind="stable").tolist():
+        table.add_row(str(token), f"{row[token]:.6f}", "the largest token" if token == max(tokens) else "")
+    show(table)
 
 
 @app.command()

@@ -1,197 +1,199 @@
 """Turning other people's checkpoints into canonical model files.
 
-A checkpoint is accepted only when its tensors say that the theory covers it; every other tensor is refused by name.
-What a checkpoint does not record cannot be checked here: scores are taken to be divided by sqrt(d_head), and the
-answer to be read at the last position of a full context.
+A checkpoint is accepted only when neither its tensors nor its configuration say that the theory does not cover it;
+what stands in the way is refused by name.  What nothing in the file says is assumed, and the assumptions are part of
+the result.
 """
 
-import io
+import math
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from certgen.errors import MissingTorch, UserError
-from certgen.files import read_bytes
-from certgen.models.model_file import TENSOR_SHAPES, FloatArray, check_tensors, decode_tensor, parse_safetensors
-
-_TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
-_NESTED_UNDER = ("model", "state_dict", "model_state_dict")
-_BY_SHORT_NAME = {name.rpartition(".")[2]: name for name in TENSOR_SHAPES}
-_MASK = "blocks.0.attn.mask"
-_MASKED_SCORE = "blocks.0.attn.IGNORE"
-
-# The first pattern that matches a tensor's name says why the theory has no room for it.
-_REFUSALS = tuple(
-    (re.compile(pattern), reason)
-    for pattern, reason in (
-        (r"^blocks\.(?!0\.)", "it belongs to a second layer, and the model must have one"),
-        (r"(^|\.)(ln\w*|\w+_ln|q_norm|k_norm)\.", "it belongs to a normalisation (LayerNorm or RMSNorm)"),
-        (r"\.mlp\.", "it belongs to an MLP, and the model must be attention-only"),
-        (r"\.rotary_", "it belongs to a rotary position embedding, and positions must be learned"),
-        (r"\.(rel_pos_bias|alibi)\b", "it is an attention bias by relative position, and positions must be learned"),
-        (r"\._(W|b)_[KV]$", "it belongs to grouped key and value heads, and the model must have one head"),
-    )
+from certgen.errors import UserError
+from certgen.models.checkpoints import StoredArray, read_sections
+from certgen.models.configuration import (
+    CAPS,
+    GLOBAL,
+    LAST,
+    NORM,
+    ONE_HEAD,
+    POSITIONS,
+    SCALE,
+    Sizes,
+    Statement,
+    checked,
+    confirmed,
+    contradictions,
+    disagreements,
+    is_causal,
+    is_setting,
+    read_configuration,
+    remarks,
+    statements,
 )
+from certgen.models.layouts import (
+    MASK,
+    MAX_BYTES,
+    Placed,
+    StateDict,
+    choose_state_dict,
+    is_counter,
+    is_known,
+    place,
+    square,
+    uncovered,
+)
+from certgen.models.model_file import FloatArray, Model, check_shapes, check_tensors, model_bytes, parse_model
+
+_SHOWN = 8
 
 
-def import_checkpoint(source: str | os.PathLike[str], k: int | None = None) -> dict[str, FloatArray]:
-    """The canonical tensors, as `save_model` takes them, of the checkpoint at `source`.
+@dataclass(frozen=True)
+class Imported:
+    """The canonical tensors, as `save_model` takes them, and one line for each thing a user should know about them."""
 
-    Accepted: a TransformerLens state dict as a torch file or safetensors, also nested under a usual key, or arrays
-    W_E, W_pos, W_Q, W_K, W_V, W_O, W_U and optional b_* in an .npz; the head axis may be absent.  Values are kept
-    exactly (BF16 becomes float32) and missing biases are zero.  UserError names the tensor that the theory does
-    not cover, and why; it is also raised when `k` is given and is not n_ctx.
+    source: Path
+    tensors: Mapping[str, FloatArray]
+    notes: Sequence[str]
+
+    @property
+    def model(self) -> Model:
+        """The model as it will be read from its file."""
+        return parse_model(model_bytes(self.tensors), self.source)
+
+
+def import_checkpoint(
+    source: str | os.PathLike[str], k: int | None = None, config: str | os.PathLike[str] | None = None
+) -> Imported:
+    """The canonical tensors of the checkpoint at `source`, for sequences of `k` tokens (n_ctx unless given).
+
+    Accepted: a TransformerLens state dict as a torch file or safetensors, at any depth, or arrays W_E, W_pos, W_Q,
+    W_K, W_V, W_O, W_U and optional b_* in an .npz; axes of layers and heads of length 1 may be there or not.  Values
+    are kept exactly (BF16 becomes float32) and missing biases are zero.  Settings in the file, and in the JSON or
+    YAML file `config`, are checked.  UserError names the tensor or the setting that the theory does not cover, and
+    why.
     """
-    stored = _without_common_prefix(_read(Path(source)))
-    _check_attention_mask(stored)
-    tensors: dict[str, FloatArray] = {}
-    for name, array in stored.items():
-        if name in (_MASK, _MASKED_SCORE):
-            continue
-        canonical = _canonical_name(name)
-        if canonical in tensors:
-            raise UserError(f"{name} is there twice, also as {canonical}", "keep one of them")
-        tensors[canonical] = _as_little_endian_float(name, _with_head_axis(name, canonical, array))
-    _fill_missing_biases(tensors)
-    check_tensors(tensors)
-    n_ctx = tensors["pos_embed.W_pos"].shape[0]
-    if k is not None and k != n_ctx:
+    path = Path(source)
+    sections = read_sections(path)
+    chosen = choose_state_dict(sections)
+    given = statements(sections) + (read_configuration(Path(config)) if config is not None else [])
+    problems = uncovered({**chosen.arrays, **chosen.left_out})
+    if problems:
+        hint = "import another model, or train one with `certgen train`"
+        raise UserError(f"the theory does not cover {'; nor '.join(problems[:_SHOWN])}", hint)
+    _require_tensors(chosen, path)
+    placed = place({name: array for name, array in chosen.arrays.items() if not is_setting(name, array)})
+    check_shapes({name: tensor.shape for name, tensor in placed.items()})
+    n_ctx = placed["pos_embed.W_pos"].shape[0]
+    used = n_ctx if k is None else k
+    if used > n_ctx:
         raise UserError(
-            f"pos_embed.W_pos has {n_ctx} positions, but k = {k} was asked for",
-            "the answer is read at the last position, so a model for max-of-k has n_ctx = k exactly",
+            f"pos_embed.W_pos has {n_ctx} positions, but k = {k} was asked for", "a model answers for at most n_ctx"
         )
-    return tensors
+    _check_settings(given, placed, used)
+    _check_mask(chosen.arrays.get(MASK), n_ctx, used)
+    tensors = _read(placed)
+    tensors["pos_embed.W_pos"] = tensors["pos_embed.W_pos"][:used]
+    check_tensors(tensors)
+    return Imported(path, tensors, _notes(chosen, placed, given, n_ctx, used))
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    suffix = path.suffix.lower()
-    if suffix in _TORCH_SUFFIXES:
-        return _read_torch(path)
-    if suffix == ".safetensors":
-        return _read_safetensors(path)
-    if suffix == ".npz":
-        return _read_npz(path)
-    raise UserError(
-        f"{path} has no known checkpoint suffix", f"known are {', '.join((*_TORCH_SUFFIXES, '.safetensors', '.npz'))}"
-    )
-
-
-def _read_torch(path: Path) -> dict[str, npt.NDArray[Any]]:
-    file_bytes = read_bytes(path)
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingTorch(f"reading {path}") from error
-    try:
-        loaded = torch.load(io.BytesIO(file_bytes), map_location="cpu", weights_only=True)
-    except Exception as error:  # corrupt bytes fail in many ways inside the unpickler
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(
-            f"{path} does not load as a torch file of tensors only: {reason}",
-            'save it again with torch.save(model.state_dict(), "model.pth")',
-        ) from error
-    arrays = {}
-    for name, value in _state_dict(loaded, path).items():
-        if not isinstance(value, torch.Tensor):
+def _require_tensors(chosen: StateDict, path: Path) -> None:
+    """Refuse plain values under the names of weights, which would otherwise only be missed."""
+    for name, value in chosen.values.items():
+        if is_known(name):
             raise UserError(f"{name} in {path} is a {type(value).__name__}, not a tensor", "save the state dict only")
-        try:
-            # numpy has no bfloat16; float32 contains it
-            arrays[str(name)] = (value.float() if value.dtype == torch.bfloat16 else value).detach().numpy()
-        except (TypeError, RuntimeError) as error:
-            hint = "convert it to dense float32 before saving"
-            raise UserError(f"{name} in {path} is a {value.dtype} tensor that numpy cannot hold", hint) from error
-    return arrays
 
 
-def _state_dict(loaded: object, path: Path) -> Mapping[Any, Any]:
-    """The innermost mapping under the usual keys; training metadata beside those keys is passed over."""
-    if not isinstance(loaded, Mapping):
-        raise UserError(f"{path} holds a {type(loaded).__name__}, not a state dict", "save model.state_dict()")
-    for _ in _NESTED_UNDER:  # a bound, because a pickled mapping can contain itself
-        inner = [loaded[key] for key in _NESTED_UNDER if isinstance(loaded.get(key), Mapping)]
-        loaded = inner[0] if inner else loaded
-    return loaded
+def _check_settings(given: Sequence[Statement], placed: Mapping[str, Placed], k: int) -> None:
+    d_vocab, d_model = placed["embed.W_E"].shape
+    sizes = Sizes(
+        d_vocab=d_vocab,
+        d_vocab_out=placed["unembed.W_U"].shape[1],
+        d_model=d_model,
+        d_head=placed["blocks.0.attn.W_Q"].shape[2],
+        n_ctx=placed["pos_embed.W_pos"].shape[0],
+        k=k,
+    )
+    found = disagreements(given)
+    if found:
+        raise UserError("; ".join(found[:_SHOWN]), "keep the one that is true of these weights")
+    found = contradictions(given, sizes)
+    if found:
+        hint = "a certificate would be about another function; if a setting is not true of these weights, take it out"
+        raise UserError("; ".join(found[:_SHOWN]), hint)
 
 
-def _read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for name, tensor in parse_safetensors(read_bytes(path), path).items():
-        if tensor.dtype == "BOOL":
-            arrays[name] = np.frombuffer(tensor.data, dtype=np.bool_).reshape(tensor.shape)
-        else:
-            arrays[name] = decode_tensor(name, tensor)
-    return arrays
-
-
-def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
-    file_bytes = read_bytes(path)
-    try:
-        archive = np.load(io.BytesIO(file_bytes), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        if len(set(archive.files)) < len(archive.files):
-            raise ValueError("it holds two arrays of one name")
-        return {name: archive[name] for name in archive.files}
-    except Exception as error:  # corrupt bytes fail in zipfile, zlib and numpy, each in its own ways
-        raise UserError(f"{path} is not an .npz of plain arrays: {error}", "write it with numpy.savez") from error
-
-
-def _without_common_prefix(stored: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Drop what a wrapper put before every name, such as the `model.` of `model.embed.W_E`."""
-    for wrapped in [name for name in stored if name.endswith(".embed.W_E")]:
-        prefix = wrapped.removesuffix("embed.W_E")
-        if all(name.startswith(prefix) for name in stored):
-            return {name.removeprefix(prefix): array for name, array in stored.items()}
-    return stored
-
-
-def _check_attention_mask(stored: Mapping[str, npt.NDArray[Any]]) -> None:
-    mask = stored.get(_MASK)
-    if mask is not None and not (mask.ndim == 2 and mask[-1:].astype(bool).all()):
+def _check_mask(mask: StoredArray | None, n_ctx: int, k: int) -> None:
+    if mask is None or mask.entries == 0:
+        return
+    if mask.shape[-2:] != (n_ctx, n_ctx) or mask.entries != n_ctx**2:
         raise UserError(
-            f"{_MASK} hides earlier positions from the last one (local attention)",
+            f"{MASK} has shape {list(mask.shape)}; expected [{n_ctx}, {n_ctx}]", "remove it if it is unused"
+        )
+    if not mask.read().reshape(n_ctx, n_ctx)[k - 1, :k].astype(bool).all():
+        raise UserError(
+            f"{MASK} hides earlier positions from the last one (local attention)",
             "the theory needs the last position to attend to every position",
         )
 
 
-def _canonical_name(name: str) -> str:
-    canonical = _BY_SHORT_NAME.get(name, name)
-    if canonical in TENSOR_SHAPES:
-        return canonical
-    for pattern, reason in _REFUSALS:
-        if pattern.search(name):
-            raise UserError(f"the theory does not cover {name}: {reason}", "train one with `certgen train`")
-    raise UserError(
-        f"unknown tensor {name}",
-        f"known are {', '.join(TENSOR_SHAPES)}, or their last parts {', '.join(_BY_SHORT_NAME)}",
-    )
+def _read(placed: Mapping[str, Placed]) -> dict[str, FloatArray]:
+    """The values of all tensors; only now is memory taken, and no more than a model file may have."""
+    size = sum(math.prod(tensor.shape) for tensor in placed.values())
+    if size > MAX_BYTES:
+        largest = max(placed.values(), key=lambda tensor: math.prod(tensor.shape))
+        raise UserError(
+            f"the model has {size:,} weights, most of them in {largest.name}, shape {list(largest.shape)}",
+            f"a model file has at most {MAX_BYTES:,} bytes",
+        )
+    tensors: dict[str, FloatArray] = {}
+    for name, tensor in placed.items():
+        array = tensor.read()
+        if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
+            hint = "convert it first"
+            raise UserError(f"{tensor.name} has dtype {array.dtype}; expected a float of 16, 32 or 64 bits", hint)
+        tensors[name] = array.astype(array.dtype.newbyteorder("<"))
+    return tensors
 
 
-def _with_head_axis(name: str, canonical: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    axes = TENSOR_SHAPES[canonical]
-    if axes[0] != "1":
-        return array
-    if array.ndim == len(axes) and array.shape[0] > 1:
-        hint = "the theory covers one head; train one with `certgen train`"
-        raise UserError(f"{name} has {array.shape[0]} heads, shape {list(array.shape)}", hint)
-    return array[np.newaxis] if array.ndim == len(axes) - 1 else array
+def _notes(
+    chosen: StateDict, placed: Mapping[str, Placed], given: Sequence[Statement], n_ctx: int, k: int
+) -> list[str]:
+    mask = chosen.arrays.get(MASK)
+    known = confirmed(given) | ({GLOBAL} if mask is not None and mask.entries else set())
+    assumptions = [SCALE, NORM, LAST, POSITIONS, CAPS, GLOBAL]
+    if any(tensor.linear for tensor in placed.values()):  # all heads are in one axis
+        assumptions.append(ONE_HEAD)
+    notes = []
+    left_out = [f"{name} {list(array.shape) if array.shape else ''}".strip() for name, array in chosen.left_out.items()]
+    left_out += [name for name, array in chosen.arrays.items() if is_counter(name, array)]
+    if left_out:
+        more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+        notes.append(f"left out: {', '.join(left_out[:_SHOWN])}{more}")
+    if k < n_ctx:
+        notes.append(_cut(n_ctx, k, given, mask))
+    notes += checked(given)
+    notes.append(f"assumed: {', '.join(each for each in assumptions if each not in known)}")
+    matrices = square(placed)
+    if matrices:
+        notes.append(
+            f"note: {', '.join(matrices)} are square, so their shapes do not tell them from their transposes; rows are "
+            "taken as inputs (torch.nn.Linear stores them the other way round)"
+        )
+    if mask is not None and mask.entries == 0:
+        notes.append(f"note: {MASK} has no entries; it does not say whether attention is local")
+    notes += [f"note: {remark}" for remark in remarks(given)]
+    return notes
 
 
-def _as_little_endian_float(name: str, array: npt.NDArray[Any]) -> FloatArray:
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
-        raise UserError(f"{name} has dtype {array.dtype}; expected a float of 16, 32 or 64 bits", "convert it first")
-    return array.astype(array.dtype.newbyteorder("<"))
-
-
-def _fill_missing_biases(tensors: dict[str, FloatArray]) -> None:
-    """Add zeros for each bias that is not there, as wide as the output of the weight it belongs to."""
-    for name, axes in TENSOR_SHAPES.items():
-        weight = tensors.get(name.replace(".b_", ".W_"))
-        if name not in tensors and weight is not None:
-            head_axis = (1,) if axes[0] == "1" else ()
-            tensors[name] = np.zeros(head_axis + weight.shape[-1:], dtype=weight.dtype)
+def _cut(n_ctx: int, k: int, given: Sequence[Statement], mask: StoredArray | None) -> str:
+    causal = is_causal(given)
+    if mask is not None and mask.entries:
+        causal = not mask.read().reshape(n_ctx, n_ctx)[k - 1, k:].astype(bool).any()
+    cut = f"cut: pos_embed.W_pos from {n_ctx} to {k} positions; the answer is read at position {k - 1}, "
+    if causal:
+        return cut + "which sees no later ones: this is exact"
+    return cut + f"and the model is taken to be run on {k} tokens alone, without padding"

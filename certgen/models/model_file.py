@@ -115,7 +115,11 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Raises UserError, which says how a file deviates and names the tensor. Cost: one pass over the file.
     """
-    file_bytes = read_bytes(path)
+    return parse_model(read_bytes(path), path)
+
+
+def parse_model(file_bytes: bytes, path: str | os.PathLike[str]) -> Model:
+    """The model in the bytes of a canonical model file, as `load_model` gives it; `path` is what it is called."""
     try:
         stored = parse_safetensors(file_bytes, path)
     except UserError as error:
@@ -154,9 +158,14 @@ def save_model(path: str | os.PathLike[str], tensors: Mapping[str, FloatArray]) 
     The dtypes are kept and the write is atomic.  UserError when a tensor is not of this form or the path cannot
     be written.
     """
+    write_atomically(path, model_bytes(tensors))
+
+
+def model_bytes(tensors: Mapping[str, FloatArray]) -> bytes:
+    """The bytes of the model file that `save_model` writes."""
     check_tensors(tensors)
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    write_atomically(path, safetensors.numpy.save(contiguous, metadata={"format": "np"}))
+    return safetensors.numpy.save(contiguous, metadata={"format": "np"})
 
 
 def _import_hint(path: str | os.PathLike[str]) -> str:
@@ -268,13 +277,7 @@ def decode_tensor(name: str, tensor: StoredTensor) -> FloatArray:
 
 def check_tensors(tensors: Mapping[str, FloatArray]) -> None:
     """Raise UserError, naming the tensor, unless `tensors` has the names, shapes and finite floats of a model."""
-    for name in TENSOR_SHAPES:
-        if name not in tensors:
-            raise UserError(f"the tensor {name} is missing", "`certgen import` fills in missing biases, and only those")
-    for name in tensors:
-        if name not in TENSOR_SHAPES:
-            raise UserError(f"the tensor {name} is not part of a canonical model file", _IMPORT_HINT)
-    _check_shapes({name: array.shape for name, array in tensors.items()})
+    check_shapes({name: array.shape for name, array in tensors.items()})
     for name, array in tensors.items():
         if array.dtype not in (np.float64, np.float32, np.float16):
             raise UserError(f"{name} has dtype {array.dtype}; expected float64, float32 or float16", "convert it first")
@@ -283,7 +286,14 @@ def check_tensors(tensors: Mapping[str, FloatArray]) -> None:
             raise UserError(f"{name} is not finite: {array[tuple(index)]} at {index}", "no bound holds; train it again")
 
 
-def _check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise UserError, naming the tensor, unless `shapes` has the names of a model and shapes that fit together."""
+    for name in TENSOR_SHAPES:
+        if name not in shapes:
+            raise UserError(f"the tensor {name} is missing", "`certgen import` fills in missing biases, and only those")
+    for name in shapes:
+        if name not in TENSOR_SHAPES:
+            raise UserError(f"the tensor {name} is not part of a canonical model file", _IMPORT_HINT)
     sizes = {"1": 1}
     for name, axes in TENSOR_SHAPES.items():
         shape = shapes[name]

@@ -1,0 +1,387 @@
+"""What a checkpoint's configuration says about the function, held against the function that the theory covers.
+
+Keys are those of TransformerLens, and what other programs call the same thing.  Each is checked by itself; a key that
+is not known says nothing.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from certgen.errors import UserError, missing_extra
+from certgen.files import read_bytes
+from certgen.models.checkpoints import Section, StoredArray, sections
+
+Value: TypeAlias = bool | int | float | str | None
+
+# What is taken for granted when nothing in the file says it.
+SCALE = "scores / sqrt(d_head)"
+NORM = "no LayerNorm"
+LAST = "answer at the last position"
+POSITIONS = "positions added to the residual stream"
+CAPS = "no soft caps"
+GLOBAL = "no local attention"
+ONE_HEAD = "one head"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that the tensors have; `k` is how many positions are used."""
+
+    d_vocab: int
+    d_vocab_out: int
+    d_model: int
+    d_head: int
+    n_ctx: int
+    k: int
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One known setting: `key` is the name that TransformerLens has for it, `source` and `name` say where it is."""
+
+    source: str  # ends in a separator, unless it is empty
+    name: str
+    key: str
+    value: Value
+
+    @property
+    def where(self) -> str:
+        return self.source + self.name
+
+
+_ALIASES: Mapping[str, tuple[str, ...]] = {
+    "normalization_type": (
+        "normalization", "norm_type", "layer_norm", "layernorm", "layer_norm_type", "use_layer_norm", "use_layernorm",
+        "use_ln",
+    ),
+    "use_attn_scale": ("scale_attn_weights",),
+    "attn_scale": (),
+    "positional_embedding_type": ("position_embedding_type", "pos_embed_type", "positional_embedding"),
+    "rotary_dim": (),
+    "attn_scores_soft_cap": ("attn_logit_softcapping", "attn_soft_cap"),
+    "output_logits_soft_cap": ("final_logit_softcapping", "logits_soft_cap", "logit_soft_cap", "soft_cap", "softcap"),
+    "clip_qkv": (),
+    "use_logn_attn": (),
+    "use_attention_sinks": (),
+    "scale_embedding": (),
+    "use_qk_norm": ("qk_norm",),
+    "post_embedding_ln": (),
+    "use_normalization_before_and_after": (),
+    "final_rms": (),
+    "uses_rms_norm": (),
+    "attn_only": ("attention_only",),
+    "d_mlp": ("d_ff", "ff", "n_inner", "intermediate_size", "dim_feedforward"),
+    "act_fn": ("activation_function", "hidden_act"),
+    "gated_mlp": (),
+    "num_experts": ("n_experts",),
+    "n_layers": ("num_layers", "n_layer", "layers", "num_hidden_layers"),
+    "n_heads": ("num_heads", "n_head", "heads", "num_attention_heads"),
+    "n_key_value_heads": ("num_key_value_heads",),
+    "n_ctx": ("n_positions", "max_position_embeddings", "block_size", "context_length"),
+    "d_vocab": ("vocab_size",),
+    "d_vocab_out": (),
+    "d_model": ("n_embd", "hidden_size"),
+    "d_head": ("head_dim",),
+    "use_local_attn": (),
+    "window_size": ("sliding_window",),
+    "attn_types": (),
+    "attention_dir": (),
+    "causal": ("is_causal",),
+    "pool": ("pooling", "readout"),
+    "default_prepend_bos": ("prepend_bos",),
+}  # fmt: skip
+_KEYS = {alias: key for key, aliases in _ALIASES.items() for alias in (key, *aliases)}
+
+_TEXTS: Mapping[str, Value] = {"none": None, "null": None, "": None, "true": True, "false": False}
+_UNSET = -1  # what TransformerLens writes for "not set", or "from other settings"
+_MAX_SHOWN = 60
+
+
+def read_configuration(path: Path) -> list[Statement]:
+    """The settings in a JSON or YAML file. UserError when it cannot be read, or has none that are known."""
+    file_bytes = read_bytes(path)
+    hint = 'write JSON or YAML, for example {"normalization_type": null, "use_attn_scale": true}'
+    if path.suffix.lower() in (".yaml", ".yml"):
+        try:
+            import yaml
+        except ImportError as error:
+            raise missing_extra(f"reading {path}", "PyYAML", "yaml") from error
+        load: Callable[[bytes], object] = yaml.safe_load
+        wrong: tuple[type[Exception], ...] = (yaml.YAMLError, ValueError, RecursionError)
+    else:
+        load, wrong = _load_json, (ValueError, RecursionError)
+    try:
+        contents = load(file_bytes)
+    except wrong as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a configuration that can be read: {reason}", hint) from error
+    if not isinstance(contents, dict):
+        raise UserError(f"{path} holds a {type(contents).__name__}, not keys and values", hint)
+    found = [
+        replace(statement, source=f"{path.name}: {statement.source}") for statement in statements(sections(contents))
+    ]
+    if not found:
+        raise UserError(f"{path} has no key that is known", f"known are {', '.join(_ALIASES)}")
+    return found
+
+
+def _load_json(file_bytes: bytes) -> object:
+    def distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a key is there twice")
+        return dict(pairs)
+
+    return json.loads(file_bytes, object_pairs_hook=distinct)
+
+
+def statements(found: Iterable[Section]) -> list[Statement]:
+    """All known settings in these mappings, also where a number is stored as a tensor or a text."""
+    known = []
+    for section in found:
+        numbers = {name: array.read().item() for name, array in section.arrays.items() if is_setting(name, array)}
+        for name, value in {**section.values, **numbers}.items():
+            if name.lower() in _KEYS and not isinstance(value, Mapping):
+                source = "".join(f"{key}." for key in section.path)
+                known.append(Statement(source, name, _KEYS[name.lower()], _plain(value)))
+    return known
+
+
+def is_setting(name: str, array: StoredArray) -> bool:
+    """Whether an array is a known setting: a single number."""
+    return array.shape == () and name.lower() in _KEYS
+
+
+def _plain(value: object) -> Value:
+    """The value as Python's own; texts such as "None" and "4" mean what they say, anything else is its type."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return _plain(value[0])  # attn_types and the like: one entry per layer
+    if not isinstance(value, str):
+        return f"<{type(value).__name__}>"
+    if value.strip().lower() in _TEXTS:
+        return _TEXTS[value.strip().lower()]
+    for number in (int, float):
+        try:
+            return number(value) if len(value) < _MAX_SHOWN else value
+        except ValueError:
+            pass
+    return value
+
+
+def _shown(value: Value) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a very large number"
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
+
+
+def disagreements(given: Sequence[Statement]) -> list[str]:
+    """A sentence for each setting that is given twice with different values."""
+    first: dict[str, Statement] = {}
+    found = []
+    for statement in given:
+        other = first.setdefault(statement.key, statement)
+        if other is not statement and _or_none(statement.value) != _or_none(other.value):
+            found.append(f"{other.where} is {_shown(other.value)}, but {statement.where} is {_shown(statement.value)}")
+    return found
+
+
+def contradictions(given: Sequence[Statement], sizes: Sizes) -> list[str]:
+    """A sentence, with the name of the key, for each setting that is not the function of a certificate."""
+    values = {statement.key: statement.value for statement in given}
+    found = []
+    for statement in given:
+        expected = _CHECKS[statement.key](statement.value, values, sizes)
+        if expected:
+            found.append(f"{statement.where} is {_shown(statement.value)}, and {expected}")
+    return found
+
+
+def confirmed(given: Sequence[Statement]) -> set[str]:
+    """Which of the assumptions the settings confirm; they must have no contradiction."""
+    values = {statement.key: statement.value for statement in given}
+    found = set()
+    if values.get("use_attn_scale") or _is_set(values.get("attn_scale")):
+        found.add(SCALE)
+    if "normalization_type" in values:
+        found.add(NORM)
+    if "positional_embedding_type" in values:
+        found.add(POSITIONS)
+    if {"attn_scores_soft_cap", "output_logits_soft_cap"} <= values.keys():
+        found.add(CAPS)
+    if {"use_local_attn", "window_size"} & values.keys():
+        found.add(GLOBAL)
+    if values.get("n_heads") == 1:
+        found.add(ONE_HEAD)
+    if values.get("pool") is not None:
+        found.add(LAST)
+    return found
+
+
+def is_causal(given: Sequence[Statement]) -> bool | None:
+    """Whether the settings say that a position sees only those before it; None when they say nothing."""
+    for statement in given:
+        if statement.key == "attention_dir":
+            return statement.value == "causal"
+        if statement.key == "causal":
+            return bool(statement.value)
+    return None
+
+
+def checked(given: Sequence[Statement]) -> list[str]:
+    """One line for each place that has settings, with their names."""
+    names: dict[str, list[str]] = {}
+    for statement in given:
+        names.setdefault(statement.source.rstrip(".: "), []).append(statement.name)
+    return [f"checked{' in ' if source else ''}{source}: {', '.join(found)}" for source, found in names.items()]
+
+
+def remarks(given: Sequence[Statement]) -> list[str]:
+    """Notes about settings that are no contradiction, yet worth a thought."""
+    return [
+        f"{statement.where} is True: if your inputs began with a beginning-of-sequence token, it is one of the k tokens"
+        for statement in given
+        if statement.key == "default_prepend_bos" and statement.value is True
+    ]
+
+
+def _is_set(value: Value) -> bool:
+    return value is not None and value != _UNSET
+
+
+def _or_none(value: Value) -> Value:
+    """One value for all the ways to say that something is off or not set."""
+    return value if value and value != _UNSET else None
+
+
+# A check takes the value, all values by key, and the sizes; it returns what should be there, or "" if all is well.
+_Check: TypeAlias = Callable[[Value, Mapping[str, Value], Sizes], str]
+
+
+def _off(what: str) -> _Check:
+    return lambda value, values, sizes: f"it must be off ({what})" if value else ""
+
+
+def _size(name: str, what: str = "") -> _Check:
+    def check(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+        expected = getattr(sizes, name)
+        return "" if not _is_set(value) or value == expected else f"the tensors have {what or name} = {expected}"
+
+    return check
+
+
+def _one(what: str) -> _Check:
+    return lambda value, values, sizes: (
+        f"the theory covers one {what}" if _is_set(value) and (value != 1 or value is True) else ""
+    )
+
+
+def _cap(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    uncapped = value is None or (isinstance(value, bool | int | float) and value <= 0)
+    return "" if uncapped else "the theory covers no caps"
+
+
+def _normalization(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    return "" if value is None or value is False else "it must be None: the theory covers no normalisation"
+
+
+def _use_attn_scale(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    scaled = bool(value) or value is None or sizes.d_head == 1
+    return "" if scaled else "the theory divides scores by sqrt(d_head)"
+
+
+def _attn_scale(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    exact = math.sqrt(sizes.d_head)
+    if not _is_set(value) or value in (exact, float(np.float32(exact))):
+        return ""
+    return f"the theory divides scores by sqrt(d_head) = {exact:.9g}"
+
+
+def _positions(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    learned = isinstance(value, str) and value.lower() in ("standard", "learned", "absolute")
+    return "" if learned else "it must be 'standard': learned positions that are added to the residual stream"
+
+
+def _rotary(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    unused = not _is_set(value) or value == 0 or "positional_embedding_type" in values
+    return "" if unused else "positions must be learned"
+
+
+def _attn_only(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    return "" if value or value is None else "it must be True: the theory covers no MLP, and the tensors have none"
+
+
+def _mlp(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    unused = not value or value == _UNSET or bool(values.get("attn_only"))
+    return "" if unused else "the theory covers no MLP, and the tensors have none (attn_only does not say so)"
+
+
+def _local(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    """Local attention is covered when its window reaches from the last of the k positions to the first."""
+    said_off = values.get("use_local_attn") is False or values.get("attn_types") == "global"
+    is_off = said_off or not value or value in ("global", _UNSET)
+    window = values.get("window_size")
+    reaches = isinstance(window, int) and not isinstance(window, bool) and window >= sizes.k
+    return "" if is_off or reaches else "the last position must attend to every position (no local attention)"
+
+
+def _attention_dir(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    return "" if value in (None, "causal", "bidirectional") else "it must be 'causal' or 'bidirectional'"
+
+
+def _pool(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    return "" if value in (None, "last") else "the theory reads the answer at the last position"
+
+
+def _fine(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+    return ""
+
+
+_CHECKS: Mapping[str, _Check] = {
+    "normalization_type": _normalization,
+    "use_attn_scale": _use_attn_scale,
+    "attn_scale": _attn_scale,
+    "positional_embedding_type": _positions,
+    "rotary_dim": _rotary,
+    "attn_scores_soft_cap": _cap,
+    "output_logits_soft_cap": _cap,
+    "clip_qkv": _cap,
+    "use_logn_attn": _off("scores are divided by sqrt(d_head) only"),
+    "use_attention_sinks": _off("attention sums to 1 over the tokens"),
+    "scale_embedding": _off("embeddings are used as they are"),
+    "use_qk_norm": _off("no normalisation"),
+    "post_embedding_ln": _off("no normalisation"),
+    "use_normalization_before_and_after": _off("no normalisation"),
+    "final_rms": _off("no normalisation"),
+    "uses_rms_norm": _off("no normalisation"),
+    "attn_only": _attn_only,
+    "d_mlp": _mlp,
+    "act_fn": _mlp,
+    "gated_mlp": _mlp,
+    "num_experts": _mlp,
+    "n_layers": _one("layer"),
+    "n_heads": _one("head"),
+    "n_key_value_heads": _one("head"),
+    "n_ctx": _size("n_ctx"),
+    "d_vocab": _size("d_vocab"),
+    "d_vocab_out": _size("d_vocab_out"),
+    "d_model": _size("d_model"),
+    "d_head": _size("d_head"),
+    "use_local_attn": _local,
+    "window_size": _local,
+    "attn_types": _local,
+    "attention_dir": _attention_dir,
+    "causal": _fine,
+    "pool": _pool,
+    "default_prepend_bos": _fine,
+}
