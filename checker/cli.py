@@ -61,7 +61,8 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
         }
         data |= {"path": outcome.path, "expected": outcome.expected, "got": outcome.got}
         return f"{outcome.word} {outcome}", data
-    margin = "/".join(map(str, outcome.margin[: 1 + (outcome.margin[1] > 1)]))
+    numerator, denominator = outcome.margin
+    margin = str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
     fields: dict[str, object] = {"task": f"max-of-{outcome.k}", "d_vocab": outcome.d_vocab, "semantics": "exact-real"}
     fields |= {"margin": margin, "model": f"sha256:{outcome.digest}"}
     bound = decimal(outcome.correct, outcome.total)

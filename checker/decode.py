@@ -14,12 +14,15 @@ MAX_DIGITS = 4000  # of one number; below CPython's own limit, above v^k of anyt
 
 SURROGATE = re.compile("[\ud800-\udfff]")  # in text that was UTF-8: half of a pair of \u escapes, and no character
 
-Integer = Callable[[str | int], int]  # how digits become a number: int, or an integer type that counts its operations
+# What makes the numbers that enter a check, from the certificate and from the model. check-cert uses int, nothing else.
+# `certgen length` passes a type whose results count their own operations: so the length of a proof is measured on the
+# very code that checks it, and the parameter `integer_type` is all that the trusted side knows of that.
+Integer = Callable[[str | int], int]
 Value = TypeVar("Value")
 Decoder = Callable[[object, str], Value]  # (JSON value, its path) -> typed value, or Malformed
 
 
-def load_json(data: bytes, integer: Integer = int) -> object:
+def load_json(data: bytes, integer_type: Integer = int) -> object:
     """Strict JSON: UTF-8, whole characters, no duplicate keys, no floats, canonical integers of bounded length."""
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
@@ -33,7 +36,7 @@ def load_json(data: bytes, integer: Integer = int) -> object:
     def number(digits: str) -> int:
         if len(digits) > MAX_DIGITS or digits == "-0":
             raise Malformed("bad-number", "", f"a canonical integer of at most {MAX_DIGITS} digits")
-        return integer(digits)
+        return integer_type(digits)
 
     def refuse(_: str) -> NoReturn:
         raise Malformed("not-an-integer", "", "exact integers only")

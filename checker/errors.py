@@ -92,4 +92,4 @@ def show_set(mask: int) -> str:
     """A bit mask as the set of its bits, such as {0, 3}; in hexadecimal when it is long, or negative and no set."""
     if not 0 <= mask < 1 << 64:
         return hex(mask) if mask.bit_length() <= 256 else show(mask)
-    return f"{{{', '.join([str(bit) for bit in range(64) if mask >> bit & 1])}}}"
+    return f"{{{', '.join([str(bit) for bit in range(64) if (mask >> bit) & 1])}}}"

@@ -70,7 +70,7 @@ def cut(region: Region, masks: list[list[int]], k: int) -> Iterator[Region]:
     """A region for each query and n: the sequences whose other tokens are all in masks[q][n - 1]."""
     for q, row in enumerate(masks):
         for n, mask in enumerate(row, start=1):
-            if region.queries >> q & region.ns >> n & 1:
+            if (region.queries >> q) & (region.ns >> n) & 1:
                 correct: int = mask.bit_count() ** n
                 yield Region(region.m, 1 << q, 1 << n, comb(k - 1, n) * correct)
 
@@ -90,10 +90,12 @@ def in_cell(m: int, n: int, k: int, query_is_maximum: bool) -> int:
 
 def sizes_by_n(region: Region, k: int) -> list[int]:
     """The number of sequences of a region for each n."""
-    at_maximum = region.queries >> region.m & 1
+    at_maximum = (region.queries >> region.m) & 1
     below = (region.queries & ((1 << region.m) - 1)).bit_count()
     return [
-        at_maximum * in_cell(region.m, n, k, True) + below * in_cell(region.m, n, k, False) if region.ns >> n & 1 else 0
+        at_maximum * in_cell(region.m, n, k, True) + below * in_cell(region.m, n, k, False)
+        if (region.ns >> n) & 1
+        else 0
         for n in range(k)
     ]
 

@@ -30,7 +30,8 @@ def any_cell(k: int) -> int:
 
 def cells_of_pair(k: int, q: int, m: int) -> int:
     """Every n of a pair: for q < m, some position before the query holds m, so n = k - 1 does not occur."""
-    return (1 << k - (q < m)) - 1
+    cells = k if q == m else k - 1
+    return (1 << cells) - 1
 
 
 def sequences_of_pair(k: int, q: int, m: int) -> int:

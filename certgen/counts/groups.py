@@ -234,11 +234,11 @@ def count_reached(tables: list[FloatArray], times: list[int], last_has_final: bo
 def count_within(losses: list[IntArray], times: list[int], steps: int) -> int:
     """Choices of times[i] losses of losses[i] with a sum of at most `steps`: polynomials, cut at each product."""
     width = int(sum(count * math.log2(max(len(row), 1)) for row, count in zip(losses, times, strict=True))) + 2
-    lanes = (1 << width * (steps + 1)) - 1
+    lanes = (1 << (width * (steps + 1))) - 1
     product = 1
     for row, count in zip(losses, times, strict=True):
         multiplicity = np.bincount(row[row <= steps], minlength=1)
-        polynomial = sum(int(multiplicity[loss]) << width * loss for loss in np.flatnonzero(multiplicity).tolist())
+        polynomial = sum(int(multiplicity[loss]) << (width * loss) for loss in np.flatnonzero(multiplicity).tolist())
         for _ in range(count):
             product = (product * polynomial) & lanes
     return product % ((1 << width) - 1)

@@ -81,4 +81,4 @@ def largest(table: Dyadic) -> float:
 def root_two_frobenius(table: Dyadic) -> float:
     """sqrt(2) times the Frobenius norm, rounded up: the square root of an exact sum of squares."""
     total = 2 * int((table.integers**2).sum())
-    return scaled_up(ceil_sqrt(total << 2 * GUARD_BITS), table.exponent - GUARD_BITS)
+    return scaled_up(ceil_sqrt(total << (2 * GUARD_BITS)), table.exponent - GUARD_BITS)

@@ -94,5 +94,5 @@ def cubic_counts(k: int, masks: list[list[list[int]]]) -> Tally:
         for q, row in enumerate(rows):
             correct = sum(mask.bit_count() ** n * comb(k - 1, n) for n, mask in enumerate(row, start=1))
             if row:
-                counts.append([m, 1 << q, (1 << len(row) + 1) - 2, correct, 0])
+                counts.append([m, 1 << q, (1 << (len(row) + 1)) - 2, correct, 0])
     return Tally(counts=counts)

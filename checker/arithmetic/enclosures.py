@@ -38,8 +38,8 @@ def sqrt_enclosure(numerator: int, denominator: int, bits: int) -> Enclosure:
 
     Requires numerator >= 0, denominator > 0; bits may be negative.
     """
-    scaled = numerator << 2 * max(bits, 0)
-    divisor = denominator << 2 * max(-bits, 0)
+    scaled = numerator << (2 * max(bits, 0))
+    divisor = denominator << (2 * max(-bits, 0))
     lower = isqrt(scaled // divisor)
     return Enclosure(lower, lower if lower * lower * divisor == scaled else lower + 1)
 
@@ -49,7 +49,7 @@ def ln2_enclosure(scale: int) -> Enclosure:
     work = scale + 16
     lower = sum([(1 << work) // (j << j) for j in range(1, work + 1)])
     # each term lost less than 1, and all that follow are less than 1 together
-    return Enclosure(lower >> 16, (lower + work + 1 >> 16) + 1)
+    return Enclosure(lower >> 16, ((lower + work + 1) >> 16) + 1)
 
 
 def exp_enclosure(lower: int, upper: int, scale: int, bits: int, ln2: Enclosure) -> Power:
@@ -82,8 +82,8 @@ def exp_lower(x: int, scale: int, bits: int) -> int:
         total += term
     value = (one << work) // (total + term)  # the tail of the series is at most its last term, as z < 1/2
     for _ in range(count):
-        value = value * value >> work
-    return value >> work - bits
+        value = (value * value) >> work
+    return value >> (work - bits)
 
 
 def exp_upper(x: int, scale: int, bits: int) -> int:
@@ -117,7 +117,7 @@ def largest_product(factor: int, enclosure: Enclosure) -> int:
 def aligned(powers: list[Power], bits: int) -> list[Enclosure]:
     """The same numbers up to one power of two, rounded outward; the largest keep their bits."""
     least = min([power.shift for power in powers])
-    return [Enclosure(low >> shift - least, (high - 1 >> shift - least) + 1) for low, high, shift in powers]
+    return [Enclosure(low >> (shift - least), ((high - 1) >> (shift - least)) + 1) for low, high, shift in powers]
 
 
 def partial_sums(weights: list[Enclosure], heaviest: bool) -> list[Enclosure]:

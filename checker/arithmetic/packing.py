@@ -15,7 +15,7 @@ def concatenate(items: list[int], span: int) -> int:
     """Items side by side, the first one lowest; each fits in `span` bits. Linear in the result, times a log."""
     while len(items) > 1:
         padded = items + [0] * (len(items) % 2)
-        items = [low | high << span for low, high in zip(padded[::2], padded[1::2], strict=True)]
+        items = [low | (high << span) for low, high in zip(padded[::2], padded[1::2], strict=True)]
         span *= 2
     return items[0]
 
@@ -24,9 +24,9 @@ def repeat(item: int, count: int, span: int) -> int:
     """`count` copies of an item of at most `span` bits side by side."""
     copies = 1
     while copies < count:
-        item |= item << copies * span
+        item |= item << (copies * span)
         copies *= 2
-    return item & (1 << count * span) - 1
+    return item & ((1 << (count * span)) - 1)
 
 
 def blocks_with_bits(number: int, count: int, span: int) -> int:
@@ -34,5 +34,5 @@ def blocks_with_bits(number: int, count: int, span: int) -> int:
     if number == 0 or count == 1:
         return int(number != 0)
     half = count // 2
-    low = number & (1 << half * span) - 1
-    return blocks_with_bits(low, half, span) + blocks_with_bits(number >> half * span, count - half, span)
+    low = number & ((1 << (half * span)) - 1)
+    return blocks_with_bits(low, half, span) + blocks_with_bits(number >> (half * span), count - half, span)

@@ -29,12 +29,12 @@ def count_within(losses: list[list[int]], uses: list[int], steps: int) -> int:
     """How many choices of uses[i] losses of losses[i], in order, have a sum of at most `steps`."""
     choices = prod([len(row) ** count for row, count in zip(losses, uses, strict=True)])
     width = choices.bit_length() + 1  # a lane holds any number of them
-    lanes = (1 << width * (steps + 1)) - 1
+    lanes = (1 << (width * (steps + 1))) - 1
     product: int = 1
     for row, count in zip(losses, uses, strict=True):
         factor = polynomial([loss for loss in row if loss <= steps], width, steps)
         for _ in range(count):
-            product = product * factor & lanes
+            product = (product * factor) & lanes
     return int(product % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
 
 
@@ -43,5 +43,5 @@ def polynomial(powers: list[int], width: int, most: int) -> int:
     few = max(64 // width, 1)
     parts = [0 for _ in range(most // few + 1)]
     for power in powers:
-        parts[power // few] += 1 << width * (power % few)
+        parts[power // few] += 1 << (width * (power % few))
     return concatenate(parts, width * few)

@@ -19,7 +19,7 @@ class Lanes(Numerators):
         super().__init__(problem, exponent, bits)
         self.offset = self.bound << bits
         self.width = (2 * problem.k * self.offset).bit_length() + 1
-        self.packed = [[sum(x << self.width * y for y, x in enumerate(row)) for row in table] for table in self.upper]
+        self.packed = [[sum(x << (self.width * y) for y, x in enumerate(row)) for row in table] for table in self.upper]
 
     @property
     def span(self) -> int:
@@ -29,16 +29,16 @@ class Lanes(Numerators):
     @cached_property
     def ones(self) -> int:
         """1 in every lane."""
-        return sum(1 << self.width * y for y in range(self.problem.v))
+        return sum(1 << (self.width * y) for y in range(self.problem.v))
 
     @cached_property
     def start(self) -> int:
         """Added once to the k terms of a sequence: moves a numerator of zero to the top bit of its lane."""
-        return ((1 << self.width - 1) - self.problem.k * self.offset) * self.ones
+        return ((1 << (self.width - 1)) - self.problem.k * self.offset) * self.ones
 
     def wrong(self, m: int) -> int:
         """The top bits of the lanes of all y != m: none of them set means that the sequence is correct."""
-        return (self.ones ^ 1 << self.width * m) << self.width - 1
+        return (self.ones ^ (1 << (self.width * m))) << (self.width - 1)
 
     def terms(self, q: int, m: int, tokens: Sequence[int]) -> list[list[int]]:
         """terms[p][i] for position p and token tokens[i] <= m. Cost one product of a number by d_vocab lanes each."""

@@ -19,9 +19,9 @@ class QueryWeights:
             powers = problem.attention.exponentials(kept, q, bits)
             light, heavy, far = problem.attention.exp_below(error, scores.exponent, bits)
             least, _, farther = problem.attention.exp_below(2 * error, scores.exponent, bits)
-            self.others.append([Power(low * least >> bits + farther, high, shift) for low, high, shift in powers])
+            self.others.append([Power((low * least) >> (bits + farther), high, shift) for low, high, shift in powers])
             self.own.append(
-                [Power(low * light >> bits, shift_up(high * heavy, bits), shift + far) for low, high, shift in powers]
+                [Power((low * light) >> bits, shift_up(high * heavy, bits), shift + far) for low, high, shift in powers]
             )
 
     def of_pair(self, q: int, m: int) -> tuple[list[Enclosure], list[Enclosure]]:

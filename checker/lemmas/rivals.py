@@ -32,8 +32,8 @@ class Rivals:
                 self.bounds[y] = bounds
         self.offset = tables.bound << tables.bits
         self.width = (8 * k * self.offset).bit_length() + 1
-        self.ones = sum([1 << self.width * lane for lane in range(len(self.bounds))])
-        self.tops = self.ones << self.width - 1
+        self.ones = sum([1 << (self.width * lane) for lane in range(len(self.bounds))])
+        self.tops = self.ones << (self.width - 1)
         self.terms = [[self.largest(p, [t]) for t in range(m + 1)] for p in range(k)]
         # moves a sum of zero to the top bit of its lane; then even the doubts can be taken off without a borrow
         self.start = self.terms[-1][q] + self.tops - k * self.offset * self.ones
@@ -41,11 +41,11 @@ class Rivals:
     def largest(self, p: int, tokens: Iterable[int]) -> int:
         """Lane by lane the largest term at a position; 0 without tokens."""
         terms = [max([table[p][t] + self.offset for t in tokens], default=0) for table in self.bounds.values()]
-        return sum([term << self.width * lane for lane, term in enumerate(terms)])
+        return sum([term << (self.width * lane) for lane, term in enumerate(terms)])
 
     def reaching(self, total: int) -> list[int]:
         """The rivals whose top bits are set."""
-        return [y for lane, y in enumerate(self.bounds) if total >> self.width * (lane + 1) - 1 & 1]
+        return [y for lane, y in enumerate(self.bounds) if (total >> (self.width * (lane + 1) - 1)) & 1]
 
 
 def largest_sum(bounds: list[list[int]], q: int, m: int) -> int:

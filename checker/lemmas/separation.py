@@ -31,7 +31,7 @@ class Numerators:
         of_tokens = self.problem.attention.token_weights(q, m, self.bits)
         return [
             [
-                Enclosure(low * of_tokens[t].low >> self.bits, shift_up(high * of_tokens[t].high, self.bits))
+                Enclosure((low * of_tokens[t].low) >> self.bits, shift_up(high * of_tokens[t].high, self.bits))
                 for t in tokens
             ]
             for low, high in self.problem.attention.position_weights(q, self.bits)

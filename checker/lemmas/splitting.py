@@ -79,5 +79,5 @@ def split_scores(problem: Problem, peels: tuple[Peel, ...]) -> Split:
 def approximation(kept: Matrix, error: list[int], exponent: int) -> ScoreApproximation:
     """The fact that the kept scores err by at most error * 2^exponent per query."""
     unit = min(kept.exponent, exponent)
-    rows = tuple([tuple([x << kept.exponent - unit for x in row]) for row in kept.rows])
-    return ScoreApproximation(unit, rows, tuple([bound << exponent - unit for bound in error]))
+    rows = tuple([tuple([x << (kept.exponent - unit) for x in row]) for row in kept.rows])
+    return ScoreApproximation(unit, rows, tuple([bound << (exponent - unit) for bound in error]))

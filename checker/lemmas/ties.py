@@ -8,7 +8,7 @@ from checker.problem import Problem
 
 def entry(table: Matrix, row: int, column: int, unit: int) -> int:
     """An entry in multiples of 2^unit; no table that is read has a smaller exponent."""
-    return table.rows[row][column] << table.exponent - unit
+    return table.rows[row][column] << (table.exponent - unit)
 
 
 def tied(problem: Problem, x: Sequence[int], m: int, y: int) -> bool:

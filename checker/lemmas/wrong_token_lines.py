@@ -22,7 +22,7 @@ def wrong_token_lines(problem: Problem, direct: DirectPathSpread) -> tuple[list[
     e_shift, p_shift = EVOU.exponent - exponent, position.exponent - exponent
     lines = []
     for m in range(v):
-        slopes = [x - EVOU.rows[m][m] << e_shift for x in EVOU.rows[m]]
+        slopes = [(x - EVOU.rows[m][m]) << e_shift for x in EVOU.rows[m]]
         intercepts = [max([row[y] - row[m] for row in position.rows]) << p_shift for y in range(v)]
         lines.append([(slopes[y], intercepts[y]) for y in range(v) if y != m])
     return lines, exponent

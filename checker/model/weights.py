@@ -63,13 +63,13 @@ def dyadic(raw: bytes, kind: Format, path: str) -> tuple[list[int], int]:
     top = (1 << kind.exponent_bits) - 1
     parts = []
     for index, bits in enumerate(struct.unpack(f"<{len(raw) // kind.size}{kind.code}", raw)):
-        biased = bits >> kind.significand_bits & top
-        significand = bits & (1 << kind.significand_bits) - 1
+        biased = (bits >> kind.significand_bits) & top
+        significand = bits & ((1 << kind.significand_bits) - 1)
         if biased == top:
             raise Malformed("not-finite", f"{path}[{index}]", "a finite number")
         if biased:
             significand |= 1 << kind.significand_bits
-        sign = -1 if bits >> kind.exponent_bits + kind.significand_bits else 1
+        sign = -1 if bits >> (kind.exponent_bits + kind.significand_bits) else 1
         parts.append((sign * significand, max(biased, 1)))  # subnormals share the smallest normal exponent
     lowest = min((biased for significand, biased in parts if significand), default=1)
     bias = (top >> 1) + kind.significand_bits

@@ -22,14 +22,15 @@ def any_cell(problem: Problem) -> int:
 
 def cells_of_pair(problem: Problem, q: int, m: int) -> int:
     """Every n of a pair: for q < m, some position before the query holds m, so n = k - 1 does not occur."""
-    return (1 << problem.k - (q < m)) - 1
+    cells = problem.k if q == m else problem.k - 1
+    return (1 << cells) - 1
 
 
 def require_queries(problem: Problem, queries: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """The pairs (q, m) that bit masks of queries per maximum stand for, in the order m, then q."""
     if len(queries) != problem.v or not all(0 <= mask < 2 << m for m, mask in enumerate(queries)):
         raise Rejected("wrong-shape", "args.queries", f"{problem.v} masks of queries q <= m")
-    return ((q, m) for m, mask in enumerate(queries) for q in range(m + 1) if mask >> q & 1)
+    return ((q, m) for m, mask in enumerate(queries) for q in range(m + 1) if (mask >> q) & 1)
 
 
 def sequences_of_pair(problem: Problem, q: int, m: int) -> int:

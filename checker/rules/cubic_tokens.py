@@ -20,12 +20,12 @@ def cubic_tokens(
     exponent = min(direct.exponent, value.exponent)
     masks = []
     for m in range(problem.v):
-        values = [c << value.exponent - exponent for c in value.rows[m]]
+        values = [c << (value.exponent - exponent) for c in value.rows[m]]
         rows = []
         for q in range(m + 1):
             tokens = problem.attention.token_weights(q, m, args["bits"])
             positions = problem.attention.position_weights(q, args["bits"])
-            u = direct.rows[m][q] << direct.exponent - exponent
+            u = direct.rows[m][q] << (direct.exponent - exponent)
             slopes = [largest_product(u + c, weight) for c, weight in zip(values, tokens, strict=True)]
             query = largest_product(slopes[q], positions[-1])
             lightest, heaviest = partial_sums(positions[:-1], False), partial_sums(positions[:-1], True)

@@ -15,7 +15,7 @@ def direct_path_upper(problem: Problem, premises: tuple[()], args: dict[str, int
     unit = min(EUPU.exponent, args["exponent"])
     shift, margin = EUPU.exponent - unit, problem.margin_upper(unit)
     rows = [
-        [(max(row[:m] + row[m + 1 :], default=row[m]) - row[m] << shift) + margin for row in EUPU.rows[: m + 1]]
+        [((max(row[:m] + row[m + 1 :], default=row[m]) - row[m]) << shift) + margin for row in EUPU.rows[: m + 1]]
         for m in range(problem.v)
     ]
     return DirectPathUpper(unit, tuple([tuple(row) for row in rows]))

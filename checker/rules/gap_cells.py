@@ -25,14 +25,14 @@ def gap_cells(
     counts = []
     for m, rows in enumerate(attention.ranges):
         for q, row in enumerate(rows):
-            fixed = (path.spread.rows[0][q] << path.spread.exponent - unit) + problem.margin_upper(unit)
+            fixed = (path.spread.rows[0][q] << (path.spread.exponent - unit)) + problem.margin_upper(unit)
             for n, cell in enumerate(row):
                 alone = q == m and n == 0
                 gap, *ends = (1, one) if alone else cell or (0,)
                 line = path.lines.rows[m * k + n if per_n else m]
-                others = value.rows[0][max(m - gap, 0)] << value.exponent - unit
+                others = value.rows[0][max(m - gap, 0)] << (value.exponent - unit)
                 good = gap > 0 and all(
-                    (slope * a + base * one << line_shift) + (one - a) * others + fixed * one < 0
+                    ((slope * a + base * one) << line_shift) + (one - a) * others + fixed * one < 0
                     for a in ends
                     for slope, base in zip(line[::2], line[1::2], strict=True)
                 )

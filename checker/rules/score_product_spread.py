@@ -28,7 +28,7 @@ def score_product_spread(problem: Problem, premises: tuple[()], args: dict[str, 
         left, right = chain(factors[:cut]), chain(factors[cut:])
         bounds.append(spread_bounds(left, right, args["means"], bases[cut - 1] if bases else None))
     exponent = min(bound.exponent for bound in bounds)
-    rows = [[x << bound.exponent - exponent for x in bound.rows[0]] for bound in bounds]
+    rows = [[x << (bound.exponent - exponent) for x in bound.rows[0]] for bound in bounds]
     return approximation(kept, [min(candidates) for candidates in zip(*rows, strict=True)], exponent)
 
 

@@ -21,7 +21,7 @@ def value_path_upper(problem: Problem, premises: tuple[()], args: dict[str, obje
         table.append(
             tuple(
                 [
-                    max([(row[y] - row[m] << e_shift) + best for y, best in position.items()], default=0)
+                    max([((row[y] - row[m]) << e_shift) + best for y, best in position.items()], default=0)
                     for row in EVOU.rows[: m + 1]
                 ]
             )
