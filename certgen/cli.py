@@ -130,7 +130,7 @@ def train(
     d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
     d_head: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the attention head.")] = 32,
     threads: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Threads of PyTorch; more are slower for models of the usual sizes.")
+        int, typer.Option(min=1, metavar="N", help="Threads of PyTorch; more are slower for small models.")
     ] = 1,
 ) -> None:
     """Train max-of-K models: one layer, one head, attention only.
@@ -322,10 +322,10 @@ def prove(
 ) -> None:
     """Prove a lower bound on a model's accuracy.
 
-    The certificate is a claim until check-cert has verified it.  The usual
-    strategy, adaptive, starts with the shortest proof it has and refines it
-    where most is won; with neither --max-length nor --target it stops at three
-    times the length it started with.
+    The certificate is a claim until check-cert has verified it.  The default
+    strategy, adaptive, starts with its shortest proof and refines it where
+    that wins most sequences.  It stops at --target or at --max-length; with
+    neither, when the proof is three times as long as at the start.
 
     Examples:
 
@@ -337,7 +337,7 @@ def prove(
 
       check-cert model.safetensors model.cert.json
     """
-    from certgen.certificate.proof import BUDGET, budget
+    from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
     from certgen.progress import bar
     from certgen.proving import prove
 
@@ -348,8 +348,8 @@ def prove(
     decimals = claim.correct * 100_000 // claim.total / 100_000
     relation = "=" if claim.exact else ">="
     say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes", output)
-    needed = budget(certificate)
-    options = [f"--budget={needed}"] if needed > BUDGET else []
+    budget = needed_budget(certificate)
+    options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
     say(f"Verify it with: {shlex.join(['check-cert', *options, str(model), str(output)])}", output)
 
 
@@ -583,7 +583,7 @@ def demo(
 ) -> None:
     """Prove and check a shipped model by three strategies.
 
-    One is of the paper, one is the usual one, and one is exact.
+    One is from the paper, one is the default, and one is exact.
     """
     from certgen.demo import SHIPPED, demo
 

@@ -14,7 +14,8 @@ from tiny import AXES, Tensors, near_correct, random_tensors, tiny_model
 
 import certgen.certificate.statement
 from certgen import load_model, prove
-from certgen.certificate.proof import BUDGET, budget
+from certgen.certificate import proof
+from certgen.certificate.proof import needed_budget
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.strategies import STRATEGIES
@@ -209,10 +210,10 @@ def test_a_certificate_too_large_is_not_written(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_budget_that_a_check_needs(tmp_path: Path) -> None:
-    assert BUDGET == DEFAULT_BUDGET
-    model = load_model(tiny_model(tmp_path / "m", near_correct(np.random.default_rng(9), v=2, k=2)))
+    assert DEFAULT_BUDGET == DEFAULT_BUDGET
+    assert proof.DEFAULT_BUDGET == DEFAULT_BUDGET
     certificate = prove(model, "brute-force")
-    assert budget(certificate) == budget(prove(model, "cubic")) == BUDGET
-    claim = certificate.predicate.claim.model_copy(update={"total": BUDGET + 1})
+    assert needed_budget(certificate) == needed_budget(prove(model, "cubic")) == DEFAULT_BUDGET
+    claim = certificate.predicate.claim.model_copy(update={"total": DEFAULT_BUDGET + 1})
     larger = certificate.model_copy(update={"predicate": certificate.predicate.model_copy(update={"claim": claim})})
-    assert budget(larger) == BUDGET + 1
+    assert needed_budget(larger) == DEFAULT_BUDGET + 1

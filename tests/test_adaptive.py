@@ -23,14 +23,14 @@ from tiny import random_tensors, tiny_model, zero_tensors
 
 from certgen import load_model, prove
 from certgen.bounds.scores import SCORE_ERRORS
-from certgen.counts.groups import Maximum, SeparableSearch
+from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.refinement import Search, Stage
 from certgen.counts.units import Branched, UnitsOfMaximum
 from certgen.errors import UserError
 from certgen.length import length_of
 from certgen.models.circuits import Circuits
 from certgen.progress import Item
-from certgen.strategies.adaptive import USUAL_GROWTH, refine, written
+from certgen.strategies.adaptive import DEFAULT_GROWTH, refine, written
 
 MODERATE = ("normal", "near", "ramp", "lattice", "wild")  # no numbers of size 1e300: the search is in float64
 BOUND_OF_CUBIC = 15821617
@@ -140,7 +140,7 @@ def test_lengths_are_kept_and_more_of_it_proves_no_less(seeds: range, workspace:
         seen["more proves more"] += sum(less.correct < more.correct for less, more in pairwise(found))
         usual = case.prove(truth)
         assert coarsest.correct <= usual.correct <= most.correct
-        assert usual.length <= USUAL_GROWTH * coarsest.length
+        assert usual.length <= DEFAULT_GROWTH * coarsest.length
         seen["coarsest < usual"] += coarsest.correct < usual.correct
         seen["limited < most"] += any(less.correct < most.correct for less in found)
         seen["0 < most < truth"] += 0 < most.correct < truth.correct

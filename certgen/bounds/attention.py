@@ -62,11 +62,11 @@ def attention_on(circuits: Circuits, scores: ScoreApproximation, m: int) -> Atte
     for mine, others, difference, up in ((light, heavy, near, 0), (heavy, light, far, 1)):
         own = mine[up][:, k - 1 - n] + np.where(own_query, weights[up][:, -1:], 0.0)
         rest = others[1 - up][:, n] + np.where(own_query, 0.0, weights[1 - up][:, -1:])
-        lead = np.exp(-np.minimum(np.abs(difference), 700.0))
+        small = np.exp(-np.minimum(np.abs(difference), 700.0))
         rounding = 2.0 ** (3 - BITS) * np.where((difference >= 0) == (up == 1), -1.0, 1.0)
-        lead = np.maximum(lead + rounding, 0.0)
-        x = np.where(difference >= 0, 1.0, lead)[:, None, :]
-        y = np.where(difference >= 0, lead, 1.0)[:, None, :]
+        small = np.maximum(small + rounding, 0.0)
+        x = np.where(difference >= 0, 1.0, small)[:, None, :]
+        y = np.where(difference >= 0, small, 1.0)[:, None, :]
         shares.append(own[:, :, None] * x / (own[:, :, None] * x + rest[:, :, None] * y + 1e-300))
     low = np.floor((shares[0] - SLACK) * 2.0**BITS)
     high = np.ceil((shares[1] + SLACK) * 2.0**BITS)

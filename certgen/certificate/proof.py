@@ -11,7 +11,7 @@ from certgen.errors import UserError
 from certgen.files import in_unicode
 from certgen.models.model_file import MAX_DIGITS, Model
 
-BUDGET = 1 << 25  # sequences that check-cert enumerates unless it is told more
+DEFAULT_BUDGET = 1 << 25  # sequences that check-cert enumerates unless it is told more
 
 
 def require_expressible(model: Model) -> None:
@@ -26,10 +26,10 @@ def require_expressible(model: Model) -> None:
         raise UserError(f"{model.path}: {reason}", "prove a model with shorter sequences, or with fewer tokens")
 
 
-def budget(certificate: Certificate) -> int:
+def needed_budget(certificate: Certificate) -> int:
     """What check-cert has to be allowed by --budget: all sequences if one by one is the way, else its default."""
     enumerated = any(step.rule == "enumerate_sequences" for step in certificate.predicate.steps)
-    return max(BUDGET, certificate.predicate.claim.total if enumerated else 0)
+    return max(DEFAULT_BUDGET, certificate.predicate.claim.total if enumerated else 0)
 
 
 class Proof:

@@ -1,8 +1,8 @@
 """About how many operations the check of a part of an adaptive proof takes, without checking it.
 
 The unit is that of docs/length.md: operations on 64-bit words, divisions and products by pairs of words. Gains and
-attention weights are kept to PRECISION, so that each is one word, and a product of two weights with a gain two. The
-search compares these estimates with each other; what a proof really takes is measured.
+attention weights are kept to PRECISION (polynomials.py), so that each is one word; a product of two weights and a gain
+is two. The search compares these estimates with each other; what a proof really takes is measured.
 """
 
 from __future__ import annotations

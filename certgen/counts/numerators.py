@@ -26,7 +26,7 @@ class Precision:
 
 
 # Enough to decide the sequences of a trained model, in which some token of weight near 1 always occurs.
-USUAL_PRECISION = Precision(36, 32)
+DEFAULT_PRECISION = Precision(36, 32)
 
 
 def full_precision(circuits: Circuits) -> Precision:

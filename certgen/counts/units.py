@@ -12,8 +12,9 @@ from typing import NamedTuple
 from certgen.counts import costs
 from certgen.counts.branching import count_correct
 from certgen.counts.cells import sequences_of_pair
-from certgen.counts.groups import Maximum, Members, Plan
-from certgen.counts.numerators import USUAL_PRECISION
+from certgen.counts.gains import Maximum
+from certgen.counts.groups import Members, Plan
+from certgen.counts.numerators import DEFAULT_PRECISION
 
 COARSE_STEPS = 16  # units into which losses are rounded at the start
 RANKING_STEPS = 16  # and to tell which wrong tokens reach m most often
@@ -122,7 +123,7 @@ class UnitsOfMaximum:
         return Outcome(correct, tuple(lost), costs.of_counts(plan, self.v, self.k, polynomials))
 
     def branched(self, unit: Branched) -> Outcome:
-        found = count_correct(self.maximum.search.circuits, unit.query, unit.m, USUAL_PRECISION)
+        found = count_correct(self.maximum.search.circuits, unit.query, unit.m, DEFAULT_PRECISION)
         cost = costs.of_branching(unit.m, found, self.v, self.k)
         return Outcome((found.correct,), (found.wrong + found.undecided,), cost, found.wrong)
 

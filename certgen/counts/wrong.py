@@ -11,7 +11,7 @@ import flint
 import numpy as np
 
 from certgen.counts.cells import queries_of
-from certgen.counts.numerators import USUAL_PRECISION, Numerators
+from certgen.counts.numerators import DEFAULT_PRECISION, Numerators
 from certgen.counts.ties import tied
 from certgen.models.circuits import Circuits
 from certgen.models.dyadic import Dyadic, FloatArray
@@ -36,7 +36,7 @@ def wrong_sequences(circuits: Circuits, limit: int, track: Track) -> list[WrongS
     """
     candidates = []
     for m in track(range(circuits.v), "wrong sequences"):
-        numerators = Numerators(circuits, m, USUAL_PRECISION)
+        numerators = Numerators(circuits, m, DEFAULT_PRECISION)
         for q in queries_of(circuits.k, m):
             F, weights = numerators.of_pair(q)
             slack = float(numerators.slack(q, np.asarray(1.0)))
@@ -49,7 +49,7 @@ def wrong_sequences(circuits: Circuits, limit: int, track: Track) -> list[WrongS
     for _, sequence, m, y in sorted(candidates, reverse=True):  # by float64; now exactly
         if len(found) == limit:
             break
-        if sequence not in found and (ahead := lead(circuits, sequence, m, y)) is not None:
+        if sequence not in found and (ahead := logits_ahead(circuits, sequence, m, y)) is not None:
             found[sequence] = WrongSequence(ahead, sequence, m, y)
     return sorted(found.values(), reverse=True)
 
@@ -82,7 +82,7 @@ def worst_first(gains: FloatArray, q: int, m: int, least: float) -> Iterator[tup
             push(which, (*places[:p], places[p] + 1, *places[p + 1 :]), p)
 
 
-def lead(circuits: Circuits, sequence: tuple[int, ...], m: int, y: int) -> float | None:
+def logits_ahead(circuits: Circuits, sequence: tuple[int, ...], m: int, y: int) -> float | None:
     """A lower bound on logit_y - logit_m if the sequence is surely wrong because of y; None if not."""
     q = sequence[-1]
     with flint.ctx.workprec(BITS):

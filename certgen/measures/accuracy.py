@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from certgen.counts.branching import Decided, count_correct
 from certgen.counts.cells import queries_of
-from certgen.counts.numerators import USUAL_PRECISION, Precision, full_precision
+from certgen.counts.numerators import DEFAULT_PRECISION, Precision, full_precision
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import Model
 
@@ -57,7 +57,7 @@ def counted(circuits: Circuits) -> Accuracy:
     """Every sequence decided, with more precision if some are too close to tell."""
     total = circuits.v**circuits.k
     tally = Decided(0, 0, total)
-    for precision in (USUAL_PRECISION, full_precision(circuits)):
+    for precision in (DEFAULT_PRECISION, full_precision(circuits)):
         if tally.undecided:
             tally = count_all(circuits, precision)
     how = "exact" if not tally.undecided else f"exact but for {tally.undecided} too close to a tie"

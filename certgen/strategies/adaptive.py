@@ -13,8 +13,8 @@ from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.cells import cells_of_pair, mask
-from certgen.counts.groups import Maximum, SeparableSearch
-from certgen.counts.numerators import USUAL_PRECISION, lane_args
+from certgen.counts.gains import Maximum, SeparableSearch
+from certgen.counts.numerators import DEFAULT_PRECISION, lane_args
 from certgen.counts.refinement import Search, Stage
 from certgen.counts.units import Branched, Counted, UnitsOfMaximum
 from certgen.errors import UserError
@@ -23,7 +23,7 @@ from certgen.progress import Track
 from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
 
-USUAL_GROWTH = 3  # without a limit or a target, the proof may be so many times as long as the coarsest one
+DEFAULT_GROWTH = 3  # without a limit or a target, the proof may be so many times as long as the coarsest one
 ATTEMPTS = 8  # to find the last stage within a limit: costs are estimates, and a length has to be measured
 LONG, CLOSE = 1 << 20, 0.9  # long proofs take seconds to measure; then this share of the limit is near enough
 NEARLY = 2  # up to so many times the coarsest count, a sub-cubic proof may be better: (EUPU, ATTENTION, ERROR)
@@ -52,7 +52,7 @@ def adaptive(
         best = proofs.furthest_within(max_length, length) if length <= max_length else None
         return required(no_longer(proofs, best, max_length), needed, target is not None)
     if max_length is None and target is None:
-        max_length = USUAL_GROWTH * length
+        max_length = DEFAULT_GROWTH * length
     best = proofs.furthest() if max_length is None else proofs.furthest_within(max_length, length)
     return required(proofs.certificate(best), needed, target is not None)
 
@@ -135,7 +135,7 @@ def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:
     branched = [(unit, found) for _, unit, found in outcomes if isinstance(unit, Branched)]
     if branched:
         queries = [mask([unit.query for unit, _ in branched if unit.m == m]) for m in range(circuits.v)]
-        args = BranchArgs(**lane_args(circuits, USUAL_PRECISION).model_dump(), queries=queries)
+        args = BranchArgs(**lane_args(circuits, DEFAULT_PRECISION).model_dump(), queries=queries)
         counts = [
             [unit.m, mask(unit.queries), cells_of_pair(circuits.k, unit.query, unit.m), *found.correct, found.wrong]
             for unit, found in branched

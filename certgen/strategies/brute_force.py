@@ -8,7 +8,7 @@ from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
 from certgen.counts.cells import cells_of_pair, pairs_of
-from certgen.counts.numerators import USUAL_PRECISION, full_precision, lane_args
+from certgen.counts.numerators import DEFAULT_PRECISION, full_precision, lane_args
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
 
@@ -21,7 +21,7 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     v, k = circuits.v, circuits.k
     require_enumerable(circuits)
     pairs = list(pairs_of(v, k))
-    precision = USUAL_PRECISION
+    precision = DEFAULT_PRECISION
     tallies = [count_correct(circuits, q, m, precision) for q, m in track(pairs, "brute-force")]
     if any(tally.undecided for tally in tallies):
         precision = full_precision(circuits)

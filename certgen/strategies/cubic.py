@@ -14,7 +14,7 @@ from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import pure_correct
 from certgen.counts.cells import pairs_of
-from certgen.counts.numerators import USUAL_PRECISION, Precision, full_precision, lane_args
+from certgen.counts.numerators import DEFAULT_PRECISION, Precision, full_precision, lane_args
 from certgen.models.circuits import RELATIVE_SLACK, Circuits
 from certgen.models.dyadic import FloatArray
 from certgen.progress import Track
@@ -39,7 +39,7 @@ def cubic(circuits: Circuits, track: Track) -> Certificate:
     return proof.certificate("cubic", [alone, count])
 
 
-def times(factor: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+def largest_product(factor: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     """Upper bound of factor * weight for a weight in [low, high]."""
     return factor * np.where(factor >= 0, high, low)
 
@@ -50,18 +50,18 @@ def accepted_tokens(circuits: Circuits, direct: UpperTable, value: UpperTable, m
     u = np.ldexp(np.array(direct.rows[m], dtype=float), direct.exponent - unit)
     c = np.ldexp(np.array(value.rows[m], dtype=float), value.exponent - unit)
     low, high = circuits.token_weights(m, WEIGHT_BITS)
-    slopes = times(u[:, None] + c[None, :], low, high)  # [q, t]
+    slopes = largest_product(u[:, None] + c[None, :], low, high)  # [q, t]
 
     p_low, p_high = (weights[: m + 1] for weights in circuits.position_weights(WEIGHT_BITS))
-    query = times(np.diagonal(slopes), p_low[:, -1], p_high[:, -1])[:, None]
+    query = largest_product(np.diagonal(slopes), p_low[:, -1], p_high[:, -1])[:, None]
     sums = [np.sort(weights[:, :-1], axis=1) for weights in (p_low, p_high)]
     light = [prefix_sums(weights) for weights in sums]
     heavy = [prefix_sums(weights[:, ::-1]) for weights in sums]
     accepted = np.ones((m + 1, circuits.k - 1, m), dtype=bool)  # [q, n - 1, t]
     for inside, outside in ((light, heavy), (heavy, light)):
         rest = [weights[:, -2::-1] for weights in outside]  # k - 1 - n positions for n = 1, 2, ...
-        of_m = times(slopes[:, m : m + 1], *rest)
-        of_t = times(slopes[:, None, :m], *(weights[:, 1:, None] for weights in inside))
+        of_m = largest_product(slopes[:, m : m + 1], *rest)
+        of_t = largest_product(slopes[:, None, :m], *(weights[:, 1:, None] for weights in inside))
         size = np.abs(of_m) + np.abs(query)
         accepted &= (of_m + query)[:, :, None] + of_t < -RELATIVE_SLACK * (size[:, :, None] + np.abs(of_t))
     packed = np.packbits(accepted, axis=2, bitorder="little")
@@ -79,7 +79,7 @@ def prefix_sums(weights: FloatArray) -> FloatArray:
 def pure_counts(circuits: Circuits) -> tuple[Precision, list[list[int]]]:
     """The cells n = 0, one sequence each, with more precision if that proves more of them."""
     found = []
-    for precision in (USUAL_PRECISION, full_precision(circuits)):
+    for precision in (DEFAULT_PRECISION, full_precision(circuits)):
         correct = [pure_correct(circuits, m, precision) for m in range(circuits.v)]
         pairs = pairs_of(circuits.v, circuits.k)
         found.append((precision, [[m, 1 << q, 1, int(correct[m][q]), 0] for q, m in pairs]))

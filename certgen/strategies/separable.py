@@ -13,12 +13,14 @@ from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
 from certgen.counts.cells import any_cell, cells_of_pair, mask, sequences_of_pair
-from certgen.counts.groups import PRECISION, Maximum, Members, Plan, SeparableSearch
-from certgen.counts.numerators import USUAL_PRECISION, Precision, full_precision, lane_args
+from certgen.counts.gains import Maximum, SeparableSearch
+from certgen.counts.groups import Members, Plan
+from certgen.counts.numerators import DEFAULT_PRECISION, Precision, full_precision, lane_args
+from certgen.counts.polynomials import PRECISION
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
 
-STEPS = 256  # units into which a budget is divided for counting
+STEPS = 256  # units into which the allowance is divided for counting
 BLOCK_STEPS = 128  # the same for blocks of queries, whose bounds are coarser
 ROUGH_STEPS = 64  # and for approximate scores
 Planned = tuple[Plan, list[int]]  # a plan and the correct sequences of each of its blocks
@@ -135,7 +137,7 @@ def exact(circuits: Circuits, track: Track) -> Certificate:
 
 def closest_counts(circuits: Circuits, pairs: list[tuple[int, int]], track: Track) -> tuple[Precision, list[list[int]]]:
     """Regions with their correct and wrong sequences, with more precision if some are too close to tell."""
-    for precision in (USUAL_PRECISION, full_precision(circuits)):
+    for precision in (DEFAULT_PRECISION, full_precision(circuits)):
         tallies = [count_correct(circuits, *pair, precision) for pair in track(pairs, "open pairs")]
         if not any(found.undecided for found in tallies):
             break
