@@ -210,8 +210,8 @@ def test_a_certificate_too_large_is_not_written(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_budget_that_a_check_needs(tmp_path: Path) -> None:
-    assert DEFAULT_BUDGET == DEFAULT_BUDGET
     assert proof.DEFAULT_BUDGET == DEFAULT_BUDGET
+    model = load_model(tiny_model(tmp_path / "m", near_correct(np.random.default_rng(9), v=2, k=2)))
     certificate = prove(model, "brute-force")
     assert needed_budget(certificate) == needed_budget(prove(model, "cubic")) == DEFAULT_BUDGET
     claim = certificate.predicate.claim.model_copy(update={"total": DEFAULT_BUDGET + 1})
