@@ -145,7 +145,7 @@ def styled(figure: go.Figure, title: str, plot_height: int = PLOT_HEIGHT, below:
     """The look that all figures share. The page fits height and lower margin to the legend, from `meta`."""
     names = [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]
     widest = max((len(name) for name in names), default=0) * 7.5 + 45
-    legend = LEGEND_ROW * math.ceil(len(names) / (LEGEND_WIDTH // widest)) + 8 if names else 0
+    legend = LEGEND_ROW * math.ceil(len(names) / max(1, LEGEND_WIDTH // widest)) + 8 if names else 0
     figure.update_layout(
         template="plotly_white",
         title={

@@ -144,15 +144,14 @@ class Results:
 def load_results(directory: Path) -> Results:
     """Read RESULTS/results.parquet. A report is about one margin, the smallest in the file.
 
-    UserError when the file is missing, is no parquet file, lacks a column, has a value of the wrong kind, or no proof.
+    UserError when the file is missing, is no parquet file, lacks a column, has a value of the wrong kind, or no row.
     """
     records = read_parquet(directory / "results.parquet")
     failures = [failure(record) for record in records if record["error"]]
     rows = [row(number, record) for number, record in enumerate(records) if not record["error"]]
-    if not rows:
-        hint = f"all {len(failures)} rows have errors; the first: {failures[0].error}" if failures else _SWEEP_HINT
-        raise UserError(f"{directory}/results.parquet has no proof in it", hint)
-    margins = sorted({row.margin for row in rows}, key=Fraction)
+    if not records:
+        raise UserError(f"{directory}/results.parquet has no row", _SWEEP_HINT)
+    margins = sorted({row.margin for row in rows} or {str(records[0]["margin"])}, key=Fraction)
     chosen = [row for row in rows if row.margin == margins[0]]
     return Results(directory, margins[0], chosen, failures, margins[1:])
 

@@ -77,8 +77,8 @@ class Subject:
         """Something about this model only."""
         return Part(body, drawn, paired, self.digest)
 
-    def absent(self, what: str, why: str) -> Part:
-        return self.part(absent(f"{what} about {self.name}", why))
+    def absent(self, what: str, why: str, note: str = "") -> Part:
+        return self.part(absent(f"{what} about {self.name}", why) + note)
 
 
 def subjects(results: Results, given: Path | None, track: Track = quiet) -> list[Subject]:
@@ -92,7 +92,7 @@ def subjects(results: Results, given: Path | None, track: Track = quiet) -> list
         found[chosen.sha256] = chosen
     else:
         chosen = next((model for model in found.values() if model), None)
-    first = chosen.sha256 if chosen else next(iter(found))
+    first = chosen.sha256 if chosen else next(iter(found), "")
     digests = sorted(found, key=lambda digest: digest != first)
     made = []
     for number, digest in enumerate(digests, start=1):
@@ -111,11 +111,13 @@ def choice(all_subjects: Sequence[Subject]) -> Choice:
     groups: dict[str, list[tuple[str, str]]] = {}
     for subject in sorted(all_subjects, key=lambda one: (one.task, one.name)):
         groups.setdefault(str(subject.task), []).append((subject.digest, subject.name))
-    return Choice(groups, all_subjects[0].digest)
+    return Choice(groups, all_subjects[0].digest if all_subjects else "")
 
 
 def sections(results: Results, all_subjects: Sequence[Subject], track: Track = quiet) -> list[Section]:
     """All sections in order. Cost: for each model the checker's work for the error table, and one SVD (v^3)."""
+    if not results.rows:
+        return [claim(results, all_subjects), failures(results)]
     made = [
         claim(results, all_subjects),
         table(results),
@@ -311,7 +313,7 @@ def length_of(subject: Subject) -> Part:
     drawn = worth_drawing(measured)
     if not drawn:
         why = "no proof that proves something has a length" if measured else "no length was measured for it"
-        return subject.absent("figure", why)
+        return subject.absent("figure", why, not_drawn(measured))
     axis, order = axis_of(subject.results, subject.task), class_order(subject.results.rows)
     truth = truth_of(subject.all_rows)
     plot = figures.bound_against_length(drawn, truth, axis, order, subject.title)
@@ -341,7 +343,8 @@ def dimension_of(subject: Subject) -> Part:
     known = points([row for row in subject.all_rows if row.unexplained_dimension], subject.name)
     drawn = worth_drawing(known)
     if not drawn:
-        return subject.absent("figure", "no proof that proves something has an unexplained dimension")
+        why = "no proof that proves something has an unexplained dimension"
+        return subject.absent("figure", why, not_drawn(known))
     axis, order = axis_of(subject.results, subject.task), class_order(subject.results.rows)
     truth = truth_of(subject.all_rows)
     plot = figures.bound_against_dimension(drawn, truth, axis, order, subject.title)
