@@ -463,6 +463,13 @@ def test_a_perfect_proof_is_drawn_at_zero(tmp_path: Path) -> None:
     assert all(math.isfinite(end) for end in drawn["layout"]["yaxis"]["range"])
 
 
+def test_means_fit_on_the_axis(tmp_path: Path) -> None:
+    """The mean over a perfect model and another is smaller than all that is lost about one, but not 0."""
+    loaded = rows_of(tmp_path, ("a", "s", 10, 1.0), ("b", "s", 10, 0.9))
+    axis = sections.axis_of(loaded, Task(4, 64))
+    assert (axis.least, axis.most, axis.zero) == (0.05, 0.1, True)
+
+
 def test_axes() -> None:
     axis = LostAxis.of([0.5, Fraction(1, 1000)])
     assert not axis.zero and axis.place(Fraction(1, 1000)) == 0.001
@@ -650,9 +657,9 @@ def test_table_one(tmp_path: Path) -> None:
     assert [line.name for line in table_one(ours)] == ["true accuracy", "exact"], "no line without a number"
     here = Task(4, 64)
     mean = lines["sub-cubic"].ours[here]
-    assert (mean.mean, mean.deviation, mean.models) == (pytest.approx(0.7), pytest.approx(0.02**0.5), 2)
+    assert (float(mean.mean), mean.deviation, mean.models) == (pytest.approx(0.7), pytest.approx(0.02**0.5), 2)
     truth = lines["true accuracy"].ours[here]
-    assert (truth.mean, truth.deviation) == (pytest.approx(0.98), pytest.approx(0.01 * 2**0.5))
+    assert (float(truth.mean), truth.deviation) == (pytest.approx(0.98), pytest.approx(0.01 * 2**0.5))
     assert (lines["new class"].ours[here].deviation, lines["new class"].ours[here].models) == (None, 1)
     assert [*lines["exact"].ours] == [Task(3, 8)]
     assert lines["cubic"].ours == {}
@@ -788,6 +795,12 @@ def test_without_a_browser_the_page_is_written(results: Path, tmp_path: Path) ->
     assert not list(tmp_path.glob("report-figures/*"))
 
 
+def test_the_study_shows_the_pictures_that_it_has() -> None:
+    folder = ROOT / "docs" / "study"
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", (folder / "index.md").read_text()))
+    assert shown == {path.name for path in folder.iterdir() if path.suffix in (".svg", ".png")}
+
+
 # In a browser
 
 
@@ -802,13 +815,13 @@ def test_each_figure_is_an_image_and_linked(report: Path) -> None:
         assert data.startswith(b"\x89PNG" if link.endswith("png") else b"<svg"), link
 
 
-def in_browser(page: Path, profile: Path) -> tuple[Elements, list[str]]:
+def in_browser(page: Path, profile: Path, width: int = 1280) -> tuple[Elements, list[str]]:
     """The page's elements once its scripts have run, with no network at all, and what it wrote to the console."""
     assert BROWSER is not None
     switches = (
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", "--window-size=1280,800"),
+        *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", f"--window-size={width},800"),
         *("--enable-logging=stderr", "--v=0", "--virtual-time-budget=20000", "--dump-dom"),
     )
     done = subprocess.run([BROWSER, *switches, page.as_uri()], capture_output=True, text=True, timeout=120)
@@ -830,6 +843,46 @@ def test_the_page_in_a_browser(which: str, request: pytest.FixtureRequest, tmp_p
     assert not [tag for tag, attributes, _ in page.found if tag == "img" or "onerror" in attributes]
     map_ = [at for tag, at, around in page.found if "EQKE" in around and "main-svg" in (at.get("class") or "")]
     assert all(float(at["width"] or 0) < 640 for at in map_), "two heat maps fit beside each other"
+
+
+# Chooses the last model, and says what is then shown and what does not fit.
+CHOOSE = """<script>setTimeout(() => {
+  const list = document.getElementById("model");
+  list.selectedIndex = list.length - 1;
+  list.dispatchEvent(new Event("change"));
+  setTimeout(() => {
+    const shown = [...document.querySelectorAll(".plot")].filter((plot) => plot.offsetParent !== null);
+    const inside = (plot, part) => {
+      const [outer, inner] = [plot.getBoundingClientRect(), part.getBoundingClientRect()];
+      return inner.left >= outer.left - 1 && inner.right <= outer.right + 1 && inner.bottom <= outer.bottom + 1;
+    };
+    const parts = (plot) => [...plot.querySelectorAll(".legend, .xtitle, .ytitle, .gtitle")];
+    const cut = shown.flatMap((plot) => parts(plot).filter((part) => !inside(plot, part)).map(() => plot.id));
+    const room = document.documentElement.clientWidth;
+    const wide = [...document.querySelectorAll(".wide")].filter((one) => one.offsetParent !== null);
+    document.title = JSON.stringify({
+      shown: shown.map((plot) => plot.id),
+      cut,
+      overflow: document.documentElement.scrollWidth > room,
+      scrolling: wide.some((one) => one.scrollWidth > one.clientWidth),
+      tables: wide.every((one) => one.getBoundingClientRect().right <= room),
+    });
+  }, 4000);
+}, 4000);</script>"""
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [500, 1400])
+def test_another_model_is_shown_and_everything_fits(report: Path, tmp_path: Path, width: int) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(report.read_text().replace("</body>", f"{CHOOSE}</body>"))
+    elements, console = in_browser(page, tmp_path / "profile", width)
+    assert console == []
+    words = [word for word in elements.words if word.startswith('{"shown"')]
+    found = json.loads(words[0])
+    assert {*found["shown"]} == {*MEANS, *(f"{kind}-2" for kind in OF_MODEL)}
+    assert found["cut"] == [] and not found["overflow"] and found["tables"]
+    assert found["scrolling"] == (width == 500), "a table that is too wide scrolls by itself"
 
 
 @needs_browser

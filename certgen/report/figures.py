@@ -113,7 +113,7 @@ def mean_or_none(numbers: Sequence[float | None]) -> float | None:
 
 
 def truth_of(rows: Sequence[Row]) -> Truth | None:
-    """The true accuracy of one model, or the mean of several; None if it is not known for all."""
+    """The true accuracy of one model, or the mean of several; None if it, or how far off it may be, is not known."""
     of_model = {row.model_sha256: row for row in rows}
     known = [row.truth for row in of_model.values() if row.truth is not None]
     if not known or len(known) < len(of_model):
@@ -124,7 +124,7 @@ def truth_of(rows: Sequence[Row]) -> Truth | None:
     lows, highs = (
         mean_or_none([getattr(row, side) for row in of_model.values()]) for side in ("true_low", "true_high")
     )
-    return Truth(wrong, (1 - (1 if highs is None else highs), 1 - (0 if lows is None else lows)))
+    return None if lows is None or highs is None else Truth(wrong, (1 - highs, 1 - lows))
 
 
 def frontier(drawn: Sequence[Point]) -> list[Point]:

@@ -229,11 +229,11 @@ READ_ZERO = "On the line marked 0 every sequence is proved; a logarithmic scale 
 def axis_of(results: Results, task: Task) -> LostAxis:
     """One for all figures of a task, so that models can be compared."""
     rows = results.of(task)
-    shares: list[Fraction | float] = [point.lost for point in worth_drawing(points(rows, ""))]
-    for own in results.models.values():
-        if own[0].task == task and (truth := truth_of(own)):
-            shares += truth.marks
-    return LostAxis.of(shares)
+    groups = [rows, [row for row in rows if row.length_ops], [row for row in rows if row.unexplained_dimension]]
+    drawn = [*points(rows, ""), *(point for group in groups[1:] for point in means(group))]
+    truths = [truth_of(group) for group in (*groups, *(own for own in results.models.values() if own[0].task == task))]
+    marks = [mark for truth in truths if truth for mark in truth.marks]
+    return LostAxis.of([*(point.lost for point in worth_drawing(drawn)), *marks])
 
 
 def reading(axis: LostAxis, truth: Truth | None) -> str:
@@ -483,8 +483,10 @@ def classes(results: Results) -> Section:
         "low-rank QK and EU": "both of these",
         "quadratic QK": "sub-cubic, no matrices of the scores multiplied at all",
         "quadratic QK and EU": "the same, and the direct path by a few directions",
+        "adaptive": "one count per maximum, refined wherever a longer proof covers most sequences",
         "separable, v^4": "for each wrong token, the sequences counted in which its sum over positions is not negative",
-        "separable, v^3": "the same once, with the worst wrong token of each position",
+        "separable, v^3": "sequences counted once, with the worst wrong token of each position",
+        "separable by max": "sequences counted once per maximum, with the worst query and wrong token of each position",
     }
     costs = {name: f"Checking costs {powers(text(COSTS[name]))}." if name in COSTS else "" for name in names}
     told = {name: f"{meanings[name].capitalize()}. " if name in meanings else "" for name in names}
