@@ -461,11 +461,15 @@ more other tokens there are, the more attention the maximum has to win from them
     if whole:
         by_n += f" Not shown, because they count all n at once: {powers(text(', '.join(whole)))}."
     maxima = {row.cost_class: (row.strategy, one.by_maximum) for row, one in found}
-    map_by_maximum = heat_maps.loss_map(maxima, "largest token m", subject.title)
+    map_by_maximum = heat_maps.loss_map(maxima, "largest token m", f"{subject.title}: lost, by largest token")
     drawn = [Figure(subject.figure_name("losses-by-maximum"), by_maximum, map_by_maximum)]
     if split:
         ns = {row.cost_class: (row.strategy, one.by_n) for row, one in split}
-        drawn.append(Figure(subject.figure_name("losses-by-n"), by_n, heat_maps.loss_map(ns, "n", subject.title)))
+        drawn.append(
+            Figure(
+                subject.figure_name("losses-by-n"), by_n, heat_maps.loss_map(ns, "n", f"{subject.title}: lost, by n")
+            )
+        )
     else:
         body += "<p>These proofs count all n at once, so that there is no figure by n.</p>"
     return subject.part(body, *drawn)
