@@ -149,7 +149,7 @@ def styled(figure: go.Figure, title: str, plot_height: int = PLOT_HEIGHT, below:
     figure.update_layout(
         template="plotly_white",
         title={
-            **{"text": title, "font": {"size": 15}, "x": 0, "xref": "paper", "y": 1, "yref": "paper"},
+            **{"text": title, "font": {"size": 15}, "x": 0, "xref": "container", "y": 1, "yref": "paper"},
             **{"yanchor": "bottom", "pad": {"b": 9}},  # below the buttons
         },
         meta={"plot": plot_height, "below": below},
