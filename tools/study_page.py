@@ -1,7 +1,7 @@
 """The numbers of docs/study: python tools/study_page.py RESULTS REPORT_FIGURES.
 
-Writes docs/study/results.csv, one row per proof, copies the figures of the report, and puts the tables into
-docs/study/index.md, between the comments that name them.
+Writes docs/study/results.csv, one row per proof, copies the figures of the report that docs/study/index.md shows, and
+puts the tables into that page, between the comments that name them.
 """
 
 import csv
@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from certgen.report.figures import singular_ratio
+from certgen.report.axes import mean
 from certgen.report.results import Results, Row, find_model, load_results, read_parquet
-from certgen.report.table_one import Summary, summary, table_one
+from certgen.report.rounding import at_least, at_most
+from certgen.report.scores import singular_ratio
+from certgen.report.table_one import summary, table_one
+from certgen.report.tables import told
 
 HERE = Path(__file__).resolve().parent.parent / "docs" / "study"
 COLUMNS = (
@@ -26,13 +29,7 @@ NAMED = (
     "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE",
     "sub-cubic/mean-query+max-diff/mean-query+diff/max-diff",
 )
-LARGEST_SVG = 400_000  # bytes; a figure with more points is kept as PNG
-
-
-def shown(found: Summary) -> str:
-    """mean ± deviation, rounded as the paper does."""
-    spread = "" if found.deviation is None else f" ± {found.deviation:.4f}"
-    return f"{found.mean:.4f}{spread}"
+PICTURE = re.compile(r"!\[[^\]]*\]\(([\w-]+\.(?:svg|png))\)")
 
 
 def classes(results: Results) -> list[str]:
@@ -44,7 +41,7 @@ def classes(results: Results) -> list[str]:
         cells = []
         for task in tasks:
             ours, published = line.ours.get(task), line.published.get(task)
-            parts = [shown(ours) + (f" ({ours.models})" if ours.models < models[task] else "")] if ours else []
+            parts = [told(ours) + (f" ({ours.models})" if ours.models < models[task] else "")] if ours else []
             cells.append("<br>".join(parts + ([f"*{' ± '.join(published)}*"] if published else [])) or "–")
         rows.append(f"| {line.name} | " + " | ".join(cells) + " |")
     return rows
@@ -62,13 +59,12 @@ def strategies(results: Results) -> list[str]:
             if row.strategy.startswith("sub-cubic/") and row.strategy not in NAMED:
                 continue
             groups.setdefault(row.strategy, []).append(row)
-        for name, members in sorted(groups.items(), key=lambda item: -statistics.fmean(r.bound for r in item[1])):
+        for name, members in sorted(groups.items(), key=lambda item: -mean([r.bound for r in item[1]])):
             bounds = [row.bound for row in members]
             lengths = [row.length_ops for row in members if row.length_ops]
-            length = f"{statistics.fmean(lengths) / 1e6:.1f} ({len(lengths)})" if lengths else ""
-            rows.append(
-                f"| {task} | `{name}` | {len(bounds)} | {shown(summary(bounds))} | {min(bounds):.5f} | {length} |"
-            )
+            length = f"{at_most(statistics.fmean(lengths) / 1e6, 1)} ({len(lengths)})" if lengths else ""
+            worst = at_least(min(bounds), 5)
+            rows.append(f"| {task} | `{name}` | {len(bounds)} | {told(summary(bounds))} | {worst} | {length} |")
     return rows
 
 
@@ -83,10 +79,15 @@ def faithfulness(results: Results) -> list[str]:
     for error in ("exact-EQKE", "svd", "max-diff", "max-diff-subproduct-recursive"):
         name, cells = f"sub-cubic/max-diff-exact/mean-query+diff/{error}", []
         for task in tasks:
-            chosen = [row for row in results.of(task) if row.strategy == name]
-            pairs = [(ratios[row.model_sha256], row.normalised) for row in chosen if row.normalised is not None]
-            first, second = np.argsort(np.argsort(np.array(pairs), axis=0), axis=0).T
-            cells.append(f"{np.corrcoef(first, second)[0, 1]:.2f}")
+            chosen = [row for row in results.of(task) if row.strategy == name and row.of_truth is not None]
+            by_ratio, by_bound = (
+                np.argsort(np.argsort(values))
+                for values in (
+                    [ratios[row.model_sha256] for row in chosen],
+                    [float(row.of_truth or 0) for row in chosen],
+                )
+            )
+            cells.append(f"{np.corrcoef(by_ratio, by_bound)[0, 1]:.2f}")
         rows.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return rows
 
@@ -110,11 +111,11 @@ def main() -> None:
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         table.writerows(records)
-    for svg in sorted(figures.glob("*.svg")):
-        chosen = svg if svg.stat().st_size <= LARGEST_SVG else svg.with_suffix(".png")
-        shutil.copy(chosen, HERE / chosen.name)
     index = HERE / "index.md"
-    page = write(index.read_text(encoding="utf-8"), "classes", classes(results))
+    page = index.read_text(encoding="utf-8")
+    for name in PICTURE.findall(page):
+        shutil.copy(figures / name, HERE / name)
+    page = write(page, "classes", classes(results))
     page = write(page, "faithfulness", faithfulness(results))
     index.write_text(write(page, "strategies", strategies(results)), encoding="utf-8")
 

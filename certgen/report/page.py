@@ -10,11 +10,12 @@ from urllib.parse import quote
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from certgen.report.figures import as_html
+from certgen.report.figures import as_json
 from certgen.report.images import FORMATS
 from certgen.report.markup import text
 
 STYLE = Path(__file__).with_name("style.css")
+SCRIPT = Path(__file__).with_name("page.js")
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,43 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A heading with an anchor; `body` is HTML, followed by the figures, in pairs if they are small."""
+class Part:
+    """HTML, then figures, in pairs if they are small, then HTML `after` them. `model` is the digest of the one model it
+    is about.
+    """
 
-    anchor: str
-    title: str
     body: str
     figures: Sequence[Figure] = field(default=())
     paired: bool = False
+    model: str | None = None
+    after: str = ""
 
 
-def page(title: str, lead: str, sections: Sequence[Section], images: str | None) -> str:
-    """The whole page. `images` is the directory of the figures' files relative to it, None when there are none."""
+@dataclass(frozen=True)
+class Section:
+    """A heading with an anchor, and what is under it: for all models together, and for each."""
+
+    anchor: str
+    title: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The models of a page: (digest, name) by the name of their task, and the one that is shown first."""
+
+    models: Mapping[str, Sequence[tuple[str, str]]]
+    first: str
+
+
+def page(title: str, lead: str, sections: Sequence[Section], choice: Choice, images: str | None) -> str:
+    """The whole page. `images` is the directory of the figures' files relative to it, None when there are none.
+
+    Without scripts no figure is drawn, and the tables of all models are shown.
+    """
     contents = "\n".join(f'<li><a href="#{one.anchor}">{text(one.title)}</a></li>' for one in sections)
-    body = "\n".join(section_html(one, images) for one in sections)
+    drawn = plots(sections, choice)
+    body = "\n".join(section_html(one, drawn, images) for one in sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -60,19 +84,47 @@ def page(title: str, lead: str, sections: Sequence[Section], images: str | None)
 <nav aria-label="Contents"><ol>
 {contents}
 </ol></nav>
+{chooser(choice)}
 <main>
 {body}
 </main>
+<script>
+{SCRIPT.read_text(encoding="utf-8")}</script>
 </body>
 </html>
 """
 
 
-def section_html(section: Section, images: str | None) -> str:
-    figures = "\n".join(figure_html(one, images) for one in section.figures)
-    if section.paired:
+def chooser(choice: Choice) -> str:
+    """The list to choose a model from, if there are several."""
+    if sum(map(len, choice.models.values())) < 2:
+        return ""
+    groups = "\n".join(
+        f'<optgroup label="{text(task)}">\n{"".join(map(option, models, [choice.first] * len(models)))}</optgroup>'
+        for task, models in choice.models.items()
+    )
+    return f"""<div class="chooser"><label for="model">Model shown where one is looked into:</label>
+<select id="model" autocomplete="off">
+{groups}
+</select></div>"""
+
+
+def option(model: tuple[str, str], first: str) -> str:
+    digest, name = model
+    return f'<option value="{text(digest)}"{" selected" * (digest == first)}>{text(name)}</option>\n'
+
+
+def section_html(section: Section, drawn: Mapping[str, go.Figure], images: str | None) -> str:
+    parts = "\n".join(part_html(one, drawn, images) for one in section.parts)
+    return f'<section>\n<h2 id="{section.anchor}">{text(section.title)}</h2>\n{parts}\n</section>'
+
+
+def part_html(part: Part, drawn: Mapping[str, go.Figure], images: str | None) -> str:
+    figures = "\n".join(figure_html(one, images if one.name in drawn else None) for one in part.figures)
+    if part.paired:
         figures = f'<div class="pair">\n{figures}\n</div>'
-    return f'<section>\n<h2 id="{section.anchor}">{text(section.title)}</h2>\n{section.body}\n{figures}\n</section>'
+    about = "" if part.model is None else f' data-model="{text(part.model)}"'
+    return f"<div{about}>\n{part.body}\n{figures}\n{part.after}\n</div>"
 
 
 def figure_html(figure: Figure, images: str | None) -> str:
@@ -80,9 +132,13 @@ def figure_html(figure: Figure, images: str | None) -> str:
     if images is not None:
         links = (f'<a href="{quote(f"{images}/{figure.name}.{kind}")}">{kind.upper()}</a>' for kind in FORMATS)
         files = f' <span class="files">({", ".join(links)})</span>'
-    return f"<figure>\n{as_html(figure.plot, figure.name)}\n<figcaption>{figure.caption}{files}</figcaption>\n</figure>"
+    return f"""<figure>
+<div class="plot" id="{figure.name}"></div><script type="application/json">{as_json(figure.plot)}</script>
+<figcaption>{figure.caption}{files}</figcaption>
+</figure>"""
 
 
-def plots(sections: Sequence[Section]) -> Mapping[str, go.Figure]:
-    """All figures of a page by name."""
-    return {figure.name: figure.plot for section in sections for figure in section.figures}
+def plots(sections: Sequence[Section], choice: Choice) -> Mapping[str, go.Figure]:
+    """The figures that become files, by name: those of all models together, and those of the model shown first."""
+    parts = [part for section in sections for part in section.parts if part.model in (None, choice.first)]
+    return {figure.name: figure.plot for part in parts for figure in part.figures}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,12 +15,14 @@ from certgen.certificate.statement import Certificate
 from certgen.errors import UserError
 from certgen.models.model_file import Model, load_model
 from certgen.report import require_extra
+from certgen.sweep.table import EXHAUSTIVE
 
 COLUMNS = (
     *("model", "model_path", "model_sha256", "k", "d_vocab", "seed", "strategy", "cost_class", "margin"),
-    *("correct", "total", "bound", "true_accuracy", "true_how", "normalised", "length_ops"),
+    *("correct", "total", "true_accuracy", "true_low", "true_high", "true_how", "length_ops"),
     *("unexplained_dimension", "certificate", "command", "error"),
 )
+EXACT = 1 << 53  # a count of at most so many sequences can be told from the float of its share
 _SWEEP_HINT = "the directory must be one that `certgen sweep` wrote"
 Value = TypeVar("Value")
 
@@ -47,14 +51,49 @@ class Row:
     margin: str
     correct: int
     total: int
-    bound: float
     true_accuracy: float | None
+    true_low: float | None
+    true_high: float | None
     true_how: str
-    normalised: float | None
     length_ops: float | None
     unexplained_dimension: float | None
     certificate: str
     command: str
+
+    @property
+    def bound(self) -> Fraction:
+        """The accuracy that is proved."""
+        return Fraction(self.correct, self.total)
+
+    @property
+    def lost(self) -> Fraction:
+        """The share of the sequences that is not proved."""
+        return 1 - self.bound
+
+    @property
+    def truth(self) -> Fraction | None:
+        """The true accuracy: all sequences counted, or an estimate. A count was rounded down to a float; see EXACT."""
+        if self.true_accuracy is None:
+            return None
+        return self.counted(self.true_accuracy) if self.truth_is_counted else Fraction(self.true_accuracy)
+
+    @property
+    def truth_is_counted(self) -> bool:
+        return self.true_how.startswith(("exact", "certified"))
+
+    def counted(self, accuracy: float) -> Fraction:
+        """The count of sequences that was rounded down to this float, as a share."""
+        return Fraction(math.ceil(Fraction(accuracy) * self.total), self.total)
+
+    @property
+    def of_truth(self) -> Fraction | None:
+        """The bound as a share of the true accuracy; 1 only if it is known to be all of it, or an estimate says so."""
+        truth = self.truth
+        if not truth:
+            return None
+        if self.truth_is_counted and self.total > EXACT and self.cost_class not in EXHAUSTIVE:
+            return self.bound / Fraction(math.nextafter(float(truth), math.inf))
+        return self.bound / truth
 
 
 @dataclass(frozen=True)
@@ -85,19 +124,34 @@ class Results:
         """The rows of one task."""
         return [row for row in self.rows if row.task == task]
 
+    @cached_property
+    def models(self) -> dict[str, list[Row]]:
+        """The rows about each model, by its digest, in the order of tasks."""
+        found: dict[str, list[Row]] = {}
+        for task in self.tasks:
+            for row in self.of(task):
+                found.setdefault(row.model_sha256, []).append(row)
+        return found
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What each model is called, by its digest; where two have one name, with the first digits of that."""
+        names = {digest: rows[0].model for digest, rows in self.models.items()}
+        often = Counter(names.values())
+        return {digest: f"{name} ({digest[:8]})" if often[name] > 1 else name for digest, name in names.items()}
+
 
 def load_results(directory: Path) -> Results:
     """Read RESULTS/results.parquet. A report is about one margin, the smallest in the file.
 
-    UserError when the file is missing, is no parquet file, lacks a column, has a value of the wrong kind, or no proof.
+    UserError when the file is missing, is no parquet file, lacks a column, has a value of the wrong kind, or no row.
     """
     records = read_parquet(directory / "results.parquet")
     failures = [failure(record) for record in records if record["error"]]
     rows = [row(number, record) for number, record in enumerate(records) if not record["error"]]
-    if not rows:
-        hint = f"all {len(failures)} rows have errors; the first: {failures[0].error}" if failures else _SWEEP_HINT
-        raise UserError(f"{directory}/results.parquet has no proof in it", hint)
-    margins = sorted({row.margin for row in rows}, key=Fraction)
+    if not records:
+        raise UserError(f"{directory}/results.parquet has no row", _SWEEP_HINT)
+    margins = sorted({row.margin for row in rows} or {str(records[0]["margin"])}, key=Fraction)
     chosen = [row for row in rows if row.margin == margins[0]]
     return Results(directory, margins[0], chosen, failures, margins[1:])
 
@@ -142,6 +196,9 @@ def row(number: int, record: dict[str, Any]) -> Row:
 
     margin = str(record["margin"])
     get("margin", Fraction)
+    correct, total = get("correct", int), get("total", int)
+    if not 0 <= correct <= total or total == 0:
+        raise UserError(f"row {number} of the results: {correct} correct of {total} sequences", _SWEEP_HINT)
     return Row(
         model=str(record["model"]),
         model_path=str(record["model_path"]),
@@ -151,12 +208,12 @@ def row(number: int, record: dict[str, Any]) -> Row:
         strategy=str(record["strategy"]),
         cost_class=str(record["cost_class"]),
         margin=margin,
-        correct=get("correct", int),
-        total=get("total", int),
-        bound=get("bound", float),
+        correct=correct,
+        total=total,
         true_accuracy=number_or_none("true_accuracy"),
+        true_low=number_or_none("true_low"),
+        true_high=number_or_none("true_high"),
         true_how=str(record["true_how"] or ""),
-        normalised=number_or_none("normalised"),
         length_ops=number_or_none("length_ops"),
         unexplained_dimension=number_or_none("unexplained_dimension"),
         certificate=str(record["certificate"] or ""),
@@ -174,7 +231,7 @@ def best_of_class(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
     return best
 
 
-def preference(candidate: Row) -> tuple[float, float]:
+def preference(candidate: Row) -> tuple[Fraction, float]:
     """Larger is better."""
     return candidate.bound, -(math.inf if candidate.length_ops is None else candidate.length_ops)
 

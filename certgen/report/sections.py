@@ -3,87 +3,140 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
-from certgen.certificate.losses import losses
-from certgen.certificate.statement import Certificate
+from certgen.certificate.losses import Losses, losses
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import Model, load_model
 from certgen.progress import Track, quiet
-from certgen.report import figures, tables
-from certgen.report.markup import powers, text
-from certgen.report.page import Figure, Section
-from certgen.report.published import SOURCE
-from certgen.report.results import Results, Row, best_of_class, find_certificate, find_model
+from certgen.report import figures, heat_maps, tables
+from certgen.report.axes import LostAxis
+from certgen.report.figures import Point, Truth, means, points, truth_of, worth_drawing
+from certgen.report.markup import label, powers, text
+from certgen.report.page import Choice, Figure, Part, Section
+from certgen.report.published import SOURCE, TASKS
+from certgen.report.results import Results, Row, Task, best_of_class, find_certificate, find_model
+from certgen.report.rounding import at_least, at_most, percent_at_least
+from certgen.report.scores import singular_ratio
 from certgen.report.table_one import class_order, table_one
 from certgen.strategies import COSTS
 
 PAPER = f'<a href="{SOURCE}">the paper</a>'
 MEASURE = "arithmetic on 64-bit words that the checker carries out, reading the weights and the proof included"
+FEWEST = 5  # models of a task from which something can be said about how bounds follow a property of models
+ERRORS_OF_PAPER = Task(4, 64)  # the task of the model whose errors the paper gives
+MOST_LISTED = 8
+LONGEST = 36  # characters of a name in the title of a figure
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Results, and the model that the page looks into; None when no file of a model was found."""
+    """One model that the page looks into; `model` is None when its file was not found. `number` counts from 1."""
 
     results: Results
+    digest: str
+    name: str
+    task: Task
     model: Model | None
-    track: Track = quiet
+    number: int
+
+    @property
+    def all_rows(self) -> list[Row]:
+        return self.results.models.get(self.digest, [])
 
     @cached_property
     def rows(self) -> list[Row]:
         """The proofs about the model: the strongest of each class, from the strongest class down."""
-        digest = self.model.sha256 if self.model else self.results.rows[0].model_sha256
-        best = best_of_class(row for row in self.results.rows if row.model_sha256 == digest)
-        return sorted(best.values(), key=lambda row: -row.bound)
+        return sorted(best_of_class(self.all_rows).values(), key=lambda row: -row.bound)
 
     @cached_property
-    def name(self) -> str:
-        """What the model is called on the page."""
-        if self.rows:
-            return self.rows[0].model
-        return self.model.path.stem if self.model else self.results.rows[0].model
+    def losses(self) -> list[tuple[Row, Losses]]:
+        """Where those of `rows` lose sequences whose certificates RESULTS has."""
+        found = ((row, find_certificate(self.results, row)) for row in self.rows)
+        return [(row, losses(certificate)) for row, certificate in found if certificate]
 
-    @cached_property
-    def certificates(self) -> list[tuple[Row, Certificate]]:
-        """The certificates of `rows` that RESULTS has."""
-        found = [(row, find_certificate(self.results, row)) for row in self.track(self.rows, "certificates")]
-        return [(row, certificate) for row, certificate in found if certificate]
+    @property
+    def title(self) -> str:
+        """The name for the title of a figure, in plotly's markup."""
+        return label(self.name if len(self.name) <= LONGEST else f"{self.name[: LONGEST - 1]}…")
+
+    @property
+    def strong(self) -> str:
+        """The name for a caption, in HTML."""
+        return f"<strong>{text(self.name)}</strong>"
+
+    def figure_name(self, kind: str) -> str:
+        """The first model's figures are called by what they show."""
+        return kind if self.number == 1 else f"{kind}-{self.number}"
+
+    def part(self, body: str, *drawn: Figure, paired: bool = False) -> Part:
+        """Something about this model only."""
+        return Part(body, drawn, paired, self.digest)
+
+    def absent(self, what: str, why: str, note: str = "") -> Part:
+        return self.part(absent(f"{what} about {self.name}", why) + note)
 
 
-def choose_model(results: Results, given: Path | None) -> Model | None:
-    """The model at `given`, or else the first of the results whose file is found; UserError if `given` is not one."""
-    if given is not None:
-        return load_model(given)
-    seen: set[str] = set()
-    for row in results.rows:
-        if row.model_sha256 not in seen and (model := find_model(results, row)):
-            return model
-        seen.add(row.model_sha256)
-    return None
+def subjects(results: Results, given: Path | None, track: Track = quiet) -> list[Subject]:
+    """All models of the results, with the one at `given`, or else the first whose file is found, as the first.
+
+    UserError if `given` is not a model.
+    """
+    chosen = load_model(given) if given is not None else None
+    found = {digest: find_model(results, rows[0]) for digest, rows in track([*results.models.items()], "models")}
+    if chosen is not None:
+        found[chosen.sha256] = chosen
+    else:
+        chosen = next((model for model in found.values() if model), None)
+    first = chosen.sha256 if chosen else next(iter(found), "")
+    digests = sorted(found, key=lambda digest: digest != first)
+    made = []
+    for number, digest in enumerate(digests, start=1):
+        model, rows = found[digest], results.models.get(digest)
+        if rows:
+            name, task = results.names[digest], rows[0].task
+        else:  # only a model that was given by hand is not in the results, and its file was read
+            assert model is not None
+            name, task = model.path.stem, Task(model.n_ctx, model.d_vocab)
+        made.append(Subject(results, digest, name, task, model, number))
+    return made
 
 
-def sections(subject: Subject) -> list[Section]:
-    """All sections in order. Cost: the checker's work for the error table, and one SVD (v^3) per model."""
+def choice(all_subjects: Sequence[Subject]) -> Choice:
+    """The models to choose from, by task."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for subject in sorted(all_subjects, key=lambda one: (one.task, one.name)):
+        groups.setdefault(str(subject.task), []).append((subject.digest, subject.name))
+    return Choice(groups, all_subjects[0].digest if all_subjects else "")
+
+
+def sections(results: Results, all_subjects: Sequence[Subject], track: Track = quiet) -> list[Section]:
+    """All sections in order. Cost: for each model the checker's work for the error table, and one SVD (v^3)."""
+    if not results.rows:
+        return [claim(results, all_subjects), failures(results)]
     made = [
-        claim(subject),
-        table(subject),
-        length(subject.results),
-        dimension(subject.results),
-        faithfulness(subject),
-        error_table(subject),
-        mechanism(subject),
-        lost(subject),
-        classes(subject.results),
+        claim(results, all_subjects),
+        table(results),
+        length(results, all_subjects),
+        dimension(results, all_subjects),
+        faithfulness(results, all_subjects),
+        Section("error-table", "How errors compound", [*map(error_table, track(all_subjects, "error tables"))]),
+        Section("mechanism", "The mechanism", [mechanism(one) for one in all_subjects]),
+        Section(
+            "losses",
+            "Where strategies lose their sequences",
+            [lost(one) for one in track(all_subjects, "certificates")],
+        ),
+        classes(results),
     ]
-    return [*made, failures(subject.results)] if subject.results.failures else made
+    return [*made, failures(results)] if results.failures else made
 
 
-def claim(subject: Subject) -> Section:
-    results = subject.results
+def claim(results: Results, all_subjects: Sequence[Subject]) -> Section:
     ahead = "" if results.margin == "0" else f" by more than {text(results.margin)} logits"
     others = ""
     if results.other_margins:
@@ -102,122 +155,273 @@ numbers describe a proof: the accuracy it proves, and its length.</p>
 <p>This page repeats what a sweep recorded. It verifies nothing itself; the certificates can be checked at any
 time.</p>
 {others}"""
-    if subject.rows:
-        first = subject.rows[0]
-        true = ""
-        if first.true_accuracy is not None:
-            how = f" ({text(first.true_how)})" if first.true_how else ""
-            true = f" Its true accuracy is {first.true_accuracy:.6f}{how}."
-        body += f"""<h3>What is proved about {text(subject.name)}</h3>
-<p>{text(first.task)}, SHA-256 <code>{text(first.model_sha256)}</code>.{true} For each class of strategies, the
-strongest proof:</p>
-{tables.claims(subject.rows)}"""
-        if first.certificate:
-            command = ["check-cert", first.model_path, str(results.directory / first.certificate)]
-            body += f"""<p>To check one of them, independently of this page:</p>
-<pre>{text(shlex.join(command))}</pre>"""
-    return Section("claim", "The claim", body)
+    return Section("claim", "The claim", [Part(body), *map(claimed, all_subjects)])
 
 
-def table(subject: Subject) -> Section:
-    results = subject.results
+def claimed(subject: Subject) -> Part:
+    """What is proved about one model."""
+    heading = f"<h3>What is proved about {text(subject.name)}</h3>"
+    if not subject.rows:
+        return subject.part(f"{heading}\n{absent('proof about this model', 'it is not in the results')}")
+    first = subject.rows[0]
+    body = f"""{heading}
+<p>{text(subject.task)}, SHA-256 <code>{text(subject.digest)}</code>. {said_truth(first)}</p>
+{tables.claims(subject.rows, f"{subject.strong}: for each class of strategies, the strongest proof.")}"""
+    with_file = next((row for row in subject.rows if row.certificate), None)
+    if with_file:
+        command = ["check-cert", with_file.model_path, str(subject.results.directory / with_file.certificate)]
+        body += f"\n<p>To check the first of these:</p>\n<pre>{text(shlex.join(command))}</pre>"
+    return subject.part(body)
+
+
+def said_truth(row: Row) -> str:
+    """The model's true accuracy in a sentence, in HTML."""
+    how = f" ({text(row.true_how)})" if row.true_how else ""
+    if row.truth is None:
+        return f"Its true accuracy is not known{how}."
+    if row.truth_is_counted:
+        return f"Its true accuracy is {'' if row.truth == 1 else 'at least '}{at_least(row.truth, 6)}{how}."
+    limits = ""
+    if row.true_low is not None and row.true_high is not None:
+        limits = f", between {at_least(row.true_low, 6)} and {at_most(row.true_high, 6)}"
+    return f"Its true accuracy is estimated from a sample{limits}{how}."
+
+
+def table(results: Results) -> Section:
     models = {task: len({row.model_sha256 for row in results.of(task)}) for task in results.tasks}
-    margin = ""
-    if results.margin != "0":
-        margin = "<p><strong>The published values have margin 0; ours here are about a larger margin.</strong></p>"
+    compared = any(task in TASKS for task in results.tasks)
+    beyond = ",\nincluding those that the paper does not have" if compared else ""
     body = f"""<p>Bounds divided by the true accuracy, as mean ± standard deviation over models (seeds); the first
-line is the true accuracy itself. A class counts for a model with the best bound among all of its strategies,
-including those that the paper does not have. The deviation is that of a sample (divisor: models less one); for one
-model there is none.</p>
-{tables.table_one_html(table_one(results), results.tasks, models)}
-{margin}<p>Values marked <span class="published">published</span> are those of {PAPER}, Table 1: 150 models of its
-authors, other seeds than ours. They were computed in float32, with no allowance for rounding, and not every step of
-the code behind them is a valid inference. Ours are the bounds of certificates, exact and open to the checker. Lines
-without published values are classes that the paper does not have; a dash stands where there is no proof.</p>"""
-    return Section("table-one", "Accuracy proved, by class", body)
+line is the true accuracy itself. A class counts for a model with the best bound among all of its strategies{beyond}.
+The deviation is that of a sample (divisor: models less one); for one model there is none. Means are rounded down,
+deviations up; a dash stands where there is no proof.</p>"""
+    names = [text(results.names[digest]) for digest in results.models]
+    about = f"about {names[0]}" if len(names) == 1 else f"over {len(names)} models"
+    body += tables.table_one_html(
+        table_one(results), results.tasks, models, f"<strong>By class and task, {about}</strong>."
+    )
+    if len(names) > 1:
+        listed = "; ".join(
+            f"{task}: {', '.join(dict.fromkeys(text(results.names[row.model_sha256]) for row in results.of(task)))}"
+            for task in results.tasks
+        )
+        body += f"\n<details><summary>The {len(names)} models</summary><p>{listed}.</p></details>"
+    if compared:
+        if results.margin != "0":
+            body += "<p><strong>The published values have margin 0; ours here are about a larger margin.</strong></p>"
+        body += f"""<p>Values marked <span class="published">published</span> are those of {PAPER}, Table 1: 150
+models of its authors, other seeds than ours. They were computed in float32, with no allowance for rounding, and not
+every step of the code behind them is a valid inference. Ours are the bounds of certificates, exact and open to the
+checker. Lines without published values are classes that the paper does not have.</p>"""
+    return Section("table-one", "Accuracy proved, by class", [Part(body)])
 
 
-def length(results: Results) -> Section:
-    if not any(row.length_ops for row in results.rows):
-        return Section("length", "Bound against proof length", absent("proof length", "no row has length_ops"))
-    caption = f"""Up and to the left is better: more proved by a shorter proof. Length is {MEASURE}. Each point is one
-proof; hover for its model, its strategy and the command that repeats it. The black step line is the frontier: the
-strategies, averaged over models, that no other strategy beats with a proof as short. The dotted line is the mean
-true accuracy.
-{thinned(results)}"""
-    body = f"<p>How much does a longer proof buy? {len(results.rows):,} proofs, lengths on a logarithmic axis.</p>"
-    figure = Figure("bound-against-length", caption, figures.bound_against_length(results))
-    return Section("length", "Bound against proof length", body, [figure])
+READ_LOST = """Higher is better: the scale is of the sequences that are <em>not</em> proved, each line a tenth of the
+one below."""
+READ_TRUTH = "The dashed line is the true accuracy, which no proof can pass."
+READ_ESTIMATE = """The dashed line is an estimate of the true accuracy, the band its limits: a proof may lie above the
+line, by chance."""
+OF_FRONTIER = "the frontier, from the shortest proof to the longest."
+APART = " Classes of the same dimension are moved apart a little; hovering gives the number itself."
+READ_ZERO = "On the line marked 0 every sequence is proved; a logarithmic scale has no place for that."
 
 
-def thinned(results: Results) -> str:
-    """A warning that not all points are drawn, where it applies."""
-    if all(len(figures.drawn(results.of(task))) == len(results.of(task)) for task in results.tasks):
+def axis_of(results: Results, task: Task) -> LostAxis:
+    """One for all figures of a task, so that models can be compared."""
+    rows = results.of(task)
+    groups = [rows, [row for row in rows if row.length_ops], [row for row in rows if row.unexplained_dimension]]
+    drawn = [*points(rows, ""), *(point for group in groups[1:] for point in means(group))]
+    truths = [truth_of(group) for group in (*groups, *(own for own in results.models.values() if own[0].task == task))]
+    marks = [mark for truth in truths if truth for mark in truth.marks]
+    return LostAxis.of([*(point.lost for point in worth_drawing(drawn)), *marks])
+
+
+def reading(axis: LostAxis, truth: Truth | None) -> str:
+    """How to read the shared axis, with what applies."""
+    said = [READ_LOST]
+    if truth is not None:
+        said.append(READ_TRUTH if truth.limits is None else READ_ESTIMATE)
+    return " ".join([*said, READ_ZERO] if axis.zero else said)
+
+
+def not_drawn(all_points: Sequence[Point]) -> str:
+    """The strategies that prove almost nothing, in HTML."""
+    weak = [point for point in all_points if 1 - point.lost < figures.LEAST_DRAWN]
+    if not weak:
         return ""
+    named = [f"<code>{text(point.strategy)}</code> ({percent_at_least(1 - point.lost, 2)})" for point in weak]
+    what = f"Not drawn, because less than {float(figures.LEAST_DRAWN):.0%} is proved"
+    return folded(what, named)
+
+
+def folded(what: str, named: Sequence[str]) -> str:
+    """A list in a sentence, folded away if it is long."""
+    if len(named) <= MOST_LISTED:
+        return f'<p class="note">{what}: {", ".join(named)}.</p>'
     return (
-        f"Only the first models are drawn, about {figures.MOST_POINTS} points for each task; lines and tables use all."
+        f'<details class="note"><summary>{what}: {len(named)} strategies</summary><p>{", ".join(named)}.</p></details>'
     )
 
 
-def dimension(results: Results) -> Section:
+def length(results: Results, all_subjects: Sequence[Subject]) -> Section:
+    title = "Bound against proof length"
+    if not any(row.length_ops for row in results.rows):
+        why = "no row has length_ops; a sweep measures lengths unless it is told --no-length"
+        return Section("length", title, [Part(absent("proof length", why))])
+    intro = f"""<p>How much does a longer proof buy? Length is {MEASURE}. The black line is the frontier: the
+proofs that no other one in the figure beats with a proof as short. No mark lies above it.</p>"""
+    parts = [Part(intro)]
+    for task in results.tasks:
+        rows = [row for row in results.of(task) if row.length_ops]
+        if len({row.model_sha256 for row in rows}) > 1:
+            parts.append(mean_part(results, task, rows, "length"))
+    return Section("length", title, [*parts, *(length_of(subject) for subject in all_subjects)])
+
+
+def mean_part(results: Results, task: Task, rows: Sequence[Row], kind: str) -> Part:
+    """Strategies by their means over the models of one task, against length or dimension; all rows have it."""
+    models = len({row.model_sha256 for row in rows})
+    all_points = means(rows)
+    drawn = worth_drawing(all_points)
+    partly = sorted({row.strategy for row in rows} - {point.strategy for point in all_points})
+    note = not_drawn(all_points)
+    if partly:
+        note += folded(
+            f"Not drawn, because they were not used on all of these {models} models",
+            [f"<code>{text(name)}</code>" for name in partly],
+        )
+    what = f"<strong>Mean over {models} models</strong>, {text(task)}"
+    if not drawn:
+        return Part(
+            absent(f"figure of means for {task}", "no strategy that proves something was used on all models") + note
+        )
+    axis, order = axis_of(results, task), class_order(results.rows)
+    draw = figures.bound_against_length if kind == "length" else figures.bound_against_dimension
+    truth = truth_of(rows)
+    plot = draw(drawn, truth, axis, order, f"Mean over {models} models: {task}")
+    moved = APART if kind == "dimension" and figures.coincide(drawn) else ""
+    caption = f"""{what}: each mark is one strategy, at the mean of what it does not prove and its mean {kind}.{moved}
+{reading(axis, truth)}"""
+    figure = Figure(f"bound-against-{kind}-mean-of-{task.k}-vocab-{task.d_vocab}", caption, plot)
+    if kind == "length":
+        note += tables.frontier(figures.frontier(drawn), f"{what}: {OF_FRONTIER}")
+    return Part("", [figure], after=note)
+
+
+def length_of(subject: Subject) -> Part:
+    measured = points([row for row in subject.all_rows if row.length_ops], subject.name)
+    drawn = worth_drawing(measured)
+    if not drawn:
+        why = "no proof that proves something has a length" if measured else "no length was measured for it"
+        return subject.absent("figure", why, not_drawn(measured))
+    axis, order = axis_of(subject.results, subject.task), class_order(subject.results.rows)
+    truth = truth_of(subject.all_rows)
+    plot = figures.bound_against_length(drawn, truth, axis, order, subject.title)
+    caption = f"""{subject.strong}: each mark is one proof; hover for its strategy and the command that repeats it.
+{reading(axis, truth)}"""
+    best = tables.frontier(figures.frontier(drawn), f"{subject.strong}: {OF_FRONTIER}")
+    figure = Figure(subject.figure_name("bound-against-length"), caption, plot)
+    return Part("", [figure], model=subject.digest, after=not_drawn(measured) + best)
+
+
+def dimension(results: Results, all_subjects: Sequence[Subject]) -> Section:
     title = "Bound against unexplained dimension"
     if not any(row.unexplained_dimension for row in results.rows):
-        return Section("dimension", title, absent("unexplained dimension", "no row has unexplained_dimension"))
-    body = f"""<p>Unexplained dimension is the measure of {PAPER} for what an explanation leaves unexplained: how
+        return Section("dimension", title, [Part(absent("unexplained dimension", "no row has unexplained_dimension"))])
+    intro = f"""<p>Unexplained dimension is the measure of {PAPER} for what an explanation leaves unexplained: how
 many numbers must be looked at one by one, because nothing was said about them. Trying all sequences looks at
-v<sup>K+1</sup> logits.</p>"""
-    caption = f"""Up and to the left is better: more proved while less is left to brute force. Strategies side by
-side at the same height use explanations that are equally good and unequally detailed. The dotted line is the mean
-true accuracy.
-{thinned(results)}"""
-    figure = Figure("bound-against-dimension", caption, figures.bound_against_dimension(results))
-    return Section("dimension", title, body, [figure])
+v<sup>K+1</sup> logits. Up and to the left is better: more proved while less is left to brute force.</p>"""
+    parts = [Part(intro)]
+    for task in results.tasks:
+        rows = [row for row in results.of(task) if row.unexplained_dimension]
+        if len({row.model_sha256 for row in rows}) > 1:
+            parts.append(mean_part(results, task, rows, "dimension"))
+    return Section("dimension", title, [*parts, *(dimension_of(subject) for subject in all_subjects)])
 
 
-def faithfulness(subject: Subject) -> Section:
-    results = subject.results
+def dimension_of(subject: Subject) -> Part:
+    known = points([row for row in subject.all_rows if row.unexplained_dimension], subject.name)
+    drawn = worth_drawing(known)
+    if not drawn:
+        why = "no proof that proves something has an unexplained dimension"
+        return subject.absent("figure", why, not_drawn(known))
+    axis, order = axis_of(subject.results, subject.task), class_order(subject.results.rows)
+    truth = truth_of(subject.all_rows)
+    plot = figures.bound_against_dimension(drawn, truth, axis, order, subject.title)
+    caption = f"""{subject.strong}: each mark is one proof.{APART * figures.coincide(drawn)}
+{reading(axis, truth)}"""
+    figure = Figure(subject.figure_name("bound-against-dimension"), caption, plot)
+    return Part("", [figure], model=subject.digest, after=not_drawn(known))
+
+
+def faithfulness(results: Results, all_subjects: Sequence[Subject]) -> Section:
     title = "Bound against faithfulness of the explanation"
-    of_model = {row.model_sha256: row for row in results.rows}
-    found = {row.model_sha256: find_model(results, row) for row in subject.track(list(of_model.values()), "models")}
-    ratios = {digest: figures.singular_ratio(model) for digest, model in found.items() if model}
+    ratios = {one.digest: singular_ratio(one.model) for one in all_subjects if one.model and one.all_rows}
     finite = {digest: ratio for digest, ratio in ratios.items() if ratio < float("inf")}
-    if not finite:
-        return Section("faithfulness", title, absent("this figure", "no file of the models was found"))
-    missing = len(of_model) - len(finite)
-    note = f" {missing} models are left out: no file of theirs was found, or there is no ratio." if missing else ""
+    of_task = {task: [d for d in finite if results.models[d][0].task == task] for task in results.tasks}
+    enough = [task for task, models in of_task.items() if len(models) >= FEWEST]
+    few = [task for task in results.tasks if task not in enough]
+    why = f"a relation between models cannot be seen in fewer than {FEWEST} of one task"
+    counts = "; ".join(f"{task}: {len(of_task[task])}" for task in few)
+    if not enough:
+        have = f"the results have, with a file that was found and a finite ratio, {counts}"
+        return Section("faithfulness", title, [Part(absent("figure", f"{why}, and {have}"))])
     body = """<p>The explanation says: a model attends by the size of the token alone, whatever the query. Then the
 matrix EQKE of scores (query tokens by key tokens) would have rank 1. The ratio of its first two singular values
 says how nearly that is so: the larger, the more faithful is “size only”.</p>"""
-    caption = f"""Each point is one class of strategies on one model, with its best bound. If proofs are held back
-by what the explanation leaves out, points rise to the right; classes that use the scores exactly have less reason
-to.{note}"""
-    figure = Figure("bound-against-faithfulness", caption, figures.bound_against_ratio(results, finite))
-    return Section("faithfulness", title, body, [figure])
+    if few:
+        body += f'\n<p class="note">Not drawn: {text(counts)}; {why}.</p>'
+    return Section("faithfulness", title, [Part(body), *(faithful(results, task, finite) for task in enough)])
 
 
-def error_table(subject: Subject) -> Section:
-    title = "How errors compound"
+def faithful(results: Results, task: Task, ratios: dict[str, float]) -> Part:
+    """The figure of one task, and what it does not show."""
+    rows = [row for row in results.of(task) if row.model_sha256 in ratios]
+    of_model = {row.model_sha256: ratios[row.model_sha256] for row in rows}
+    best = best_of_class(rows).values()
+    drawn = [(point, row.model_sha256) for row in best for point in points([row], results.names[row.model_sha256])]
+    strong = [(point, digest) for point, digest in drawn if 1 - point.lost >= figures.LEAST_DRAWN]
+    truths = {digest: truth for digest in of_model if (truth := truth_of(results.models[digest]))}
+    plot = figures.bound_against_ratio(
+        strong, of_model, truths, results.names, class_order(results.rows), f"{len(of_model)} models: {task}"
+    )
+    missing = len({row.model_sha256 for row in results.of(task)}) - len(of_model)
+    caption = f"""<strong>{len(of_model)} models</strong>, {text(task)}: each mark is the best proof of one class about
+one model; all marks above each other are about one model, named when hovering, and those of classes that prove the same
+are moved apart a little. The dotted line is where the model is that the page shows. {READ_LOST} If proofs are held
+back by what the explanation leaves out, marks rise to the right; classes that use the scores exactly have less reason
+to."""
+    if len(strong) < len(drawn):
+        caption += f" {len(drawn) - len(strong)} proofs of less than {float(figures.LEAST_DRAWN):.0%} are not drawn."
+    if missing:
+        caption += f" {missing} models are left out: no file of theirs was found, or there is no ratio."
+    name = f"bound-against-faithfulness-{task.k}-vocab-{task.d_vocab}"
+    return Part("", [Figure(name, caption, plot)])
+
+
+def error_table(subject: Subject) -> Part:
     if subject.model is None:
-        return Section("error-table", title, absent("this table", "no file of the models was found"))
+        return subject.absent("table", "its file was not found")
     from certgen.measures.error_table import error_table
 
     rows = list(error_table(Circuits(subject.model, Fraction(0))))
-    body = f"""<p>Model: {text(subject.name)}. Cheap proofs replace the scores by a few main directions and bound
-what is left. That residual is a product of four matrices. How much two of its entries in one row can differ decides
-how much attention may go astray; here is the same quantity, bounded at falling cost (v tokens, d dimensions, before
-division by √d<sub>head</sub>).</p>
-{tables.errors(rows)}
+    published = subject.task == ERRORS_OF_PAPER
+    compared = ""
+    if published:
+        compared = f"; the published ones\nare those that {PAPER} gives for another model of this task, in float32"
+    return subject.part(f"""<p>Cheap proofs replace the scores by a few main directions and bound what is left. That
+residual is a product of four matrices. How much two of its entries in one row can differ decides how much attention may
+go astray; here is the same quantity, bounded at falling cost (v tokens, d dimensions, before division by
+√d<sub>head</sub>).</p>
+{tables.errors(rows, f"{subject.strong}: the residual of its scores.", published)}
 <p>Multiplying everything out is tight. Bounds that multiply less lose a little at every factor, and the losses
-multiply: the recursive ones exceed the first many times over. That is why proofs of quadratic length are weak. Every
-number of this model is certain, derived by the checker's rule or by exact integer arithmetic; the published ones
-are those that {PAPER} gives for another model, in float32.</p>"""
-    return Section("error-table", title, body)
+multiply. That is why proofs of quadratic length are weak. Every number of this model is certain, derived by the
+checker's rule or by exact integer arithmetic{compared}.</p>""")
 
 
-def mechanism(subject: Subject) -> Section:
-    title = "The mechanism"
+def mechanism(subject: Subject) -> Part:
     if subject.model is None:
-        return Section("mechanism", title, absent("the heat maps", "no file of the models was found"))
+        return subject.absent("heat map", "its file was not found")
     captions = {
         "EQKE": """<strong>EQKE</strong>: attention score of each key token at the mean position, in nats relative to
 the mean of its row, for each query token. Colours that run evenly from left to right mean: larger tokens get more
@@ -230,43 +434,49 @@ scale with EVOU's: it should be small, for the last token is not usually the ans
 relative to the mean position, for each query token. Compare with EQKE's scale: a model that looks for the maximum
 should hardly care.""",
     }
-    body = f"""<p>Model: {text(subject.name)}. Attention copies: if the largest token gets nearly all attention
+    body = f"""<p>{subject.strong}. Attention copies: if the largest token gets nearly all attention
 (EQKE), and attention to a token promotes that token (EVOU), then the answer is the largest token, unless the
 query's own path (EUPU) or the positions interfere. Orange is positive, blue negative, white zero; each map has its
 own scale.</p>"""
-    plots = figures.mechanism(Circuits(subject.model, Fraction(0)))
-    return Section("mechanism", title, body, [Figure(name, captions[name], plots[name]) for name in plots], paired=True)
+    plots = heat_maps.mechanism(Circuits(subject.model, Fraction(0)), subject.title)
+    drawn = [Figure(subject.figure_name(name), f"{subject.strong}. {captions[name]}", plots[name]) for name in plots]
+    return subject.part(body, *drawn, paired=True)
 
 
-def lost(subject: Subject) -> Section:
-    title = "Where strategies lose their sequences"
-    if not subject.certificates:
-        return Section("losses", title, absent("this figure", f"no certificate about {subject.name} was found"))
-    found = [(row, losses(certificate)) for row, certificate in subject.certificates]
+def lost(subject: Subject) -> Part:
+    if not subject.losses:
+        return subject.absent("figure", f"no certificate about {subject.name} was found")
+    found = subject.losses
     split = [(row, one) for row, one in found if one.unsplit.sequences == 0]
     whole = [row.cost_class for row, one in found if one.unsplit.sequences]
-    body = f"""<p>Model: {text(subject.name)}; the best strategy of each class, from the strongest down. A sequence that
-is not proved need not be answered wrong: the proof is silent about it. Only where a bound is the true accuracy (brute
+    body = f"""<p>{subject.strong}: the best strategy of each class, from the strongest down. A sequence that is not
+proved need not be answered wrong: the proof is silent about it. Only where a bound is the true accuracy (brute
 force, for example) is every sequence lost also one that the model gets wrong.</p>"""
-    by_maximum = """By largest token: the share of the sequences with that maximum that the proof does not cover. Dark
-columns are tokens that the model separates badly from their neighbours, for every strategy. There are few sequences of
-small tokens: a dark left edge costs little. Hover for the counts."""
-    by_n = """By n, the number of positions before the last one that do not hold the maximum. The more other tokens
-there are, the more attention the maximum has to win from them."""
+    by_maximum = f"""{subject.strong}, by largest token: the share of the sequences with that maximum that the proof
+does not cover; white where nothing is lost, and each shade darker ten times as much. Dark columns are tokens that the
+model separates badly from their neighbours, for every strategy. There are few sequences of small tokens: a dark left
+edge costs little. Hover for the counts."""
+    by_n = f"""{subject.strong}, by n, the number of positions before the last one that do not hold the maximum. The
+more other tokens there are, the more attention the maximum has to win from them."""
     if whole:
         by_n += f" Not shown, because they count all n at once: {powers(text(', '.join(whole)))}."
     maxima = {row.cost_class: (row.strategy, one.by_maximum) for row, one in found}
-    drawn = [Figure("losses-by-maximum", by_maximum, figures.loss_map(maxima, "largest token m"))]
+    map_by_maximum = heat_maps.loss_map(maxima, "largest token m", f"{subject.title}: lost, by largest token")
+    drawn = [Figure(subject.figure_name("losses-by-maximum"), by_maximum, map_by_maximum)]
     if split:
         ns = {row.cost_class: (row.strategy, one.by_n) for row, one in split}
-        drawn.append(Figure("losses-by-n", by_n, figures.loss_map(ns, "n")))
+        drawn.append(
+            Figure(
+                subject.figure_name("losses-by-n"), by_n, heat_maps.loss_map(ns, "n", f"{subject.title}: lost, by n")
+            )
+        )
     else:
         body += "<p>These proofs count all n at once, so that there is no figure by n.</p>"
-    return Section("losses", title, body, drawn)
+    return subject.part(body, *drawn)
 
 
 def classes(results: Results) -> Section:
-    names = class_order(results.rows)
+    names = class_order(results.rows, complete=any(task in TASKS for task in results.tasks))
     meanings = {
         "brute-force": "every sequence evaluated",
         "exact": "sequences settled in bundles, until the number is the truth",
@@ -277,8 +487,10 @@ def classes(results: Results) -> Section:
         "low-rank QK and EU": "both of these",
         "quadratic QK": "sub-cubic, no matrices of the scores multiplied at all",
         "quadratic QK and EU": "the same, and the direct path by a few directions",
+        "adaptive": "one count per maximum, refined wherever a longer proof covers most sequences",
         "separable, v^4": "for each wrong token, the sequences counted in which its sum over positions is not negative",
-        "separable, v^3": "the same once, with the worst wrong token of each position",
+        "separable, v^3": "sequences counted once, with the worst wrong token of each position",
+        "separable by max": "sequences counted once per maximum, with the worst query and wrong token of each position",
     }
     costs = {name: f"Checking costs {powers(text(COSTS[name]))}." if name in COSTS else "" for name in names}
     told = {name: f"{meanings[name].capitalize()}. " if name in meanings else "" for name in names}
@@ -287,13 +499,14 @@ def classes(results: Results) -> Section:
 <dl>
 {entries}
 </dl>"""
-    return Section("classes", "The classes of strategies", body)
+    return Section("classes", "The classes of strategies", [Part(body)])
 
 
 def failures(results: Results) -> Section:
-    body = f"""<p>{len(results.failures):,} proofs could not be made; no number on this page includes them.</p>
+    body = f"""<p>{count(len(results.failures), "proof")} could not be made; no number on this page includes what they
+would have proved.</p>
 {tables.failed(results.failures)}"""
-    return Section("failures", "Proofs not made", body)
+    return Section("failures", "Proofs not made", [Part(body)])
 
 
 def absent(what: str, why: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
-from certgen.report.published import PUBLISHED, TRUE_ACCURACY
+from certgen.report.axes import mean
+from certgen.report.published import PUBLISHED, TASKS, TRUE_ACCURACY
 from certgen.report.results import Results, Row, Task, best_of_class
 from certgen.strategies import COSTS
 
@@ -15,7 +17,7 @@ from certgen.strategies import COSTS
 class Summary:
     """Mean over models and sample standard deviation, None for a single model."""
 
-    mean: float
+    mean: Fraction
     deviation: float | None
     models: int
 
@@ -30,32 +32,43 @@ class Line:
 
 
 def table_one(results: Results) -> list[Line]:
-    """True accuracy, the paper's classes in its order, then classes beyond it.
+    """True accuracy, the paper's classes in its order, then classes beyond it; no line without a number.
 
-    A class counts for a model with the best bound of its strategies, divided by the model's true accuracy.
+    A class counts for a model with the best bound of its strategies, divided by the model's true accuracy. Published
+    values are given for the paper's tasks among those of the results.
     """
-    lines = {name: Line(name, {}, PUBLISHED.get(name, {})) for name in [TRUE_ACCURACY, *class_order(results.rows)]}
+    shown = [task for task in results.tasks if task in TASKS]
+    lines = {
+        name: Line(name, {}, {task: PUBLISHED[name][task] for task in shown} if name in PUBLISHED else {})
+        for name in [TRUE_ACCURACY, *class_order(results.rows, complete=bool(shown))]
+    }
     for task in results.tasks:
         rows = results.of(task)
-        accuracies = {row.model_sha256: row.true_accuracy for row in rows if row.true_accuracy is not None}
-        best = best_of_class(row for row in rows if row.normalised is not None)
+        accuracies = {row.model_sha256: row.truth for row in rows if row.truth is not None}
+        best = best_of_class(row for row in rows if row.of_truth is not None)
         for name, line in lines.items():
-            bounds = [row.normalised for (of, _), row in best.items() if of == name and row.normalised is not None]
+            bounds = [row.of_truth for (of, _), row in best.items() if of == name and row.of_truth is not None]
             values = list(accuracies.values()) if name == TRUE_ACCURACY else bounds
             if values:
                 line.ours[task] = summary(values)
-    return list(lines.values())
+    return [line for line in lines.values() if line.ours or line.published]
 
 
-def summary(values: list[float]) -> Summary:
+def summary(values: list[Fraction]) -> Summary:
     """Of at least one value."""
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Summary(statistics.fmean(values), deviation, len(values))
+    middle = mean(values)
+    squares = sum((value - middle) ** 2 for value in values)
+    deviation = math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else None
+    return Summary(middle, deviation, len(values))
 
 
-def class_order(rows: Iterable[Row]) -> list[str]:
-    """The paper's classes, then those of the rows beyond it, from the most costly known class to unknown ones."""
+def class_order(rows: Iterable[Row], complete: bool = False) -> list[str]:
+    """The paper's classes, then those beyond it, from the most costly known class to unknown ones.
+
+    Only classes that the rows have, or, if it should be `complete`, all of the paper's.
+    """
     present = {row.cost_class for row in rows}
     paper = [name for name in PUBLISHED if name != TRUE_ACCURACY]
     ours = [name for name in COSTS if name not in paper]
-    return [*paper, *(name for name in ours if name in present), *sorted(present - set(paper) - set(ours))]
+    known = [*(name for name in paper if complete or name in present), *(name for name in ours if name in present)]
+    return [*known, *sorted(present - set(known))]

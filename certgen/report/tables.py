@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from certgen.certificate.explain import percent
+from certgen.report.figures import Point
 from certgen.report.markup import powers, scientific, text
 from certgen.report.published import TASKS
 from certgen.report.results import Failure, Row, Task
+from certgen.report.rounding import at_least, at_most, percent_at_least, percent_at_most
 from certgen.report.table_one import Line, Summary
 
 if TYPE_CHECKING:  # that module runs the checker, which nothing here needs
@@ -23,10 +24,13 @@ def cell(data: object, kind: str = "") -> str:
     return f'<td class="{kind}">{powers(text(data))}</td>' if kind else f"<td>{powers(text(data))}</td>"
 
 
-def table(head: str, rows: Iterable[str]) -> str:
-    """A table that scrolls by itself if it is too wide."""
+def table(head: str, rows: Iterable[str], caption: str) -> str:
+    """A table that scrolls by itself, with keys too, if it is too wide. The caption, HTML, says what it is about."""
     body = "\n".join(rows)
-    return f'<div class="wide"><table><thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>'
+    return (
+        f'<p class="caption">{caption}</p>\n<div class="wide" tabindex="0"><table><thead>{head}</thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
 
 
 def header(*names: str) -> str:
@@ -37,7 +41,7 @@ def header(*names: str) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def table_one_html(lines: list[Line], tasks: list[Task], models: dict[Task, int]) -> str:
+def table_one_html(lines: list[Line], tasks: list[Task], models: dict[Task, int], caption: str) -> str:
     """Ours beside the published values; the published ones only for the paper's tasks."""
     columns = [(task, kind) for task in tasks for kind in ("ours", "published") if kind == "ours" or task in TASKS]
     above = "".join(f'<th colspan="{sum(of == task for of, _ in columns)}">{text(task)}</th>' for task in tasks)
@@ -58,16 +62,21 @@ def table_one_html(lines: list[Line], tasks: list[Task], models: dict[Task, int]
             for task, kind in columns
         )
         rows.append(f'<tr class="{kind}">{cell(line.name)}{"".join(values)}</tr>')
-    return table(head, rows)
+    return table(head, rows, caption)
 
 
 def ours(summary: Summary | None, models: int) -> str:
     """Mean ± standard deviation, and for how many models if not for all."""
     if summary is None:
         return NOTHING
-    spread = "" if summary.deviation is None else f" ±{UNBROKEN}{summary.deviation:.4f}"
     of = "" if summary.models == models else f" ({UNBROKEN.join((str(summary.models), 'of', str(models)))})"
-    return cell(f"{summary.mean:.4f}{spread}{of}", "value")
+    return cell(f"{told(summary, UNBROKEN)}{of}", "value")
+
+
+def told(summary: Summary, space: str = " ") -> str:
+    """mean ± deviation: the mean rounded down, as the bounds are that it is made of, the deviation up."""
+    spread = "" if summary.deviation is None else f" ±{space}{at_most(summary.deviation)}"
+    return f"{at_least(summary.mean)}{spread}"
 
 
 def published(line: Line, task: Task) -> str:
@@ -76,30 +85,51 @@ def published(line: Line, task: Task) -> str:
     return cell(f" ±{UNBROKEN}".join(line.published[task]), "published value")
 
 
-def claims(rows: Iterable[Row]) -> str:
+def strategy_cell(name: str) -> str:
+    """A strategy's name, which may break at its slashes."""
+    return f'<td class="text breaks"><code>{text(name).replace("/", "/<wbr>")}</code></td>'
+
+
+def length_cell(length: float | None) -> str:
+    return NOTHING if length is None else f"<td>{scientific(length)}</td>"
+
+
+def claims(rows: Iterable[Row], caption: str) -> str:
     """What was proved about one model, a row for each class."""
-    lines = []
-    for row in rows:
-        length = NOTHING if row.length_ops is None else f"<td>{scientific(row.length_ops)}</td>"
-        name = text(row.strategy).replace("/", "/<wbr>")
-        lines.append(
-            f'<tr>{cell(row.cost_class)}<td class="text" style="white-space:normal"><code>{name}</code></td>'
-            f"{cell(f'{row.correct:,} of {row.total:,}')}{cell(percent(row.correct, row.total))}{length}</tr>"
-        )
-    return table(header("class", "<best strategy", "proved correct", "at least", "proof length"), lines)
+    lines = [
+        f"<tr>{cell(row.cost_class)}{strategy_cell(row.strategy)}{cell(f'{row.correct:,} of {row.total:,}')}"
+        f"{cell(percent_at_least(row.bound))}{cell(percent_at_most(row.lost))}{length_cell(row.length_ops)}</tr>"
+        for row in rows
+    ]
+    names = ("class", "<best strategy", "proved correct", "at least", "not proved, at most", "proof length")
+    return table(header(*names), lines, caption)
 
 
-def errors(rows: Iterable[ErrorRow]) -> str:
-    """The error-approximation table."""
+def frontier(points: Iterable[Point], caption: str) -> str:
+    """The strategies that no other one beats, from the shortest proof to the longest."""
+    lines = [
+        f"<tr>{cell(point.cost_class)}{strategy_cell(point.strategy)}{length_cell(point.length)}"
+        f"{cell(percent_at_least(1 - point.lost))}{cell(percent_at_most(point.lost))}</tr>"
+        for point in points
+    ]
+    return table(
+        header("class", "<strategy", "proof length", "proved, at least", "not proved, at most"), lines, caption
+    )
+
+
+def errors(rows: Iterable[ErrorRow], caption: str, published: bool) -> str:
+    """The error-approximation table; with the published values if they are about a model of the same task."""
     lines = []
     for row in rows:
         paper = cell(f"~{row.paper}", "published") if row.paper else NOTHING.replace("none", "none published")
         rule = cell(row.rule or "exact arithmetic", "text")
-        lines.append(f"<tr>{cell(row.name)}{cell(f'{row.bound:.3f}')}{paper}{cell(row.cost, 'text')}{rule}</tr>")
-    head = header("bound on the spread of a row", "this model", "published", "<cost", "<derived by").replace(
+        between = paper if published else ""
+        lines.append(f"<tr>{cell(row.name)}{cell(at_most(row.bound, 3))}{between}{cell(row.cost, 'text')}{rule}</tr>")
+    beside = ["published"] if published else []
+    head = header("bound on the spread of a row", "at most", *beside, "<cost", "<derived by").replace(
         "<th>published", '<th class="published">published'
     )
-    return table(head, lines)
+    return table(head, lines, caption)
 
 
 def failed(failures: Iterable[Failure]) -> str:
@@ -107,8 +137,9 @@ def failed(failures: Iterable[Failure]) -> str:
     return table(
         header("model", "<strategy", "<reason"),
         (
-            f"<tr>{cell(one.model)}{cell(one.strategy, 'text')}"
-            f'<td class="text" style="white-space:normal">{text(one.error)}</td></tr>'
+            f"<tr>{cell(one.model)}{strategy_cell(one.strategy)}"
+            f'<td class="text breaks reason">{text(one.error)}</td></tr>'
             for one in failures
         ),
+        "Every proof that the sweep could not make.",
     )

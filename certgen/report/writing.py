@@ -10,7 +10,7 @@ from certgen.progress import Track, quiet
 from certgen.report.images import NoImages, write_images
 from certgen.report.page import page, plots
 from certgen.report.results import Results, load_results
-from certgen.report.sections import Subject, choose_model, sections, summary
+from certgen.report.sections import choice, count, sections, subjects, summary
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,28 @@ def sources(results: Results) -> set[Path]:
 def write_report(directory: Path, output: Path, model: Path | None = None, track: Track = quiet) -> Written:
     """Write the page to `output`, and its figures as PNG and SVG to a directory beside it.
 
-    `model` is looked into more closely; by default the first of the results whose file is found. UserError when the
-    results cannot be read, or the page cannot be written or would replace one of them. Cost: seconds, of which the
-    images take most. A page that goes into a pipe or a device has no images.
+    Every model can be chosen on the page; `model` is the one that it shows first, and whose figures become files; by
+    default the first of the results whose file is found. A page that goes into a pipe or a device has no images.
+    UserError when the results cannot be read, or the page cannot be written or would replace one of them. Cost: some
+    seconds for each model, and for the images.
     """
     results = load_results(directory)
     check_outputs([output], [model, *sources(results)])
-    made = sections(Subject(results, choose_model(results, model), track))
+    about = subjects(results, model, track)
+    made = sections(results, about, track)
+    chosen = choice(about)
     folder = output.with_name(f"{output.stem}-figures")
     images: Path | NoImages = folder
     try:
         if not is_regular(output):
             raise NoImages(f"no PNG and SVG files: {output} is no file to put them beside", "write the page to a file")
-        write_images(plots(made), folder)
+        write_images(plots(made, chosen), folder)
     except NoImages as error:
         images = error
     lead = f"{summary(results)}: how accurate small transformers that take the maximum are, and how that is proved."
-    text = page("Proofs of accuracy", lead, made, None if isinstance(images, NoImages) else folder.name)
+    if results.failures:
+        lead += f' <a href="#failures">{count(len(results.failures), "proof")} could not be made.</a>'
+    text = page("Proofs of accuracy", lead, made, chosen, None if isinstance(images, NoImages) else folder.name)
     data = text.encode()
     write_atomically(output, data)
     return Written(summary(results), len(data), images)
