@@ -1,8 +1,9 @@
-"""The measurements behind the tables and the picture of the documentation: python bench/measured.py [--again] [GLOB ...].
+"""Measures what the tables and the picture of the documentation show: python bench/measured.py [--again] [GLOB ...].
 
-Proves each row with `certgen prove`, checks it with `check-cert`, measures its length with `certgen length`, and keeps what it finds in
-docs/assets/measured.csv. Rows that are there are not made again, unless --again; globs choose rows by "MODEL STRATEGY OPTIONS".
-Times are processor seconds of the whole command, its start included, so that other work on the machine matters little.
+Proves each row with certgen prove, checks it with check-cert, counts the operations of the check, and keeps what it
+finds in docs/assets/measured.csv. Rows that are there are not made again, unless --again; globs choose rows by the text
+"MODEL STRATEGY OPTIONS". Times are processor seconds of the whole command, its start included, so that other work on the
+machine matters little.
 """
 
 import argparse
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "docs" / "assets" / "measured.csv"
 MEAN = "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE"
 LIMITS = (7_200_000, 7_500_000, 8_000_000, 9_000_000, 10_000_000, 12_000_000, 16_000_000, 22_000_000, 30_000_000)
+LENGTH = "import sys; from certgen.length import proof_length; print(proof_length(sys.argv[1], sys.argv[2]).total)"
 CERTGEN = "import sys; from certgen.cli import main; sys.argv[0] = 'certgen'; main()"
 
 
@@ -103,9 +105,6 @@ def measure(row: Row) -> Measured:
         size = certificate.stat().st_size
     claim = verdict["correct"], verdict["wrong"], verdict["total"]
     return Measured(row.model, row.strategy, row.options, *claim, operations, size, prove_s, check_s)
-
-
-LENGTH = "import sys; from certgen.length import proof_length; print(proof_length(sys.argv[1], sys.argv[2]).total)"
 
 
 def load(path: Path = RECORD) -> list[Measured]:

@@ -1,11 +1,12 @@
 """The commands and programs that README.md and docs/ show, run as a reader would run them, and what they print.
 
-    ```console        Each line that begins with "$ " is a command for a shell; a line that ends in a backslash goes on.
-    $ command         What follows, up to the next command, is what it prints: errors too. Nothing shown, nothing compared.
+    ```console        Each line that begins with "$ " is a command for a shell; one that ends in a backslash goes on.
+    $ command         What follows, up to the next command, is what it prints, errors too. If nothing is shown,
+                      nothing is compared.
     ```python         A program; a ```text block right after it is what it prints.
 
-A page is one session: its blocks run in order, in a folder of its own in which the files of the repository are seen. One line "..."
-stands for lines left out. A comment on the line before a block says what is special about it:
+A page is one session: its blocks run in order, in a folder of its own in which the files of the repository are seen.
+One line "..." stands for lines left out. A comment on the line before a block says what is special about it:
 
     <!-- run: slow -->                 only with `make test-slow`
     <!-- run: exit 1 -->               the last command of the block ends with this code
@@ -13,7 +14,8 @@ stands for lines left out. A comment on the line before a block says what is spe
 
 Seconds, digests of files that are not shipped, and sizes of compressed files and reports are not compared.
 
-`make docs-outputs`, that is `python tests/examples.py [--slow] [PAGE ...]`, runs the pages and writes what has changed into them.
+`make docs-outputs`, that is `python tests/examples.py [--slow] [PAGE ...]`, runs the pages and writes what has changed
+into them.
 """
 
 import argparse
@@ -152,6 +154,16 @@ def renewed(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
     return list(printed)
 
 
+class Ran(NamedTuple):
+    """What a command or program printed, and the files that it wrote."""
+
+    printed: list[str]
+    written: dict[str, bytes]
+
+
+RAN: dict[tuple[str, frozenset[tuple[str, bytes]]], Ran] = {}  # by the code, and the files that it names, as they were
+
+
 class Failed(Exception):
     """A command did not end as the page says."""
 
@@ -168,8 +180,31 @@ class Session:
         terminal = {"COLUMNS": "80", "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "TERM": "dumb", "OMP_NUM_THREADS": "1"}
         self.environment = {**os.environ, **fixed, **terminal}
 
+    def files(self) -> dict[str, bytes]:
+        """The regular files of the folder."""
+        paths = [path for path in self.folder.iterdir() if path.is_file() and not path.is_symlink()]
+        return {path.name: path.read_bytes() for path in paths}
+
+    def folders(self) -> set[str]:
+        """The folders that commands have made."""
+        return {path.name for path in self.folder.iterdir() if path.is_dir() and not path.is_symlink()}
+
     def run(self, language: str, step: Step) -> list[str]:
-        """The lines that a command or program prints."""
+        """The lines that a command or program prints. What another page has run on the same files is not run again."""
+        before, folders = self.files(), self.folders()
+        key = step.code, frozenset((name, data) for name, data in before.items() if name in step.code)
+        if key in RAN and not any(name in step.code for name in folders):
+            for name, data in RAN[key].written.items():
+                (self.folder / name).write_bytes(data)
+            return RAN[key].printed
+        printed = self.printed(language, step)
+        if self.folders() == folders and not any(name in step.code for name in folders):
+            written = {name: data for name, data in self.files().items() if before.get(name) != data}
+            RAN[key] = Ran(printed, written)
+        return printed
+
+    def printed(self, language: str, step: Step) -> list[str]:
+        """The lines that a command or program prints, run now."""
         words = ["bash", "-c", step.code] if language == "console" else [sys.executable, "-c", step.code]
         done = subprocess.run(
             words,

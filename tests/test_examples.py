@@ -14,8 +14,26 @@ from examples import LANGUAGES, agree, blocks, differences, masked, pages, renew
 from certgen.cli import app
 from checker.cli import main as check_cert_main
 
+INSTALLS = "installs from PyPI"
+YOURS = "names stand for files of yours"
 NEVER = {  # every block that no test runs, by its page and its first line, and why
+    ("README.md", "python3 -m venv .venv && . .venv/bin/activate"): INSTALLS,
+    ("docs/audit.md", "python3 -S -I check-cert.pyz MODEL CERT"): YOURS,
+    ("docs/audit.md", "( ulimit -v 8000000; timeout 600 python3 -S -I check-cert.pyz MODEL CERT )"): YOURS,
+    ("docs/certify.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
+    ("docs/certify.md", "certgen import checkpoint.pth -o model.safetensors"): "stands for a checkpoint of yours",
+    ("docs/guide.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
+    ("docs/index.md", "python3 -m venv .venv && . .venv/bin/activate"): INSTALLS,
+    ("docs/sweep.md", "pip install -c constraints.txt --editable '.[sweep]'"): INSTALLS,
+    (
+        "docs/sweep.md",
+        "certgen sweep models --strategies cubic --strategies 'sub-cubic/*/upper-envelope/*' -o results",
+    ): "takes an hour",
+    ("docs/sweep.md", "dask scheduler                                  # on one machine"): "needs several machines",
+    ("docs/trust.md", "( ulimit -v 8000000; timeout 600 python3 -S -I check-cert.pyz MODEL CERT )"): YOURS,
+    ("docs/trust.md", "make check-cert.pyz"): YOURS,
 }
+OTHERS = ("docs/guide.md", "docs/report.md", "docs/study/index.md")  # have indented blocks that are not run yet
 PAGES = [str(path.relative_to(ROOT)) for path in pages()]
 FAST = [name for name in PAGES if any(b.steps and not b.slow for b in blocks((ROOT / name).read_text()))]
 SLOW = [name for name in PAGES if any(b.steps and b.slow for b in blocks((ROOT / name).read_text()))]
@@ -58,7 +76,7 @@ def test_nothing_is_shown_as_code_that_is_not_run(name: str) -> None:
         for step in block.steps:
             assert [line.strip() for line in step.shown].count(examples.LEFT_OUT) <= 1, step
     outside = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
-    assert not re.findall(r"(?<=\n\n) {4}\S.*", outside) or name == "docs/rules.md"
+    assert not re.findall(r"(?<=\n\n) {4}\S.*", outside) or name in OTHERS
 
 
 def inline_commands() -> list[tuple[str, str]]:
@@ -146,7 +164,18 @@ def test_a_page_is_run_and_updated(tmp_path: Path) -> None:
     assert [block.never for block in blocks(PAGE)] == ["", "", "", "it is dangerous", "", ""]
 
 
-@pytest.mark.parametrize(("page", "word"), [("```console\n$ exit 1\n```\n", "ended with 1"), ("```python\nx\n```", "x")])
+def test_a_command_is_run_once_for_all_pages_unless_a_file_that_it_names_differs(tmp_path: Path) -> None:
+    page = "```console\n$ echo {0} > made\n$ cat made > copy; date +%N >> copy; cat copy\n?\n```"
+    seen = []
+    for number, word in enumerate("aab"):
+        (folder := tmp_path / str(number)).mkdir()
+        ((_, printed),) = differences(page.format(word), folder, slow=False)
+        assert (folder / "copy").read_text(encoding="utf-8").split() == printed
+        seen.append(printed)
+    assert seen[0] == seen[1] and seen[2][0] == "b" and seen[2][1] != seen[0][1]
+
+
+@pytest.mark.parametrize(("page", "word"), [("```console\n$ exit 1\n```", "ended with 1"), ("```python\nx\n```", "x")])
 def test_a_command_that_fails_is_not_written_into_the_page(page: str, word: str, tmp_path: Path) -> None:
     with pytest.raises(examples.Failed, match=word):
         updated(page, tmp_path, slow=False)

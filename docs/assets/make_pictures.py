@@ -1,7 +1,7 @@
-"""Draws the pictures of README.md and docs/, and writes the tables of measurements: python docs/assets/make_pictures.py.
+"""Draws the pictures of README.md and docs/, writes the tables of measurements: python docs/assets/make_pictures.py.
 
-Bounds, lengths and times are from measured.csv, which bench/measured.py writes; what grows how is from scaling.csv, which
-bench/scaling.py writes. A table stands between two comments, <!-- measured: NAME --> and <!-- end -->.
+Bounds, lengths and times are from measured.csv, which bench/measured.py writes; what grows how is from scaling.csv, by
+bench/scaling.py. A table stands between two comments, <!-- measured: NAME --> and <!-- end -->.
 The pictures use the colour of the text around them, and middle tones that can be read on light and on dark.
 """
 
@@ -19,13 +19,13 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, "#9a6fc9", "#3aa6b9", "#b58900")
 MEAN = "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE"
 EXACT_SCORES = "sub-cubic/max-diff-exact/"
 SHORT = {  # labels in the picture, where there is room for one: x and y offsets, anchor
-    f"{EXACT_SCORES}drop-average-query-per-output-logit-reasoning/exact-EQKE": ("sub-cubic, one line", 10, 5, "start"),
-    MEAN: ("sub-cubic, two lines", 10, 5, "start"),
-    "separable-by-max": ("separable-by-max", 10, 5, "start"),
-    "cubic": ("cubic (as in the paper)", 10, 5, "start"),
-    "separable-exact": ("separable-exact", 10, -6, "start"),
+    f"{EXACT_SCORES}drop-average-query-per-output-logit-reasoning/exact-EQKE": ("sub-cubic, one line", 10, 16, "start"),
+    MEAN: ("sub-cubic, two lines", 10, 28, "start"),
+    "separable-by-max": ("separable-by-max", 10, 14, "start"),
+    "cubic": ("cubic, as in the paper", 10, 5, "start"),
+    "separable-exact": ("separable-exact", 10, 14, "start"),
     "separable-relaxed": ("separable-relaxed", -10, 5, "end"),
-    "exact": ("exact: nothing left open", 0, 24, "middle"),
+    "exact": ("exact: nothing left open", 8, 20, "start"),
 }
 README_ROWS = (  # of the model of MODEL, and of another
     *((MODEL, name) for name in (MEAN, "separable-by-max", "adaptive --max-length 10000000")),
@@ -263,28 +263,26 @@ def frontier() -> None:
     first, last, most, least = math.log(5.4e6), math.log(9e7), math.log(0.4), math.log(0.0006)
 
     def height(share: float) -> float:
-        return top + (most - math.log(share)) / (most - least) * (bottom - top)
+        return bottom - (most - math.log(share)) / (most - least) * (bottom - top)
 
     def place(row: dict[str, str]) -> tuple[float, float]:
         x = left + (math.log(int(row["length_ops"])) - first) / (last - first) * (right - left)
         return x, height(lost(row))
 
-    for share, label in ((0.3, "70 %"), (0.1, "90 %"), (0.03, "97 %"), (0.01, "99 %"), (0.003, "99.7 %"), (0.001, "99.9 %")):
+    for share in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001):
         svg.line((left, height(share)), (right, height(share)), colour=GREY, width=0.5, stroke_opacity="0.5")
-        svg.text(left - 8, height(share) + 5, label, "end", 12)
+        svg.text(left - 8, height(share) + 5, f"{100 * (1 - share):g} %", "end", 12)
     for tick in (6, 8, 10, 15, 20, 30, 50, 80):
         x = left + (math.log(tick * 1e6) - first) / (last - first) * (right - left)
         svg.line((x, bottom), (x, bottom + 5), colour=GREY)
-        svg.text(x, bottom + 20, f"{tick} million", size=12) if tick in (6, 10, 20, 50) else svg.text(
-            x, bottom + 20, str(tick), size=12
-        )
+        svg.text(x, bottom + 20, f"{tick} million" if tick in (6, 10, 20, 50) else str(tick), size=12)
     svg.line((left, top), (left, bottom), (right, bottom))
     svg.text((left + right) / 2, bottom + 46, "length of the proof: operations that checking it takes", size=13)
     svg.text(left - 8, top - 12, "proved correct", "start", 13)
     exact = next(row for row in rows if row["strategy"] == "exact")
     svg.line((left, height(lost(exact))), (right, height(lost(exact))), colour=GREEN, width=1.5, stroke_dasharray="6 4")
-    accuracy = int(exact["correct"]) / int(exact["total"])
-    svg.text(left + 8, height(lost(exact)) - 7, f"the accuracy itself: {accuracy:.5f}"[:-1], "start", 13, fill=GREEN)
+    accuracy = int(exact["correct"]) * 100_000 // int(exact["total"]) / 1000
+    svg.text(left + 8, height(lost(exact)) - 7, f"the accuracy itself: {accuracy} %", "start", 13, fill=GREEN)
     best, steps = 1.0, list[tuple[float, float]]()
     for row in rows:
         if lost(row) < best:
@@ -301,12 +299,12 @@ def frontier() -> None:
         if row["strategy"] in SHORT:
             label, across, down, anchor = SHORT[row["strategy"]]
             svg.text(x + across, y + down, label, anchor, 13)
-    svg.dot(right - 236, top + 6, BLUE, 4)
-    svg.text(right - 226, top + 11, "adaptive, to a chosen length", "start", 13, fill=BLUE)
-    svg.box(right - 240, top + 22, 8, 8, ORANGE, 1)
-    svg.text(right - 226, top + 31, "other strategies", "start", 13)
-    svg.line((right - 248, top + 48), (right - 232, top + 48), colour=BLUE, width=2)
-    svg.text(right - 226, top + 53, "the frontier", "start", 13)
+    svg.dot(right - 236, bottom - 64, BLUE, 4)
+    svg.text(right - 226, bottom - 59, "adaptive, to a chosen length", "start", 13, fill=BLUE)
+    svg.box(right - 240, bottom - 46, 8, 8, ORANGE, 1)
+    svg.text(right - 226, bottom - 37, "other strategies", "start", 13)
+    svg.line((right - 248, bottom - 20), (right - 232, bottom - 20), colour=BLUE, width=2)
+    svg.text(right - 226, bottom - 15, "the frontier", "start", 13)
     svg.save("frontier")
 
 

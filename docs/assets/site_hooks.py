@@ -109,8 +109,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         lines.append(line if inside else LINK.sub(link, line))
     parts = CODE.split("\n".join(nested(lines)))  # what is at odd places is code, or a formula
     for place, part in enumerate(parts):
-        escaped_index = INDEX.sub(lambda match: f"\\{match[0][:-1]}\\]", part)
-        parts[place] = part.replace("\\|", "|") if place % 2 and part.startswith("`") else part if place % 2 else escaped_index
+        if not place % 2:
+            parts[place] = INDEX.sub(lambda match: f"\\{match[0][:-1]}\\]", part)
+        elif not part.startswith("$"):
+            parts[place] = part.replace("\\|", "|")
     text = "".join(parts)
     return PICTURE.sub(lambda match: picture(Path(config.docs_dir) / match[2], match[1]), text)
 
