@@ -2,8 +2,8 @@
 
 Proves each row with certgen prove, checks it with check-cert, counts the operations of the check, and keeps what it
 finds in docs/assets/measured.csv. Rows that are there are not made again, unless --again; globs choose rows by the text
-"MODEL STRATEGY OPTIONS". Times are processor seconds of the whole command, its start included, so that other work on the
-machine matters little.
+"MODEL STRATEGY OPTIONS". Times are processor seconds of the whole command, with its start: other work on the machine
+matters less than for seconds on the clock, but a quiet machine still gives the better figures.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A line of the record."""
+    """A line of the record; without times until it has been timed."""
 
     model: str
     strategy: str
@@ -49,9 +49,9 @@ class Measured(NamedTuple):
     wrong: int
     total: int
     length_ops: int | None
-    bytes: int
-    prove_s: float
-    check_s: float
+    bytes: int | None = None
+    prove_s: float | None = None
+    check_s: float | None = None
 
     @property
     def row(self) -> str:
@@ -116,8 +116,8 @@ def load(path: Path = RECORD) -> list[Measured]:
             Measured(
                 *(line["model"], line["strategy"], line["options"]),
                 *(int(line["correct"]), int(line["wrong"]), int(line["total"])),
-                int(line["length_ops"]) if line["length_ops"] else None,
-                *(int(line["bytes"]), float(line["prove_s"]), float(line["check_s"])),
+                *(int(line[field]) if line[field] else None for field in ("length_ops", "bytes")),
+                *(float(line[field]) if line[field] else None for field in ("prove_s", "check_s")),
             )
             for line in csv.DictReader(file)
         ]
@@ -130,7 +130,7 @@ def save(lines: Sequence[Measured]) -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(Measured._fields)
         for line in sorted(lines, key=lambda line: order.index(line.row)):
-            table.writerow([*line[:-2], *(f"{seconds:.2f}" for seconds in line[-2:])])
+            table.writerow([*line[:-2], *("" if seconds is None else f"{seconds:.2f}" for seconds in line[-2:])])
 
 
 def main() -> None:
@@ -140,8 +140,9 @@ def main() -> None:
     arguments = parser.parse_args()
     known = {str(row) for row in ROWS}
     record = {line.row: line for line in load() if line.row in known}
+    timed = {name for name, line in record.items() if line.prove_s is not None}
     for row in ROWS:
-        if any(fnmatchcase(str(row), glob) for glob in arguments.globs) and (arguments.again or str(row) not in record):
+        if any(fnmatchcase(str(row), glob) for glob in arguments.globs) and (arguments.again or str(row) not in timed):
             record[str(row)] = measure(row)
             print(record[str(row)], file=sys.stderr, flush=True)
             save(list(record.values()))
