@@ -21,7 +21,7 @@ LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "sourc
 def build(site: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site), *options]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def loaded(path: Path) -> ModuleType:
@@ -126,7 +126,7 @@ def test_links_to_files_of_the_repository(tmp_path: Path, link: str, code: int) 
 def test_the_example_runs(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, str(DOCS / "example.py")]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"proved by [\d,]+ operations", done.stdout)) == 4
     assert "REJECTED count-too-large" in done.stdout
