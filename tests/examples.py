@@ -1,8 +1,8 @@
 """The commands and programs that README.md and docs/ show, run as a reader would run them, and what they print.
 
     ```console        Each line that begins with "$ " is a command for a shell; one that ends in a backslash goes on.
-    $ command         What follows, up to the next command, is what it prints, errors too. If nothing is shown,
-                      nothing is compared.
+    $ command         What follows, up to the next command, is what it prints, without progress bars. If nothing is
+                      shown, nothing is compared.
     ```python         A program; a ```text block right after it is what it prints.
 
 A page is one session: its blocks run in order, in a folder of its own in which the files of the repository are seen.
@@ -211,13 +211,14 @@ class Session:
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
         )
         if done.returncode != step.exit_code:
-            raise Failed(f"{step.code}\nended with {done.returncode} instead of {step.exit_code}:\n{done.stdout}")
-        return [line.rstrip() for line in done.stdout.strip("\n").split("\n")] if done.stdout.strip() else []
+            output = done.stdout + done.stderr
+            raise Failed(f"{step.code}\nended with {done.returncode} instead of {step.exit_code}:\n{output}")
+        text = (done.stdout + (done.stderr if step.exit_code else "")).strip("\n")
+        return [line.rstrip() for line in text.split("\n")] if text.strip() else []
 
 
 def differences(page: str, folder: Path, slow: bool) -> Iterator[tuple[Step, list[str]]]:
