@@ -164,9 +164,8 @@ def test_pictures_and_tables_are_those_of_the_measurements(tmp_path: Path) -> No
     places = {"README": ROOT / "README.md", "FRONTIER": DOCS / "frontier.md", "SCALING": DOCS / "scaling.md"}
     for path in (*places.values(), DOCS / "assets/measured.csv", DOCS / "assets/scaling.csv"):
         shutil.copy(path, tmp_path)
-    drawing.HERE = tmp_path
-    for name, path in places.items():
-        setattr(drawing, name, tmp_path / path.name)
+    for name, path in {"HERE": tmp_path, **{name: tmp_path / path.name for name, path in places.items()}}.items():
+        setattr(drawing, name, path)
     drawing.draw()
     text = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
     for picture in tmp_path.glob("*.svg"):

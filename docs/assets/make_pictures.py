@@ -448,8 +448,7 @@ def write_measured() -> None:
     lines = ["| strategy | sequences proved | of all | operations |", "|---|---|---|---|"]
     for row in rows:
         if row["model"] == MODEL:
-            cells = (f"{int(row['correct']):,}", bound(row, 5), f"{int(row['length_ops']):,}")
-            lines.append(f"| `{name(row)}` | " + " | ".join(cells) + " |")
+            lines.append(f"| `{name(row)}` | {int(row['correct']):,} | {bound(row, 5)} | {int(row['length_ops']):,} |")
     replace_measured(FRONTIER, "one model", lines)
     lines = ["| model | strategy | proved correct | million operations | prove | check |", "|---|---|---|---|---|---|"]
     for model in dict.fromkeys(row["model"] for row in measured()):
