@@ -133,6 +133,12 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.cert.json.gz"))
 
 
+def test_links_of_the_readme_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 15
+    assert not [link for link in links if "://" not in link and not (ROOT / link).exists()]
+
+
 def test_formulas_are_typeset_without_a_script(site: Path) -> None:
     rules = (site / "rules.html").read_text(encoding="utf-8")
     assert rules.count("<math ") > 400 and 'display="block"' in rules
