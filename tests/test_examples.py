@@ -73,6 +73,7 @@ def test_nothing_is_shown_as_code_that_is_not_run(name: str) -> None:
         assert block.language in LANGUAGES, (block.line + 1, block.language)
         assert block.language != "text" or block.never or block.line in printed, block.line + 1
         for step in block.steps:
+            assert step.shown != ["?"], step
             assert [line.strip() for line in step.shown].count(examples.LEFT_OUT) <= 1, step
     outside = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
     assert not re.findall(r"(?<=\n\n) {4}\S.*", outside) or name in OTHERS
