@@ -4,7 +4,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
+.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
 
 # The version is in what is installed, so that a new one means a new installation.
 .venv/base: pyproject.toml constraints.txt checker/version.py
@@ -82,6 +82,16 @@ schema: .venv/base
 # The documentation site, in out/site; needs no network.
 docs: .venv/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# What the commands in README.md and docs/ print, written into them; SLOW=--slow also runs those that take minutes.
+docs-outputs: .venv/test
+	$(BIN)/python tests/examples.py $(SLOW)
+	$(BIN)/python docs/assets/make_pictures.py
+
+# The measurements that docs/assets/measured.csv lacks, then the tables and pictures that show them.
+measured: .venv/base
+	$(BIN)/python bench/measured.py
+	$(BIN)/python docs/assets/make_pictures.py
 
 # The checker alone, in one file: python -S -I check-cert.pyz MODEL CERT
 check-cert.pyz:

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -14,21 +13,24 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import typer
 from conftest import ROOT
 
-from certgen.cli import app
-from checker.cli import main as check_cert_main
-
 DOCS = ROOT / "docs"
-PAGES = ("index.md", "certify.md", "audit.md", "strategies.md")  # whose commands are parsed below
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data"}
 
 
 def build(site: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site), *options]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def loaded(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Html(HTMLParser):
@@ -122,58 +124,86 @@ def test_links_to_files_of_the_repository(tmp_path: Path, link: str, code: int) 
         assert link in done.stderr
 
 
-def commands() -> list[list[str]]:
-    """The commands of the pages, as words; paths and names that stand for others included."""
-    found = []
-    for page in PAGES:
-        for line in (DOCS / page).read_text(encoding="utf-8").splitlines():
-            if line.startswith(("    certgen ", "    check-cert ", "    python3.11 -S -I check-cert.pyz ")):
-                words = shlex.split(line, comments=True)
-                found.append(["check-cert", *words[4:]] if words[0] == "python3.11" else words)
-    return found
-
-
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_commands_have_the_options_that_are_shown(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)  # so that nothing shown is found, and nothing is done
-    if words[0] == "check-cert":
-        assert check_cert_main(words[1:]) == 3  # and not 2, a wrong command line
-        return
-    group = typer.main.get_command(app)
-    command = group.get_command(None, words[1])  # type: ignore[attr-defined]
-    assert command is not None, words[1]
-    command.make_context(words[1], words[2:])
-
-
 def test_the_example_runs(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, str(DOCS / "example.py")]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"proved by [\d,]+ operations", done.stdout)) == 4
     assert "REJECTED count-too-large" in done.stdout
     assert list(tmp_path.rglob("*.cert.json.gz"))
 
 
-def test_pictures_and_table_are_those_of_the_measured_points(tmp_path: Path) -> None:
+def test_links_of_the_readme_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 15
+    assert not [link for link in links if "://" not in link and not (ROOT / link).exists()]
+
+
+def test_formulas_are_typeset_without_a_script(site: Path) -> None:
+    rules = (site / "rules.html").read_text(encoding="utf-8")
+    assert rules.count("<math ") > 400 and 'display="block"' in rules
+    shown = re.sub(r"<(script|style|annotation|pre|code)\b.*?</\1>", "", rules, flags=re.DOTALL)
+    assert not re.search(r"\$|\\[a-z(\[]|arithmatex", shown)
+
+
+def test_formulas_of_the_rules_are_balanced() -> None:
+    """A dollar sign that was forgotten turns text into formulas and formulas into text."""
+    text = (DOCS / "rules.md").read_text(encoding="utf-8")
+    for paragraph in text.split("\n\n"):
+        formulas = re.sub(r"^\$\$\n.*?\n\$\$$", "", paragraph, flags=re.DOTALL | re.MULTILINE)
+        assert formulas.count("$") % 2 == 0, paragraph
+        for formula in re.findall(r"\$([^$]+)\$", formulas):
+            assert "\n" not in formula and formula == formula.strip(), formula
+            assert formula.count("{") - formula.count(r"\{") == formula.count("}") - formula.count(r"\}"), formula
+
+
+def test_the_search_works_from_a_folder(site: Path, pages: dict[Path, Html]) -> None:
+    """Browsers let no page of a folder start a worker, or read its index as JSON."""
+    assert (site / "search" / "search_index.js").is_file()
+    for path, html in pages.items():
+        shims = [asset for asset in html.assets if "iframe-worker" in asset]
+        assert [(path.parent / shim).is_file() for shim in shims] == [True], path
+
+
+def test_pictures_and_tables_are_those_of_the_measurements(tmp_path: Path) -> None:
     drawing: Any = loaded(DOCS / "assets" / "make_pictures.py")
-    for name in ("assets/curve.csv", "assets/scaling.csv", "strategies.md", "scaling.md"):
-        shutil.copy(DOCS / name, tmp_path)
-    drawing.HERE, drawing.STRATEGIES, drawing.SCALING = tmp_path, tmp_path / "strategies.md", tmp_path / "scaling.md"
+    places = {"README": ROOT / "README.md", "FRONTIER": DOCS / "frontier.md", "SCALING": DOCS / "scaling.md"}
+    for path in (*places.values(), DOCS / "assets/measured.csv", DOCS / "assets/scaling.csv"):
+        shutil.copy(path, tmp_path)
+    for name, path in {"HERE": tmp_path, **{name: tmp_path / path.name for name, path in places.items()}}.items():
+        setattr(drawing, name, path)
     drawing.draw()
-    text = "".join(page.read_text(encoding="utf-8") for page in (drawing.STRATEGIES, drawing.SCALING))
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
     for picture in tmp_path.glob("*.svg"):
         assert picture.read_bytes() == (DOCS / "assets" / picture.name).read_bytes(), picture.name
         assert f"(assets/{picture.name})" in text
-    for page in (drawing.STRATEGIES, drawing.SCALING):
-        assert page.read_bytes() == (DOCS / page.name).read_bytes()
+    for page in places.values():
+        assert (tmp_path / page.name).read_bytes() == page.read_bytes(), page.name
 
 
-def loaded(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_the_record_has_rows_that_can_be_measured_again() -> None:
+    measured = loaded(ROOT / "bench" / "measured.py")
+    record = measured.load()
+    rows = {str(row): row for row in measured.ROWS}
+    assert [line.row for line in record] == [name for name in rows if name in {line.row for line in record}]
+    assert [line.length_ops is not None for line in record] == [rows[line.row].length for line in record]
+
+
+def test_the_record_agrees_with_the_verdicts_that_are_shown() -> None:
+    """Verdicts in README.md are printed by the tests of its examples."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    record = {line.row: line for line in loaded(ROOT / "bench" / "measured.py").load()}
+    for strategy, relation in (("separable-by-max", ">="), ("exact", "=")):
+        line = record[f"max-of-4-seed-123 {strategy}"]
+        assert f"VERIFIED accuracy {relation} {line.correct}/{line.total} " in readme
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [line.row for line in loaded(ROOT / "bench" / "measured.py").load()])
+def test_measuring_again_gives_the_record(name: str) -> None:
+    """Claims and lengths."""
+    measured = loaded(ROOT / "bench" / "measured.py")
+    (row,) = (row for row in measured.ROWS if str(row) == name)
+    (line,) = (line for line in measured.load() if line.row == name)
+    assert measured.measure(row)[:7] == line[:7]

@@ -1,28 +1,37 @@
-"""Draws the pictures of docs/strategies.md and docs/scaling.md, and writes their tables.
+"""Draws the pictures of README.md and docs/, writes the tables of measurements: python docs/assets/make_pictures.py.
 
-python docs/assets/make_pictures.py [--measure]. The curve is from curve.csv; --measure proves and measures its points
-again first, which takes some minutes. What grows how is from scaling.csv, which bench/scaling.py writes.
+Bounds, lengths and times are from measured.csv, which bench/measured.py writes; what grows how is from scaling.csv, by
+bench/scaling.py. A table stands between two comments, <!-- measured: NAME --> and <!-- end -->.
 The pictures use the colour of the text around them, and middle tones that can be read on light and on dark.
 """
 
 import csv
 import math
 import random
-import sys
-import tempfile
+import re
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-STRATEGIES, SCALING = HERE.parent / "strategies.md", HERE.parent / "scaling.md"
-MODEL = HERE.parents[1] / "models" / "max-of-4-seed-123.safetensors"
+README, FRONTIER, SCALING = HERE.parents[1] / "README.md", HERE.parent / "frontier.md", HERE.parent / "scaling.md"
+MODEL = "max-of-4-seed-123"
 BLUE, ORANGE, GREEN, RED, GREY = "#4c83d6", "#d9822b", "#2f9e6e", "#d4524e", "#8a8f98"
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#9a6fc9", "#3aa6b9", "#b58900")
 MEAN = "sub-cubic/max-diff-exact/mean-query+diff/exact-EQKE"
-LIMITS = (7_200_000, 7_500_000, 8_000_000, 9_000_000, 10_000_000, 12_000_000, 16_000_000, 22_000_000, 30_000_000)
-POINTS: list[tuple[str, dict[str, int]]] = [
-    *(("adaptive", {"max_length": limit}) for limit in LIMITS),
-    *((name, {}) for name in (MEAN, "separable-by-max", "cubic", "separable-relaxed", "separable-exact", "exact")),
-]
+EXACT_SCORES = "sub-cubic/max-diff-exact/"
+SHORT = {  # labels in the picture, where there is room for one: x and y offsets, anchor
+    f"{EXACT_SCORES}drop-average-query-per-output-logit-reasoning/exact-EQKE": ("sub-cubic, one line", 10, 16, "start"),
+    MEAN: ("sub-cubic, two lines", 10, 28, "start"),
+    "separable-by-max": ("separable-by-max", 10, 14, "start"),
+    "cubic": ("cubic, as in the paper", 10, 5, "start"),
+    "separable-exact": ("separable-exact", 10, 14, "start"),
+    "separable-relaxed": ("separable-relaxed", -10, 5, "end"),
+    "exact": ("exact: nothing left open", 8, 20, "start"),
+}
+README_ROWS = (  # of the model of MODEL, and of another
+    *((MODEL, name) for name in (MEAN, "separable-by-max", "adaptive --max-length 10000000")),
+    *((MODEL, name) for name in ("adaptive", "cubic", "adaptive --max-length 22000000", "exact")),
+    *(("max-of-20-seed-123", name) for name in ("cubic", "separable-by-max", "adaptive")),
+)
 
 
 class Svg:
@@ -230,41 +239,73 @@ def tree() -> None:
     svg.save("tree")
 
 
-def curve() -> None:
-    rows = list(csv.DictReader((HERE / "curve.csv").open(encoding="utf-8")))
-    svg = Svg(760, 430, "Accuracy proved against proof length, max-of-4, seed 123")
-    left, right, top, bottom = 70, 740, 20, 370
-    low, high, first, last = 0.84, 1.0, math.log(6e6), math.log(1e8)
+def measured() -> list[dict[str, str]]:
+    """The rows of measured.csv."""
+    return list(csv.DictReader((HERE / "measured.csv").open(encoding="utf-8")))
+
+
+def name(row: dict[str, str]) -> str:
+    """A strategy with its options."""
+    return f"{row['strategy']} {row['options']}".strip()
+
+
+def lost(row: dict[str, str]) -> float:
+    """The share of sequences that a proof leaves open or proves wrong."""
+    return 1 - int(row["correct"]) / int(row["total"])
+
+
+def frontier() -> None:
+    """What is not proved against the length of the proof, for one model, both logarithmic."""
+    rows = [row for row in measured() if row["model"] == MODEL and row["length_ops"]]
+    rows.sort(key=lambda row: (int(row["length_ops"]), lost(row)))
+    svg = Svg(760, 440, "What a proof leaves open, against its length: max-of-4 over 64 tokens, seed 123")
+    left, right, top, bottom = 84, 740, 30, 380
+    first, last, most, least = math.log(5.4e6), math.log(9e7), math.log(0.4), math.log(0.0006)
+
+    def height(share: float) -> float:
+        return bottom - (most - math.log(share)) / (most - least) * (bottom - top)
 
     def place(row: dict[str, str]) -> tuple[float, float]:
-        x = left + (math.log(int(row["length"])) - first) / (last - first) * (right - left)
-        return x, bottom - (int(row["correct"]) / int(row["total"]) - low) / (high - low) * (bottom - top)
+        x = left + (math.log(int(row["length_ops"])) - first) / (last - first) * (right - left)
+        return x, height(lost(row))
 
-    for tick in range(84, 101, 2):
-        y = bottom - (tick / 100 - low) / (high - low) * (bottom - top)
-        svg.line((left, y), (right, y), colour=GREY, width=0.5, stroke_opacity="0.5")
-        svg.text(left - 8, y + 5, f"{tick / 100:.2f}", "end", 12)
-    for tick in (7, 10, 15, 20, 30, 50, 100):
+    for share in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001):
+        svg.line((left, height(share)), (right, height(share)), colour=GREY, width=0.5, stroke_opacity="0.5")
+        svg.text(left - 8, height(share) + 5, f"{100 * (1 - share):g} %", "end", 12)
+    for tick in (6, 8, 10, 15, 20, 30, 50, 80):
         x = left + (math.log(tick * 1e6) - first) / (last - first) * (right - left)
         svg.line((x, bottom), (x, bottom + 5), colour=GREY)
-        svg.text(x, bottom + 20, f"{tick} M", size=12)
+        svg.text(x, bottom + 20, f"{tick} million" if tick in (6, 10, 20, 50) else str(tick), size=12)
     svg.line((left, top), (left, bottom), (right, bottom))
-    svg.text((left + right) / 2, bottom + 46, "proof length: operations of the check", size=13)
-    adaptive = sorted(place(row) for row in rows if row["strategy"] == "adaptive")
-    svg.line(*adaptive, colour=BLUE, width=2.5)
-    for x, y in adaptive:
-        svg.dot(x, y, BLUE, 3.5)
-    svg.text(adaptive[2][0] + 10, adaptive[2][1] + 5, "adaptive", "start", fill=BLUE, font_weight="bold")
-    short = {MEAN: "sub-cubic, exact scores, mean-query+diff"}
+    svg.text((left + right) / 2, bottom + 46, "length of the proof: operations that checking it takes", size=13)
+    svg.text(left - 8, top - 12, "proved correct", "start", 13)
+    exact = next(row for row in rows if row["strategy"] == "exact")
+    svg.line((left, height(lost(exact))), (right, height(lost(exact))), colour=GREEN, width=1.5, stroke_dasharray="6 4")
+    accuracy = int(exact["correct"]) * 100_000 // int(exact["total"]) / 1000
+    svg.text(left + 8, height(lost(exact)) - 7, f"the accuracy itself: {accuracy} %", "start", 13, fill=GREEN)
+    best, steps = 1.0, list[tuple[float, float]]()
     for row in rows:
-        if row["strategy"] != "adaptive":
+        if lost(row) < best:
             x, y = place(row)
-            svg.dot(x, y, ORANGE, 5)
-            before = row["strategy"] in ("separable-exact", "separable-relaxed")
-            label = short.get(row["strategy"], row["strategy"])
-            down = 5 if row["strategy"] == MEAN else 18
-            svg.text(x + (-10 if before else 10), y + down, label, "end" if before else "start", 13)
-    svg.save("curve")
+            steps += [(x, steps[-1][1]), (x, y)] if steps else [(x, y)]
+            best = lost(row)
+    svg.line(*steps, (right, steps[-1][1]), colour=BLUE, width=2)
+    for row in rows:
+        x, y = place(row)
+        if row["strategy"] == "adaptive":
+            svg.dot(x, y, BLUE, 4)
+            continue
+        svg.box(x - 4, y - 4, 8, 8, ORANGE, 1)
+        if row["strategy"] in SHORT:
+            label, across, down, anchor = SHORT[row["strategy"]]
+            svg.text(x + across, y + down, label, anchor, 13)
+    svg.dot(right - 236, bottom - 64, BLUE, 4)
+    svg.text(right - 226, bottom - 59, "adaptive, to a chosen length", "start", 13, fill=BLUE)
+    svg.box(right - 240, bottom - 46, 8, 8, ORANGE, 1)
+    svg.text(right - 226, bottom - 37, "other strategies", "start", 13)
+    svg.line((right - 248, bottom - 20), (right - 232, bottom - 20), colour=BLUE, width=2)
+    svg.text(right - 226, bottom - 15, "the frontier", "start", 13)
+    svg.save("frontier")
 
 
 def growth() -> dict[tuple[str, str], list[dict[str, str]]]:
@@ -369,46 +410,73 @@ def replace_table(page: Path, lines: list[str]) -> None:
     page.write_text(before + "\n".join(lines) + "\n\n" + after.partition("\n\n")[2], encoding="utf-8")
 
 
-def write_table() -> None:
-    """The points of the curve, shortest first, as the table of docs/strategies.md."""
-    rows = sorted(csv.DictReader((HERE / "curve.csv").open(encoding="utf-8")), key=lambda row: int(row["length"]))
-    lines = ["| strategy | proved | of all | proof length |", "|---|---|---|---|"]
+def bound(row: dict[str, str], places: int) -> str:
+    """The proved share, rounded down; with "=" if nothing is left open."""
+    correct, wrong, total = (int(row[field]) for field in ("correct", "wrong", "total"))
+    relation = "= " if correct + wrong == total else ""
+    return f"{relation}{correct * 10**places // total / 10**places:.{places}f}"
+
+
+def million(row: dict[str, str]) -> str:
+    """The length, in millions of operations."""
+    return f"{int(row['length_ops']) / 1e6:.1f}" if row["length_ops"] else "–"
+
+
+def seconds(text: str) -> str:
+    if not text:
+        return "–"
+    return f"{float(text):.1f} s" if float(text) < 10 else f"{float(text):.0f} s"
+
+
+def task(row: dict[str, str]) -> str:
+    """As in: max-of-10, v = 128."""
+    known = re.match(r"(max-of-\d+)(?:-vocab-(\d+))?", row["model"])
+    assert known
+    return f"{known[1]}, v = {known[2] or 64}"
+
+
+def write_measured() -> None:
+    """The tables of README.md and docs/frontier.md."""
+    rows = sorted(measured(), key=lambda row: int(row["length_ops"] or 10**12))
+    by_name = {(row["model"], name(row)): row for row in rows}
+    head = "| model | strategy | proved correct | million operations to check | prove | check |"
+    lines = [head, "|---|---|---|---|---|---|"]
+    for row in (by_name[key] for key in README_ROWS if key in by_name):
+        cells = (bound(row, 5), million(row), seconds(row["prove_s"]), seconds(row["check_s"]))
+        lines.append(f"| {task(row)} | `{name(row)}` | " + " | ".join(cells) + " |")
+    replace_measured(README, "some", lines)
+    lines = ["| strategy | sequences proved | of all | operations |", "|---|---|---|---|"]
     for row in rows:
-        limit = f" --max-length {row['limit']}" if row["limit"] else ""
-        correct, total, relation = int(row["correct"]), int(row["total"]), "= " if row["strategy"] == "exact" else ""
-        decimals = f"{correct * 100_000 // total / 100_000:.5f}"
-        lines.append(f"| `{row['strategy']}{limit}` | {relation}{correct:,} | {decimals} | {int(row['length']):,} |")
-    replace_table(STRATEGIES, lines)
+        if row["model"] == MODEL:
+            lines.append(f"| `{name(row)}` | {int(row['correct']):,} | {bound(row, 5)} | {int(row['length_ops']):,} |")
+    replace_measured(FRONTIER, "one model", lines)
+    lines = ["| model | strategy | proved correct | million operations | prove | check |", "|---|---|---|---|---|---|"]
+    for model in dict.fromkeys(row["model"] for row in measured()):
+        for row in rows:
+            if row["model"] == model != MODEL:
+                cells = (bound(row, 5), million(row), seconds(row["prove_s"]), seconds(row["check_s"]))
+                lines.append(f"| {task(row)} | `{name(row)}` | " + " | ".join(cells) + " |")
+    replace_measured(FRONTIER, "other models", lines)
 
 
-def measure() -> None:
-    """Prove and measure the points of the curve again."""
-    from certgen import load_model, prove
-    from certgen.length import proof_length
-    from checker import check
-
-    with tempfile.TemporaryDirectory() as folder, (HERE / "curve.csv").open("w", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["strategy", "limit", "correct", "total", "length"])
-        path = Path(folder) / "a.cert.json"
-        for strategy, options in POINTS:
-            prove(load_model(MODEL), strategy, **options).save(path)
-            verdict = check(str(MODEL), str(path))
-            length = proof_length(MODEL, path).total
-            limit = options.get("max_length", "")
-            table.writerow([strategy, limit, verdict.correct, verdict.total, length])
-            print(strategy, limit, verdict.correct, length, flush=True)
+def replace_measured(page: Path, what: str, lines: list[str]) -> None:
+    """Put a table between the two comments of its name."""
+    text = page.read_text(encoding="utf-8")
+    opening = f"<!-- measured: {what} -->\n"
+    before, found, after = text.partition(opening)
+    if not found:
+        raise SystemExit(f"{page} has no place for the table {what}")
+    after = after[after.index("<!-- end -->") :]
+    page.write_text(before + opening + "\n" + "\n".join(lines) + "\n\n" + after, encoding="utf-8")
 
 
 def draw() -> None:
-    """All pictures and the table."""
-    for picture in (separation, cells, gap, counts, tree, curve, scaling):
+    """All pictures and tables."""
+    for picture in (separation, cells, gap, counts, tree, frontier, scaling):
         picture()
-    write_table()
+    write_measured()
     write_scaling()
 
 
 if __name__ == "__main__":
-    if "--measure" in sys.argv:
-        measure()
     draw()

@@ -2,14 +2,17 @@
 
 schemas/CERTIFICATE.md is the page format.md, other Markdown keeps its text, source files are shown as code, folders as
 lists, anything else is copied. Links to them are rewritten as mkdocs reads a page; a link to a file that does not exist
-is left alone, and fails the build as every broken link does. Pictures are put into the page, to take its colours.
+is left alone, and fails the build as every broken link does. Pictures are put into the page, to take its colours, and
+formulas become MathML, which browsers typeset by themselves: no script, and nothing to load.
 """
 
+import html
 import os
 import posixpath
 import re
 from pathlib import Path
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -19,8 +22,9 @@ ALWAYS = {"schemas/CERTIFICATE.md": "format.md", "schemas/certificate-v1.schema.
 LANGUAGES = {".py": "python", ".toml": "toml", ".txt": "text", ".yml": "yaml", "": "make"}
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")
 PICTURE = re.compile(r"!\[([^\]]*)\]\((assets/[\w-]+\.svg)\)")
+MATH = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 FENCE = re.compile(r"^ *(```|~~~)")
-CODE = re.compile(r"(```.*?```|`[^`\n]+(?:\n[^`\n]+)*`|^ {4}[^\n]*$)", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"(```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+(?:\n[^`\n]+)*`|^ {4}[^\n]*$)", re.DOTALL | re.MULTILINE)
 INDEX = re.compile(r"(?<=[\w\]])\[[^\]\s]*\](?=\[)")  # as in masks[m][q], which looks like a link to q
 
 
@@ -103,12 +107,24 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     for line in markdown.split("\n"):
         inside ^= bool(FENCE.match(line))
         lines.append(line if inside else LINK.sub(link, line))
-    parts = CODE.split("\n".join(nested(lines)))  # what is at odd places is code
+    parts = CODE.split("\n".join(nested(lines)))  # what is at odd places is code, or a formula
     for place, part in enumerate(parts):
-        escaped_index = INDEX.sub(lambda match: f"\\{match[0][:-1]}\\]", part)
-        parts[place] = part.replace("\\|", "|") if place % 2 else escaped_index
+        if not place % 2:
+            parts[place] = INDEX.sub(lambda match: f"\\{match[0][:-1]}\\]", part)
+        elif not part.startswith("$"):
+            parts[place] = part.replace("\\|", "|")
     text = "".join(parts)
     return PICTURE.sub(lambda match: picture(Path(config.docs_dir) / match[2], match[1]), text)
+
+
+def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Typeset the formulas."""
+
+    def typeset(match: re.Match[str]) -> str:
+        display = "block" if match[1] == "div" else "inline"
+        return f'<{match[1]} class="formula">{convert(html.unescape(match[2]).strip(), display=display)}</{match[1]}>'
+
+    return MATH.sub(typeset, content)
 
 
 def nested(lines: list[str]) -> list[str]:
