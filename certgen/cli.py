@@ -313,7 +313,10 @@ def prove(
     max_length: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", show_default=False, help="Adaptive: at most so many operations to check; see length."
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Adaptive: the most operations that the check may take; see length.",
         ),
     ] = None,
     target: Annotated[
@@ -426,7 +429,7 @@ def sweep(
 def wrong(
     model: Annotated[Path, typer.Argument(help="The model file.")],
     limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="At most so many sequences, those wrong by most first.")
+        int, typer.Option(min=1, metavar="N", help="The most sequences to list; those wrong by most come first.")
     ] = 20,
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer as right only if it wins by more than this.")

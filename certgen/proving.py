@@ -29,7 +29,7 @@ def prove(
     target: Number | None = None,
     track: Track = quiet,
 ) -> Certificate:
-    """A certificate that at least so many sequences are answered correctly, by more than `margin` (in logits).
+    """A certificate of a lower bound on the sequences answered correctly, by more than `margin` (in logits).
 
     `model` comes from `load_model`, or is the path of a model file. `margin` is an exact number: a Fraction, an
     integer, or text such as 1/8 or 0.125. `max_length` (operations of the check, as `certgen length` measures them) and

@@ -109,13 +109,14 @@ def test_links_to_files_of_the_repository(tmp_path: Path, link: str, code: int) 
     config = tmp_path / "mkdocs.yml"
     hook = DOCS / "assets" / "site_hooks.py"
     config.write_text(
-        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nnav: [index.md, rules.md]\nhooks: ['{hook}']\nplugins: []\n"
+        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nnav: [index.md, rules.md, signing.md]\nhooks: ['{hook}']\nplugins: []\n"
         "extra_css: []\nvalidation: {links: {anchors: ignore}}\n",
         encoding="utf-8",
     )
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text(f"# A\n\n[code]({link})\n", encoding="utf-8")
-    (tmp_path / "docs" / "rules.md").write_text("# B\n", encoding="utf-8")
+    for page in ("rules.md", "signing.md"):  # to which the format links
+        (tmp_path / "docs" / page).write_text("# B\n", encoding="utf-8")
     done = build(tmp_path / "site", "--config-file", str(config))
     assert done.returncode == code, done.stderr
     if code == 0:

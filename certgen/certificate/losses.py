@@ -27,7 +27,7 @@ class Region(NamedTuple):
 
 
 class Share(NamedTuple):
-    """Of so many sequences, so many are not proved correct."""
+    """A number of sequences, and how many of them are not proved correct."""
 
     sequences: int
     lost: int

@@ -19,7 +19,7 @@ from certgen.counts.groups import Members
 from certgen.counts.units import Branched, Counted, Outcome, Pools, Unit, UnitsOfMaximum
 
 MOST_STEPS = 1 << 12  # finer rounding wins next to nothing
-FINE_STEPS = 64  # at least so many where positions are counted one by one
+FINE_STEPS = 64  # at least, where positions are counted one by one
 FEW_SEQUENCES = 1 << 16  # up to here all queries are branched at once, which tiny models need
 
 Parts = tuple[Unit, ...]
@@ -79,7 +79,7 @@ def halves(members: tuple[int, ...]) -> Pools:
 
 
 class Refinement(NamedTuple):
-    """A unit may be replaced by parts, which win so many sequences for each further operation of the check."""
+    """A unit may be replaced by parts; `gain` is the number of sequences won per further operation of the check."""
 
     gain: Fraction
     unit: Unit

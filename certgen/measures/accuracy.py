@@ -114,7 +114,7 @@ def clopper_pearson(successes: int, size: int, confidence: float) -> tuple[float
 
 
 def at_most(successes: int, size: int, p: float) -> float:
-    """The probability of at most so many successes in `size` independent trials."""
+    """The probability of at most this many successes in `size` independent trials."""
     i = np.arange(successes + 1)
     log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])
     log_choices = log_factorials[size] - log_factorials[i] - log_factorials[size - i]

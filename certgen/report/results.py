@@ -22,7 +22,7 @@ COLUMNS = (
     *("correct", "total", "true_accuracy", "true_low", "true_high", "true_how", "length_ops"),
     *("unexplained_dimension", "certificate", "command", "error"),
 )
-EXACT = 1 << 53  # a count of at most so many sequences can be told from the float of its share
+EXACT = 1 << 53  # counts up to this can be told from the float of their share
 _SWEEP_HINT = "the directory must be one that `certgen sweep` wrote"
 Value = TypeVar("Value")
 

@@ -1,4 +1,4 @@
-"""adaptive: refine where most sequences are won per operation of the check, until the proof is long or good enough."""
+"""adaptive: start coarse and refine where an operation of the check proves most, until long or good enough."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from certgen.progress import Track
 from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
 
-DEFAULT_GROWTH = 3  # without a limit or a target, the proof may be so many times as long as the coarsest one
+DEFAULT_GROWTH = 3  # without a limit or a target, the longest proof, as a multiple of the coarsest one
 ATTEMPTS = 8  # to find the last stage within a limit: costs are estimates, and a length has to be measured
 LONG, CLOSE = 1 << 20, 0.9  # long proofs take seconds to measure; then this share of the limit is near enough
-NEARLY = 2  # up to so many times the coarsest count, a sub-cubic proof may be better: (EUPU, ATTENTION, ERROR)
+NEARLY = 2  # up to this multiple of the coarsest count, a sub-cubic proof may be better: (EUPU, ATTENTION, ERROR)
 SHORTER = (
     ("max-diff-exact", "drop-average-query-per-output-logit-reasoning", "exact-EQKE"),
     ("mean-query+max-diff", "drop-average-query-per-output-logit-reasoning", "exact-EQKE"),

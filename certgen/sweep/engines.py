@@ -100,7 +100,7 @@ class Dask:
         self.address = address
 
     def __call__(self, tasks: Sequence[Task], store: Store) -> Iterator[tuple[Task, Record]]:
-        """A task whose worker dies runs again on another one; after so many deaths as dask allows it has failed."""
+        """A task whose worker dies runs again on another one; after as many deaths as dask allows it has failed."""
         try:
             from distributed import Client, as_completed
         except ImportError:
