@@ -109,8 +109,8 @@ def test_links_to_files_of_the_repository(tmp_path: Path, link: str, code: int) 
     config = tmp_path / "mkdocs.yml"
     hook = DOCS / "assets" / "site_hooks.py"
     config.write_text(
-        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nnav: [index.md, rules.md, signing.md]\nhooks: ['{hook}']\nplugins: []\n"
-        "extra_css: []\nvalidation: {links: {anchors: ignore}}\n",
+        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nnav: [index.md, rules.md, signing.md]\nhooks: ['{hook}']\n"
+        "plugins: []\nextra_css: []\nvalidation: {links: {anchors: ignore}}\n",
         encoding="utf-8",
     )
     (tmp_path / "docs").mkdir()

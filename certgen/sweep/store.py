@@ -32,9 +32,10 @@ class Store:
 
     def prepare(self) -> None:
         """Create the directory; UserError if that is impossible, or if nothing can be written into it."""
+        make_directory(self.root)
         try:
             for name in (ROWS, TRUTHS, LOCKS, CERTIFICATES):
-                make_directory(self.root / name)
+                (self.root / name).mkdir(exist_ok=True)
             for name in ("", ROWS, TRUTHS, LOCKS, CERTIFICATES):
                 with tempfile.TemporaryFile(dir=self.root / name):
                     pass
