@@ -22,6 +22,12 @@ def shipped() -> Path:
     return ROOT / "models" / "max-of-4-seed-123.safetensors"
 
 
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a module's tests to write to, each over what the one before has left."""
+    return tmp_path_factory.mktemp("workspace")
+
+
 @pytest.fixture(scope="session")
 def models() -> Path:
     """The folder of small models."""

@@ -16,10 +16,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import Oracle, Truth
-from strategies_for_models import Sizes, TinyModel, margins, models, tensors_of, trained_looking
-from test_soundness import quick_and_slow, verdict
-from tiny import random_tensors, tiny_model, zero_tensors
 
 from certgen import load_model, prove
 from certgen.bounds.scores import SCORE_ERRORS
@@ -29,6 +25,11 @@ from certgen.errors import UserError
 from certgen.length import length_of
 from certgen.models.circuits import Circuits
 from certgen.strategies.adaptive import USUAL_GROWTH, refine, written
+from tests.support.checking import verdict
+from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of, trained_looking
+from tests.support.oracle import Oracle, Truth
+from tests.support.runs import quick_and_slow
+from tests.support.tiny import random_tensors, tiny_model, zero_tensors
 
 MODERATE = ("normal", "near", "ramp", "lattice", "wild")  # no numbers of size 1e300: the search is in float64
 BOUND_OF_CUBIC = 15821617

@@ -13,11 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, CheckCert
 from hypothesis import given
 from hypothesis import strategies as st
-from make_corpus import change, edited, prove, put, to_bytes
-from tiny import tiny_model, zero_tensors
 
 from checker import Refusal, Verdict, check, cli
 from checker.cli import decimal, describe, main
@@ -27,6 +24,9 @@ from checker.model.attention import Attention
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.rules import RULES
+from tests.conftest import ROOT, CheckCert
+from tests.make_corpus import change, edited, prove, put, to_bytes
+from tests.support.tiny import tiny_model, zero_tensors
 
 Edit = Callable[[dict[str, Any]], object]
 Files = dict[str, Path]

@@ -14,10 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import typer
-from conftest import ROOT
 
 from certgen.cli import app
 from checker.cli import main as check_cert_main
+from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = ("index.md", "certify.md", "audit.md", "strategies.md")  # whose commands are parsed below

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import near_correct, random_tensors, tiny_model
 
 from certgen import load_model, prove
 from certgen.errors import UserError
@@ -24,6 +23,7 @@ from checker.rules.direct_path_centred_spread import direct_path_centred_spread
 from checker.rules.score_exact import score_exact
 from checker.rules.separable_counts import separable_counts
 from checker.rules.value_path_spread import value_path_spread
+from tests.support.tiny import near_correct, random_tensors, tiny_model
 
 
 def counted(meter: Meter, rows: int, columns: int, seed: int = 0) -> Matrix:

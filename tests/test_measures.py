@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import truth
-from tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 from certgen import Model, load_model
 from certgen.measures import accuracy as accuracy_module
@@ -15,6 +13,8 @@ from certgen.measures import flops, true_accuracy, unexplained_dimension
 from certgen.measures.accuracy import at_most, clopper_pearson, sampled_wrong, wrong_answers
 from certgen.models.circuits import Circuits
 from certgen.strategies import STRATEGIES
+from tests.support.oracle import truth
+from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 # Accuracy
 

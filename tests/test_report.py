@@ -15,8 +15,6 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from conftest import ROOT
-from tiny import near_correct, tiny_model
 
 from certgen.certificate.losses import losses, sizes_by_n, with_maximum
 from certgen.certificate.statement import Certificate
@@ -29,6 +27,8 @@ from certgen.report.published import PUBLISHED, TASKS
 from certgen.report.results import Task, best_of_class, find_certificate, load_results
 from certgen.report.table_one import table_one
 from certgen.strategies import STRATEGIES
+from tests.conftest import ROOT
+from tests.support.tiny import near_correct, tiny_model
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, TESTS
 from jsonschema import Draft202012Validator
-from test_corpus import error_codes
 
 from certgen import load_model, prove
 from certgen.certificate.statement import json_schema
 from certgen.strategies import STRATEGIES
 from checker.rules import RULES
+from tests.checker.test_corpus import error_codes
+from tests.conftest import ROOT, TESTS
 
 SCHEMA = ROOT / "schemas" / "certificate-v1.schema.json"
 FORMAT = (ROOT / "schemas" / "CERTIFICATE.md").read_text(encoding="utf-8")

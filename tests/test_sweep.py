@@ -17,8 +17,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import ROOT
-from tiny import near_correct, random_tensors, tiny_model
 
 import certgen.sweep.display
 import certgen.sweep.job
@@ -32,6 +30,8 @@ from certgen.sweep.job import Job, describe, run_job
 from certgen.sweep.run import matching, model_files, plan
 from certgen.sweep.store import Store
 from certgen.sweep.table import COLUMNS, assemble
+from tests.conftest import ROOT
+from tests.support.tiny import near_correct, random_tensors, tiny_model
 
 SOME = ["cubic", "brute-force", "sub-cubic/max-diff-exact/*/svd"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}

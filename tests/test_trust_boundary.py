@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from checker.facts import Fact
 from checker.rules import RULES
 from checker.rules.rule import Rule
+from tests.conftest import ROOT
 
 CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))

@@ -5,14 +5,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from oracle import Oracle
-from strategies_for_models import KINDS, Sizes, TinyModel, tensors_of
-from tiny import tiny_model, zero_tensors
 
 from certgen.counts.wrong import WrongSequence, wrong_sequences
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
 from certgen.progress import quiet
+from tests.support.generators import KINDS, Sizes, TinyModel, tensors_of
+from tests.support.oracle import Oracle
+from tests.support.tiny import tiny_model, zero_tensors
 
 
 def listed(path: Path, limit: int, margin: Fraction = Fraction(0)) -> list[WrongSequence]:

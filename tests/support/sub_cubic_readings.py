@@ -12,19 +12,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from derivations import Derivation, Meaning, Statement, as_json, ball, spread, statement
 from flint import arb
-from oracle import Oracle, precision
-from tiny import Tensors, tiny_model, zero_tensors
 
 from checker.errors import Refusal
 from checker.facts import Accuracy
 from checker.kernel import Verdict
+from tests.support.derivations import Derivation, Meaning, Statement, as_json, ball, spread, statement, step
+from tests.support.oracle import Oracle, precision
+from tests.support.tiny import Tensors, tiny_model, zero_tensors
 
 UNIT = -40  # exponent of stated tables
+
+
 BITS = 64
+
+
 SLACK = 1 << 16  # in units of 2^-BITS, above the checker's rounding for the small scores used here
+
+
 LINES = {"mean": "max_token_mean", "drop": "max_token_drop", "envelope": "max_token_envelope"}
+
 
 # reading: the rule whose step is refused, the code, and what is wrong
 READINGS = {
@@ -52,7 +59,7 @@ READINGS = {
 }
 
 
-class Reading(Meaning):
+class SubCubicReading(Meaning):
     """The sub-cubic proof of one model, under one misreading; the empty one is right."""
 
     def __init__(self, example: "Example", misreading: str) -> None:
@@ -251,10 +258,6 @@ class Reading(Meaning):
         return 0, []
 
 
-def step(rule: str, premises: list[int], args: dict[str, Any], conclusion: dict[str, Any]) -> dict[str, Any]:
-    return {"rule": rule, "premises": premises, "args": args, "conclusion": conclusion}
-
-
 class Example(NamedTuple):
     """A model on which a reading claims too much, and the treatment of lines, centre and projectors that it needs."""
 
@@ -272,7 +275,7 @@ class Example(NamedTuple):
 
     def certificate(self, path: Path, misreading: str) -> Statement:
         """What the reading writes; `total` adds up."""
-        steps = Reading(self, misreading).steps()
+        steps = SubCubicReading(self, misreading).steps()
         correct = sum(count[3] for count in steps[-1]["conclusion"]["counts"])
         claim = Accuracy(correct, 0)
         steps.append(step("total", [5], {}, as_json(claim)))
@@ -282,10 +285,16 @@ class Example(NamedTuple):
 # Most models have a residual of (feature, written by the head[, read by queries]); the head copies the feature of the
 # tokens it attends to into logit 0, and b_U favours the largest token.
 HEAD = {"W_V": [1, 0], "W_O": [0, 1]}
+
+
 # Attending to token 1 favours 0, attending to token 0 nothing.
 TOKEN_1_FAVOURS_0 = dict(W_E=[0, 0, 1, 0, 0, 0], W_U=[0, 0, 0, 3, 0, 0], b_U=[0, 0, 1], **HEAD)
+
+
 # The same, but token 1 takes all attention from 2, and token 0 takes none.
 TOKEN_1_TAKES_ALL = dict(W_E=[-1, 0, 1, 0, 0, 0], b_Q=[1], W_K=[5, 0], W_U=[0, 0, 0, 3, 0, 0], b_U=[0, 0, 2], **HEAD)
+
+
 # Attending to token 2 favours 0. Next to token 0 all attention is on 2, next to token 1 none.
 EITHER_ALL_OR_NONE = {
     "W_E": [-1, 0, 0, 1, 0, 0, 0, 0, 1],
@@ -296,6 +305,8 @@ EITHER_ALL_OR_NONE = {
     "W_U": [0, 0, 0, 3, 0, 0, 0, 0, 0],
     "b_U": [0, 0, 1],
 }
+
+
 EXAMPLES: list[Example] = [
     Example(  # the table's numbers, times 4: at a0 = 1 all is well, at a = 1/2 token 1 wins
         "largest slope on both sides",
@@ -381,31 +392,38 @@ EXAMPLES: list[Example] = [
 ]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.reading)
-def test_the_inference_is_refused(example: Example, tmp_path: Path) -> None:
-    path = tiny_model(tmp_path / "model", example.tensors())
+def rule_of(example: Example) -> str:
+    """The rule whose step is refused; "max_token_*" is the one that the example uses."""
+    rule = READINGS[example.reading][0]
+    return LINES[example.lines] if rule == "max_token_*" else rule
+
+
+def inferences_of(rule: str) -> pytest.MarkDecorator:
+    """`example`: each that claims too much in a step of this rule."""
+    examples = [example for example in EXAMPLES if rule_of(example) == rule]
+    return pytest.mark.parametrize("example", examples, ids=[example.reading for example in examples])
+
+
+def require_refused(example: Example, folder: Path) -> None:
+    """The inference claims too much, and is refused where it enters."""
+    path = tiny_model(folder / "model", example.tensors())
     certificate = example.certificate(path, example.reading)
     truth = Oracle(path).truth(Fraction(example.margin)).correct
     assert certificate["predicate"]["claim"]["correct"] > truth, "believing it would certify too much"
 
     refused = Derivation(path).outcome(certificate)
     assert isinstance(refused, Refusal), str(refused)
-    rule, code, _ = READINGS[example.reading]
     number = int(refused.path.partition("steps[")[2].partition("]")[0])
-    assert refused.code == code, str(refused)
-    assert certificate["predicate"]["steps"][number]["rule"].startswith(rule.rstrip("*"))
+    assert refused.code == READINGS[example.reading][1], str(refused)
+    assert certificate["predicate"]["steps"][number]["rule"] == rule_of(example)
     assert refused.exit_code == 1
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.reading)
-def test_the_right_inference_is_accepted_on_the_same_model(example: Example, tmp_path: Path) -> None:
-    path = tiny_model(tmp_path / "model", example.tensors())
+def require_right_accepted(example: Example, folder: Path) -> None:
+    """The right inference on the same model."""
+    path = tiny_model(folder / "model", example.tensors())
     certificate = example.certificate(path, "")
     accepted = Derivation(path).outcome(certificate)
     assert isinstance(accepted, Verdict), str(accepted)
     truth = Oracle(path).truth(Fraction(example.margin)).correct
     assert accepted.correct == certificate["predicate"]["claim"]["correct"] <= truth
-
-
-def test_every_inference_has_an_example() -> None:
-    assert {example.reading for example in EXAMPLES} == set(READINGS)

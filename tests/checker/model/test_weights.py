@@ -14,11 +14,20 @@ import pytest
 import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import AXES, Entry, encode, entries, model_bytes, near_correct, random_tensors, safetensors_bytes
 
 from checker.arithmetic.matrices import Matrix
 from checker.errors import Malformed, Refusal
 from checker.model.weights import FORMATS, MAX_HEADER_BYTES, TENSORS, Weights, dyadic, read_weights
+from tests.support.tiny import (
+    AXES,
+    Entry,
+    encode,
+    entries,
+    model_bytes,
+    near_correct,
+    random_tensors,
+    safetensors_bytes,
+)
 
 WIDTHS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}
 

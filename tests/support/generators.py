@@ -1,4 +1,4 @@
-"""Hypothesis strategies for tiny models and margins: d_vocab 1 to 5, n_ctx 1 to 4, so that an oracle can enumerate.
+"""Generators (hypothesis) of tiny models and margins: d_vocab 1 to 5, n_ctx 1 to 4, so that an oracle can enumerate.
 
 A model is drawn as a kind, sizes and a seed, which decide the weights; kind "drawn" draws every weight. Kinds:
 
@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
-from tiny import AXES, BIASES, Tensors, near_correct, random_tensors, tiny_model, zero_tensors
 
+from tests.support.tiny import AXES, BIASES, Tensors, near_correct, random_tensors, tiny_model, zero_tensors
+
+SEEDS = st.integers(0, 2**32 - 1)
 KINDS = ("normal", "near", "ramp", "lattice", "wild", "extreme", "drawn")
 GOOD_KINDS = ("near", "ramp")
 

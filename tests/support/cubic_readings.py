@@ -1,11 +1,10 @@
 """Readings of the cubic and brute-force proofs that look natural and are false: the checker must refuse each.
 
-For each reading there are tiny models on which it certifies too much. The test writes the very certificate that the
-reading would write, shows by enumeration that its claim is false, and that the checker refuses it for the right reason.
-The same construction without the misreading is accepted on the same models.
+For each reading there are tiny models on which it certifies too much. An example writes the very certificate that the
+reading would write; enumeration shows that its claim is false, and the checker refuses it for the right reason. The
+same construction without the misreading is accepted on the same models.
 """
 
-import json
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
@@ -17,19 +16,26 @@ import flint
 import numpy as np
 import pytest
 from flint import arb, fmpq
-from oracle import Oracle
-from tiny import Tensors, tiny_model, zero_tensors
 
-from checker.cli import outcome_of
-from checker.errors import Refusal, Rejected
+from checker.errors import Rejected
 from checker.kernel import Verdict
 from checker.model.weights import read_weights
+from tests.support.checking import outcome
+from tests.support.derivations import step
+from tests.support.oracle import Oracle
+from tests.support.tiny import Tensors, tiny_model, zero_tensors
 
 EXPONENT = -40  # of stated tables; all weights here are small multiples of 1/2
+
+
 BITS = 64
+
+
 COARSE = 8  # bits where enclosures should be wide
-BUDGET = 10_000
+
+
 Masks = list[list[list[int]]]
+
 
 READINGS = {
     "margin forgotten": "the margin belongs into every difference",
@@ -47,7 +53,7 @@ READINGS = {
 }
 
 
-class Reading:
+class CubicReading:
     """The tables of a model, and the proofs that follow from them, under one misreading; the empty one is right."""
 
     def __init__(self, tensors: Tensors, margin: Fraction, misreading: str = "") -> None:
@@ -176,11 +182,9 @@ def ceiling(rows: list[list[Fraction]]) -> dict[str, Any]:
     return {"exponent": EXPONENT, "rows": [[-(-x * 2**-EXPONENT // 1) for x in row] for row in rows]}
 
 
-def step(rule: str, premises: list[int], args: dict[str, Any], conclusion: dict[str, Any]) -> dict[str, Any]:
-    return {"rule": rule, "premises": premises, "args": args, "conclusion": conclusion}
-
-
-def cubic_steps(tables: Reading, masks: Reading, counts: Reading, pure: Reading, bits: int) -> list[dict[str, Any]]:
+def cubic_steps(
+    tables: CubicReading, masks: CubicReading, counts: CubicReading, pure: CubicReading, bits: int
+) -> list[dict[str, Any]]:
     """The cubic proof, each part after its own reading."""
     weights = {"bits": bits}
     return [
@@ -192,12 +196,12 @@ def cubic_steps(tables: Reading, masks: Reading, counts: Reading, pure: Reading,
     ]
 
 
-def brute_force_steps(reading: Reading, bits: int) -> list[dict[str, Any]]:
+def brute_force_steps(reading: CubicReading, bits: int) -> list[dict[str, Any]]:
     args = {"exponent": EXPONENT, "bits": bits}
     return [step("enumerate_sequences", [], args, {"counts": reading.all_counts()})]
 
 
-def statement(path: Path, margin: Fraction, steps: list[dict[str, Any]]) -> dict[str, Any]:
+def summing_all(path: Path, margin: Fraction, steps: list[dict[str, Any]]) -> dict[str, Any]:
     """The certificate that sums all tallies."""
     tallies = [number for number, item in enumerate(steps) if "counts" in item["conclusion"]]
     correct = sum(count[3] for number in tallies for count in steps[number]["conclusion"]["counts"])
@@ -220,11 +224,11 @@ def statement(path: Path, margin: Fraction, steps: list[dict[str, Any]]) -> dict
     }
 
 
-def cubic_lie(enters: str) -> Callable[[Reading, Reading, int], list[dict[str, Any]]]:
+def cubic_lie(enters: str) -> Callable[[CubicReading, CubicReading, int], list[dict[str, Any]]]:
     """A cubic proof that is wrong from one part on: tables, masks, counts; or in the pure sequences only."""
     parts = ("tables", "masks", "counts")
 
-    def steps(right: Reading, wrong: Reading, bits: int) -> list[dict[str, Any]]:
+    def steps(right: CubicReading, wrong: CubicReading, bits: int) -> list[dict[str, Any]]:
         first = parts.index(enters) if enters in parts else len(parts)
         chosen = [wrong if number >= first else right for number in range(len(parts))]
         return cubic_steps(*chosen, pure=wrong if enters == "pure" else right, bits=bits)
@@ -233,7 +237,7 @@ def cubic_lie(enters: str) -> Callable[[Reading, Reading, int], list[dict[str, A
 
 
 # Where the misreading enters: the code of the refusal, the step that is refused, and the steps.
-LIES: dict[str, tuple[str, int, Callable[[Reading, Reading, int], list[dict[str, Any]]]]] = {
+LIES: dict[str, tuple[str, int, Callable[[CubicReading, CubicReading, int], list[dict[str, Any]]]]] = {
     "direct path table": ("bound-too-small", 0, cubic_lie("tables")),
     "value path table": ("bound-too-small", 1, cubic_lie("tables")),
     "accepted tokens": ("token-not-accepted", 2, cubic_lie("masks")),
@@ -260,8 +264,8 @@ class Example(NamedTuple):
     def certificate(self, path: Path, misreading: str) -> dict[str, Any]:
         tensors, margin = self.tensors(), Fraction(self.margin)
         bits = COARSE if self.reading == "enclosures inverted" else BITS
-        right, wrong = Reading(tensors, margin), Reading(tensors, margin, misreading)
-        return statement(path, margin, LIES[self.lie][2](right, wrong, bits))
+        right, wrong = CubicReading(tensors, margin), CubicReading(tensors, margin, misreading)
+        return summing_all(path, margin, LIES[self.lie][2](right, wrong, bits))
 
 
 EXAMPLES: list[Example] = [
@@ -509,15 +513,27 @@ EXAMPLES: list[Example] = [
 ]
 
 
-def outcome(path: Path, certificate: dict[str, Any]) -> Verdict | Refusal:
-    written = path.with_suffix(".cert.json")
-    written.write_text(json.dumps(certificate))
-    return outcome_of(str(path), str(written), BUDGET)
+REFUSING = {  # the rule whose step is refused
+    "direct path table": "direct_path_upper",
+    "value path table": "value_path_upper",
+    "accepted tokens": "cubic_tokens",
+    "cells": "cubic_tokens",
+    "cells counted": "count_cubic",
+    "tokens counted": "count_cubic",
+    "pure sequences": "pure_sequences",
+    "all sequences": "enumerate_sequences",
+}
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.reading}: {example.lie}")
-def test_unsound_reading_is_refused(example: Example, tmp_path: Path) -> None:
-    path = tiny_model(tmp_path / "model", example.tensors())
+def readings_of(rule: str) -> pytest.MarkDecorator:
+    """`example`: each that claims too much in a step of this rule."""
+    examples = [example for example in EXAMPLES if REFUSING[example.lie] == rule]
+    return pytest.mark.parametrize("example", examples, ids=[f"{each.reading}: {each.lie}" for each in examples])
+
+
+def require_refused(example: Example, folder: Path) -> None:
+    """The reading claims too much, and is refused where it enters."""
+    path = tiny_model(folder / "model", example.tensors())
     truth = Oracle(path).truth(Fraction(example.margin)).correct
     certificate = example.certificate(path, example.reading)
     assert certificate["predicate"]["claim"]["correct"] > truth, "the reading has to be false here"
@@ -527,79 +543,16 @@ def test_unsound_reading_is_refused(example: Example, tmp_path: Path) -> None:
     assert isinstance(refused, Rejected), str(refused)
     assert refused.code == code
     assert refused.path.startswith(f"predicate.steps[{number}].conclusion")
+    assert certificate["predicate"]["steps"][number]["rule"] == REFUSING[example.lie]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.reading}: {example.lie}")
-def test_the_right_reading_is_accepted_on_the_same_model(example: Example, tmp_path: Path) -> None:
+def require_right_accepted(example: Example, folder: Path) -> None:
+    """The same construction on the same model, rightly read."""
     if example.reading == "enclosures inverted":
         example = example._replace(reading="")  # with full precision: coarse enclosures prove less than real numbers
-    path = tiny_model(tmp_path / "model", example.tensors())
+    path = tiny_model(folder / "model", example.tensors())
     truth = Oracle(path).truth(Fraction(example.margin)).correct
     certificate = example.certificate(path, "")
     accepted = outcome(path, certificate)
     assert isinstance(accepted, Verdict), str(accepted)
     assert accepted.correct == certificate["predicate"]["claim"]["correct"] <= truth
-
-
-def test_every_reading_has_an_example() -> None:
-    assert {example.reading for example in EXAMPLES} == set(READINGS)
-    assert {example.lie for example in EXAMPLES} == set(LIES)
-
-
-# A fact is about one centre for all queries. With a centre per query and d_vocab = n_ctx, centres added to positions
-# would have been worth more than the truth: here 19 of 27 instead of 15.
-
-
-def centred_certificate(path: Path, centre: list[list[int]]) -> dict[str, Any]:
-    """The spread of the direct path around `centre`, and everything that follows if it were one."""
-    gaps = [[[0, 0, 0]], [[1, 1], [0, 1, 1]], [[1, 1], [1, 1], [0, 1, 1]]]
-    full = 1 << BITS
-    ranges = [[[[g, 0, full] if g else [] for g in row] for row in rows] for rows in gaps]
-    table = {"exponent": 0, "rows": centre}
-    spread = {"exponent": 0, "rows": [[0, 0, 0]]}
-    lines = {"exponent": 0, "rows": [[0, 0], [0, 100], [0, -9]]}
-    counts = [[0, 1, 1, 0, 0], [0, 1, 2, 0, 0], [0, 1, 4, 0, 0]]
-    counts += [[1, 1 << q, 1 << n, 0, 0] for q in range(2) for n in range(2 + q)]
-    counts += [[2, 1 << q, 1 << n, 2**n * comb(2, n), 0] for q in range(3) for n in range(2 + (q == 2))]
-    weights = {"bits": BITS, "gaps": gaps}
-    scores = {"exponent": 0, "kept": [[0] * 3] * 3, "error": [0] * 3}
-    steps = [
-        step("direct_path_centred_spread", [], {"centre": table}, {"centre": table, "spread": spread}),
-        step("max_token_drop", [0], {}, {"spread": spread, "lines": lines}),
-        step("score_exact", [], {}, scores),
-        step("attention_ranges", [2], weights, {"bits": BITS, "ranges": ranges}),
-        step("value_path_spread", [], {}, spread),
-        step("gap_cells", [3, 1, 4], {}, {"counts": counts}),
-    ]
-    return statement(path, Fraction(0), steps)
-
-
-@pytest.mark.parametrize(
-    ("centre", "code"),
-    [
-        ([[1, 1], [-10, 1], [-10, 1]], "wrong-shape"),  # r(q, k - 1) for each q: no spread is left
-        ([], "wrong-shape"),
-        ([[1, 1], [-10]], "wrong-shape"),
-        ([[]], "wrong-shape"),
-    ],
-    ids=["a row per query", "no row", "ragged", "an empty row"],
-)
-def test_a_centre_is_one_row(centre: list[list[int]], code: str, tmp_path: Path) -> None:
-    tensors = zero_tensors(
-        *(3, 3, 2, 1),
-        W_E=[[1, 0], [-10, 0], [-10, 0]],
-        W_pos=[[0, -10], [0, -10], [0, 1]],
-        W_V=[[0], [1]],
-        W_O=[[1, 0]],
-        W_U=[[1, 0, 0], [0, 0, 0]],
-        W_K=[[0], [1]],
-        b_Q=[10],
-        b_U=[0, -100, 0],
-    )
-    path = tiny_model(tmp_path / "model", tensors)
-    certificate = centred_certificate(path, centre)
-    assert certificate["predicate"]["claim"]["correct"] > Oracle(path).truth(0).correct
-    refused = outcome(path, certificate)
-    assert isinstance(refused, Refusal)
-    assert (refused.code, refused.exit_code) == (code, 1)
-    assert refused.path.startswith("predicate.steps[0]")

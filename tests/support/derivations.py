@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 from flint import arb, fmpq
-from oracle import Oracle, precision
-from tiny import Tensors
 
 from checker.certificate import decode_certificate
 from checker.errors import Refusal
-from checker.facts import Accuracy, Count, Fact, Tally
+from checker.facts import Accuracy, Count, CubicTokens, DirectPathUpper, Fact, Tally, UpperTable, ValuePathUpper
 from checker.kernel import Verdict, verify
 from checker.lemmas.groups import Group
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.rules import RULES
+from tests.support.oracle import Oracle, precision
+from tests.support.tiny import Tensors
 
 DirectPathSpread = RULES["direct_path_spread"].concludes
 ValuePathSpread = RULES["value_path_spread"].concludes
@@ -60,7 +60,7 @@ class Derivation:
         fact = self.derive(rule, premises, args)
         fact = loosen(fact) if loosen else fact
         self.facts.append(fact)
-        self.steps.append({"rule": rule, "premises": premises, "args": args, "conclusion": as_json(fact)})
+        self.steps.append(step(rule, premises, args, as_json(fact)))
         return len(self.steps) - 1
 
     def statement(self, tallies: list[int]) -> Statement:
@@ -101,6 +101,11 @@ def statement(weights: Any, margin: Fraction, steps: list[dict[str, Any]], claim
     }
 
 
+def step(rule: str, premises: list[int], args: dict[str, Any], conclusion: dict[str, Any]) -> dict[str, Any]:
+    """A step as a certificate writes it."""
+    return {"rule": rule, "premises": premises, "args": args, "conclusion": conclusion}
+
+
 def mask_of(members: Iterable[int]) -> int:
     """A set as a bit mask."""
     return sum(1 << member for member in members)
@@ -131,6 +136,11 @@ def fractions(rows: Any, exponent: int) -> np.ndarray:
     """Integers in units of 2^exponent as an object array of fractions."""
     unit = Fraction(2) ** exponent
     return np.array([[x * unit for x in row] for row in rows], dtype=object)
+
+
+def fractions_of_rows(fact: UpperTable) -> list[list[Fraction]]:
+    """A table of rows of any lengths."""
+    return [[x * Fraction(2) ** fact.exponent for x in row] for row in fact.rows]
 
 
 def spread(row: Any) -> Fraction:
@@ -192,6 +202,10 @@ class Meaning:
         """Does the fact hold? Decided exactly, except that attention is compared with 300 bits."""
         if isinstance(fact, DirectPathSpread):
             return self.direct_path_holds(fact)
+        if isinstance(fact, DirectPathUpper):
+            return self.direct_upper_holds(fractions_of_rows(fact))
+        if isinstance(fact, ValuePathUpper):
+            return self.value_upper_holds(fractions_of_rows(fact))
         if isinstance(fact, ValuePathSpread):
             (bounds,) = fractions(fact.rows, fact.exponent)
             return all(spread(self.EVOU[s]) <= bounds[t] for t in range(self.v) for s in range(t + 1))
@@ -204,6 +218,32 @@ class Meaning:
         if isinstance(fact, AttentionRanges):
             return self.ranges_hold(fact)
         raise TypeError(fact)
+
+    def direct_upper_holds(self, bounds: list[list[Fraction]]) -> bool:
+        return all(
+            self.EUPU[q, y] - self.EUPU[q, m] + self.margin <= bounds[m][q]
+            for m in range(self.v)
+            for q, y in product(range(m + 1), range(self.v))
+            if y != m
+        )
+
+    def value_upper_holds(self, bounds: list[list[Fraction]]) -> bool:
+        return all(
+            self.EVOU[t, y] - self.EVOU[t, m] + self.PVOU[p, y] - self.PVOU[p, m] <= bounds[m][t]
+            for m in range(self.v)
+            for t, y, p in product(range(m + 1), range(self.v), range(self.k))
+            if y != m
+        )
+
+    def cubic_tokens_hold(self, fact: CubicTokens, correct: set[tuple[int, ...]]) -> bool:
+        """Is every sequence of accepted tokens in the set `correct`?"""
+        for x in product(range(self.v), repeat=self.k):
+            q, m = x[-1], max(x)
+            below = [t for t in x[:-1] if t != m]
+            accepted = bool(below) and all(fact.masks[m][q][len(below) - 1] >> t & 1 for t in below)
+            if accepted and x not in correct:
+                return False
+        return True
 
     def direct_path_holds(self, fact: Any) -> bool:
         kept = self.constant * 0

@@ -7,47 +7,32 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-import make_corpus
 import pytest
-from make_corpus import CERTIFICATES, EXIT_CODES, MODELS
 
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
 from certgen.progress import quiet
 from certgen.strategies import STRATEGIES
-from checker import Refusal, check
+from checker import Refusal, Verdict
 from checker.cli import describe
 from checker.rules import RULES
+from tests import make_corpus
+from tests.make_corpus import CERTIFICATES, EXIT_CODES, MODELS
+from tests.support.corpus import FILES, VERDICTS, code_of, content, outcome_of, verdicts
 
-FILES = sorted(path for path in CERTIFICATES.rglob("*") if path.is_file())
 CHECKER = Path(make_corpus.__file__).parent.parent / "checker"
 
 # Codes that no certificate file can show, and the test that does.
 ELSEWHERE = {
-    "bad-offsets": "test_weights.py::test_offsets_that_lie",
-    "bad-safetensors": "test_weights.py::test_a_header_that_lies_about_its_length",
-    "bad-shape": "test_weights.py::test_shapes_that_disagree",
-    "not-finite": "test_weights.py::test_nan_and_infinity_are_refused",
-    "out-of-memory": "test_check_cert.py::test_running_out_of_memory_is_a_resource_limit",
-    "too-large": "test_decode.py::test_a_gzip_bomb_is_refused",
-    "unreadable-file": "test_check_cert.py::test_files_that_cannot_be_read",
-    "unsupported-dtype": "test_weights.py::test_other_dtypes_are_refused",
+    "bad-offsets": "model/test_weights.py::test_offsets_that_lie",
+    "bad-safetensors": "model/test_weights.py::test_a_header_that_lies_about_its_length",
+    "bad-shape": "model/test_weights.py::test_shapes_that_disagree",
+    "not-finite": "model/test_weights.py::test_nan_and_infinity_are_refused",
+    "out-of-memory": "../test_check_cert.py::test_running_out_of_memory_is_a_resource_limit",
+    "too-large": "../test_decode.py::test_a_gzip_bomb_is_refused",
+    "unreadable-file": "../test_check_cert.py::test_files_that_cannot_be_read",
+    "unsupported-dtype": "model/test_weights.py::test_other_dtypes_are_refused",
 }
-
-
-def code_of(path: Path) -> str:
-    return path.name.partition("--")[0]
-
-
-def content(path: Path) -> bytes:
-    data = path.read_bytes()
-    return gzip.decompress(data) if path.suffix == ".gz" else data
-
-
-def model_of(path: Path) -> Path:
-    if path.parent.name == "malformed":
-        return MODELS / "tiny.safetensors"
-    return MODELS / json.loads(content(path))["subject"][0]["name"]
 
 
 def of(folder: str) -> list[Path]:
@@ -60,7 +45,8 @@ def names(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("path", of("accept"), ids=names(of("accept")))
 def test_accepted(path: Path) -> None:
-    verdict = check(str(model_of(path)), str(path))
+    verdict = outcome_of(path)
+    assert isinstance(verdict, Verdict), str(verdict)
     predicate = json.loads(content(path))["predicate"]
     claim = predicate["claim"]
     assert {"correct": verdict.correct, "wrong": verdict.wrong, "total": verdict.total} == claim
@@ -77,7 +63,7 @@ def test_an_exact_accuracy_says_so() -> None:
     lines = {}
     for name in ("tiny--exact", "tiny--one-wrong-unclaimed", "all-ties--exact", "all-ties--no-wrong-claimed"):
         path = CERTIFICATES / "accept" / f"{name}.cert.json"
-        lines[name] = describe(check(str(model_of(path)), str(path)))[0].split(" (")[0]
+        lines[name] = describe(outcome_of(path))[0].split(" (")[0]
     assert list(lines.values()) == [
         "VERIFIED accuracy = 600/625",
         "VERIFIED accuracy >= 600/625",
@@ -91,9 +77,17 @@ REFUSED = [path for path in FILES if path.parent.name != "accept"]
 
 @pytest.mark.parametrize("path", REFUSED, ids=names(REFUSED))
 def test_refused_for_the_reason_in_its_name(path: Path) -> None:
-    with pytest.raises(Refusal) as caught:
-        check(str(model_of(path)), str(path))
-    assert (caught.value.exit_code, caught.value.code) == (EXIT_CODES[path.parent.name], code_of(path))
+    refusal = outcome_of(path)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.exit_code, refusal.code) == (EXIT_CODES[path.parent.name], code_of(path))
+
+
+def test_the_verdicts_are_the_recorded_ones() -> None:
+    """To the letter, so that no change of the checker goes unnoticed."""
+    recorded, found = VERDICTS.read_text().splitlines(), verdicts().splitlines()
+    hint = "if the change is meant: python -m tests.support.corpus"
+    assert [line for line in found if line not in recorded] == [], hint
+    assert found == recorded, hint
 
 
 def test_every_file_belongs_to_the_corpus() -> None:
@@ -110,7 +104,7 @@ def regenerated() -> dict[str, bytes]:
 
 def test_the_files_are_what_make_corpus_writes(regenerated: dict[str, bytes]) -> None:
     committed = {f"{path.parent.name}/{path.name}": path.read_bytes() for path in FILES}
-    hint = "if the change is meant: python tests/make_corpus.py"
+    hint = "if the change is meant: python -m tests.make_corpus"
     assert sorted(regenerated) == sorted(committed), hint
     # gzip's header and compression level may differ between zlib versions; its content may not
     assert [name for name in committed if content(CERTIFICATES / name) != unpacked(name, regenerated[name])] == [], hint
@@ -174,8 +168,8 @@ def test_every_rule_is_the_step_that_fails_somewhere(rule: str) -> None:
     """A rejected certificate fails at a step of this rule, at its conclusion or for a side condition."""
     failing = set()
     for path in of("reject"):
-        with pytest.raises(Refusal) as caught:
-            check(str(model_of(path)), str(path))
-        if match := re.match(r"predicate\.steps\[([0-9]+)\]", caught.value.path):
+        refusal = outcome_of(path)
+        assert isinstance(refusal, Refusal)
+        if match := re.match(r"predicate\.steps\[([0-9]+)\]", refusal.path):
             failing.add(json.loads(content(path))["predicate"]["steps"][int(match[1])]["rule"])
     assert rule in failing
