@@ -28,7 +28,7 @@ from certgen.strategies.adaptive import USUAL_GROWTH, refine, written
 from tests.support.checking import verdict
 from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of, trained_looking
 from tests.support.oracle import Oracle, Truth
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.tiny import random_tensors, tiny_model, zero_tensors
 
 MODERATE = ("normal", "near", "ramp", "lattice", "wild")  # no numbers of size 1e300: the search is in float64

@@ -20,7 +20,7 @@ from tests.support.checking import PLAIN, outcome, prove
 from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of
 from tests.support.mutations import MUTATIONS, all_bits, choose, conclusions, follow_through, raise_counts
 from tests.support.oracle import Oracle, Truth
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 
 
 class Target:

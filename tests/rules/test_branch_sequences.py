@@ -27,8 +27,8 @@ from tests.support.one_rule import (
     true_tally,
 )
 from tests.support.oracle import Oracle
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.regions import all_pairs, branched, coarse, counted, masks
-from tests.support.runs import quick_and_slow
 from tests.support.tiny import tiny_model, zero_tensors
 
 RULE = "branch_sequences"

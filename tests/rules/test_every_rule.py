@@ -20,7 +20,7 @@ from tests.support.generators import GOOD_KINDS, KINDS, Sizes, TinyModel, margin
 from tests.support.mutations import one_more
 from tests.support.one_rule import honest, refusal, said
 from tests.support.oracle import Oracle
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 
 
 def without(fields: dict[str, Any], name: str) -> dict[str, Any]:
@@ -81,9 +81,9 @@ def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspa
         seen["certified = truth > 0"] += 0 < correct == truth.correct
 
         one_more(data.draw, statement)
-        result = outcome(path, statement)
-        assert isinstance(result, Rejected)
-        assert result.code == "count-too-large"
+        refusal = outcome(path, statement)
+        assert isinstance(refusal, Rejected)
+        assert refusal.code == "count-too-large"
 
     true()
     print(f"\nstrongest facts: {dict(seen)}")

@@ -28,7 +28,7 @@ from tests.support.one_rule import (
     shorter,
     small_model,
 )
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.sub_cubic_readings import inferences_of
 
 RULE = "gap_cells"
@@ -39,8 +39,8 @@ def test_accepted() -> None:
     proof = honest(RULE)
     assert said(proof) == ("", "")
     fact, model = proof.facts[-1], small_model()
-    premises = [proof.facts[number] for number in proof.steps[-1]["premises"]]
-    assert [count.correct for count in fact.counts] == gap_counts(*premises, 3, MARGIN)  # type: ignore[call-arg]
+    attention, bound, value = (proof.facts[number] for number in proof.steps[-1]["premises"])
+    assert [count.correct for count in fact.counts] == gap_counts(attention, bound, value, 3, MARGIN)
     assert [count[:3] for count in fact.counts] == all_cells(3, 3)
     assert holds(fact, model)
     assert sum(count.correct for count in fact.counts) > 3

@@ -23,7 +23,7 @@ from tests.support.one_rule import (
     shorter,
     small_model,
 )
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 
 RULE = "score_exact"
 

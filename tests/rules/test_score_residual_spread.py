@@ -26,8 +26,8 @@ from tests.support.one_rule import (
     shorter,
     small_model,
 )
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.residuals import assert_like_float64, exact_errors, in_float64
-from tests.support.runs import quick_and_slow
 from tests.support.sub_cubic_readings import inferences_of
 from tests.support.tiny import tiny_model
 
@@ -103,7 +103,9 @@ def test_residuals_agree_with_float64_and_bounds_are_above_them(run: settings, w
         peels = small_peels(rng, (d, h, d, d) if four else (d,))
         fact = assert_like_float64(proof, peels)
         cuts = (d, h, d) if four else (d,)
-        others = [("score_product_spread", {"bases": [], "means": means}) for means in (0, 1)]
+        others: list[tuple[str, dict[str, Any]]] = [
+            ("score_product_spread", {"bases": [], "means": means}) for means in (0, 1)
+        ]
         others.append(("score_product_spread", {"bases": small_peels(rng, cuts), "means": rng.randint(0, 1)}))
         others += [("score_recursive_spread", {"means": means}) for means in range(4)]
         found = smallest_sigma(proof, {"peels": peels} | bent_witness(rng, {}, d))

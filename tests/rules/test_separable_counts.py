@@ -47,8 +47,8 @@ from tests.support.one_rule import (
     true_tally,
 )
 from tests.support.oracle import Oracle
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.regions import ARGS, all_pairs, branched, coarse, counted, masks, some_scores
-from tests.support.runs import quick_and_slow
 from tests.support.tiny import tiny_model, zero_tensors
 
 RULE = "separable_counts"
@@ -372,7 +372,7 @@ def test_finer_groups_prove_no_less(run: settings, workspace: Path, unrounded: C
     def no_less(model: TinyModel, margin: Fraction, data: st.DataObject) -> None:
         path = model.write(workspace / "model")
         whole = one_block(data.draw, path)
-        args = {**data.draw(st.just(ARGS) | coarse()), "margin": margin}
+        args: dict[str, Any] = {**data.draw(st.just(ARGS) | coarse()), "margin": margin}
         halves = whole | {"blocks": partition(data.draw, list(range(whole["m"] + 1)), 2)}
         apart = [whole | {"blocks": [half]} for half in halves["blocks"]]
         rounded, finer, split = (

@@ -23,7 +23,7 @@ from tests.support.checking import FAMILY
 from tests.support.derivations import Meaning, gap_counts, tally_holds
 from tests.support.generators import SEEDS, Sizes, tensors_of
 from tests.support.hints import SCORE_RULES, bent_proof, by_hand, in_any_units, margin_of
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.tiny import tiny_model
 
 
@@ -47,7 +47,8 @@ def test_any_hints_with_honest_conclusions_are_true(run: settings, workspace: Pa
         for fact, step in zip(proof.facts, proof.steps, strict=True):
             if isinstance(fact, Tally):
                 assert tally_holds(fact, meaning.v, meaning.k, correct), step
-                expected = gap_counts(*(proof.facts[number] for number in step["premises"]), meaning.k, margin)
+                attention, bound, value = (proof.facts[number] for number in step["premises"])
+                expected = gap_counts(attention, bound, value, meaning.k, margin)
                 assert all(count.correct <= most for count, most in zip(fact.counts, expected, strict=True))
             else:
                 assert meaning.is_true(fact), step
@@ -85,7 +86,8 @@ def leaves(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from leaves(item, (*at, key))
 
 
-STRONGER = {  # what makes a fact stronger: the field, which entry of a list, by how much, and the code of the refusal
+# What makes a fact stronger: the field, which entry of a list, by how much, and the code of the refusal.
+STRONGER: dict[tuple[Any, ...], str] = {
     ("centre", -1): "other-centre",
     ("centre", 1): "other-centre",
     ("spread", -1): "bound-too-small",

@@ -230,8 +230,8 @@ def cubic_lie(enters: str) -> Callable[[CubicReading, CubicReading, int], list[d
 
     def steps(right: CubicReading, wrong: CubicReading, bits: int) -> list[dict[str, Any]]:
         first = parts.index(enters) if enters in parts else len(parts)
-        chosen = [wrong if number >= first else right for number in range(len(parts))]
-        return cubic_steps(*chosen, pure=wrong if enters == "pure" else right, bits=bits)
+        tables, masks, counts = (wrong if number >= first else right for number in range(len(parts)))
+        return cubic_steps(tables, masks, counts, pure=wrong if enters == "pure" else right, bits=bits)
 
     return steps
 
@@ -259,7 +259,7 @@ class Example(NamedTuple):
     weights: dict[str, list[float]]
 
     def tensors(self) -> Tensors:
-        return zero_tensors(*self.sizes, **self.weights)
+        return zero_tensors(*self.sizes, **dict[str, Any](self.weights))
 
     def certificate(self, path: Path, misreading: str) -> dict[str, Any]:
         tensors, margin = self.tensors(), Fraction(self.margin)

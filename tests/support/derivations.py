@@ -28,11 +28,11 @@ from checker.rules import RULES
 from tests.support.oracle import Oracle, precision
 from tests.support.tiny import Tensors
 
-DirectPathSpread = RULES["direct_path_spread"].concludes
-ValuePathSpread = RULES["value_path_spread"].concludes
-MaxTokenPath = RULES["max_token_drop"].concludes
-ScoreApproximation = RULES["score_exact"].concludes
-AttentionRanges = RULES["attention_ranges"].concludes
+DirectPathSpread: Any = RULES["direct_path_spread"].concludes
+ValuePathSpread: Any = RULES["value_path_spread"].concludes
+MaxTokenPath: Any = RULES["max_token_drop"].concludes
+ScoreApproximation: Any = RULES["score_exact"].concludes
+AttentionRanges: Any = RULES["attention_ranges"].concludes
 
 BUDGET = 1 << 16
 Statement = dict[str, Any]
@@ -149,6 +149,13 @@ def spread(row: Any) -> Fraction:
 
 def ball(x: Fraction) -> arb:
     return arb(fmpq(x.numerator, x.denominator))
+
+
+def whole(x: arb) -> int:
+    """The integer that an exact ball is."""
+    number = x.unique_fmpz()
+    assert number is not None
+    return int(number)
 
 
 class Meaning:

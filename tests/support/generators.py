@@ -146,7 +146,7 @@ def models(draw: st.DrawFn, kinds: Sequence[str] = KINDS, most_tokens: int = 5, 
         numbers = st.sampled_from(SPECIAL) | st.floats(-10, 10) | st.floats(-1e30, 1e30)
         tensors = zero_tensors(*sizes)
         for values in tensors.values():
-            values.flat = draw(st.lists(numbers, min_size=values.size, max_size=values.size))
+            values[...] = np.reshape(draw(st.lists(numbers, min_size=values.size, max_size=values.size)), values.shape)
     else:
         tensors = tensors_of(kind, sizes, draw(st.integers(0, 2**32 - 1)))
     if kind == "extreme" or draw(st.booleans()):

@@ -254,7 +254,11 @@ def by_hand(path: Path, margin: Fraction, rng: random.Random, lines: str, scores
     centres = {"centres": {"exponent": -4, "rows": [[rng.randint(0, 16) for _ in range(k)] for _ in range(v)]}}
     path_step = proof.step(lines, [direct], centres if lines == "max_token_mean" else {})
     args: dict[str, Any] = {} if scores == "score_exact" else {"peels": small_peels(rng, (d, h, d, d))}
-    args |= {"score_product_spread": {"bases": [], "means": 1}, "score_recursive_spread": {"means": 2}}.get(scores, {})
+    more: dict[str, dict[str, Any]] = {
+        "score_product_spread": {"bases": [], "means": 1},
+        "score_recursive_spread": {"means": 2},
+    }
+    args |= more.get(scores, {})
     if scores == "score_singular_value":
         witness = [[int(i == j) for j in range(d)] for i in range(d)]
         sigma = {"sigma": 1, "exponent": -20, "ridge": 1, "ridge_exponent": 0, "witness": witness}

@@ -60,9 +60,7 @@ def change_arguments(draw: Draw, statement: Statement) -> None:
     step = choose(draw, [step for step in statement["predicate"]["steps"] if step["args"]])
     for key, value in step["args"].items():
         if key == "exponent":
-            step["args"][key] = draw(
-                st.integers(-40, 40).map(lambda x, value=value: value + x) | st.integers(-(1 << 14), 1 << 14)
-            )
+            step["args"][key] = draw(st.integers(-40, 40).map(value.__add__) | st.integers(-(1 << 14), 1 << 14))
         elif key == "bits":
             step["args"][key] = draw(st.integers(8, 80) | st.sampled_from([8, 9, 500, 4096]))
         elif isinstance(value, int):

@@ -35,7 +35,7 @@ class Truth(NamedTuple):
 def exact(array: np.ndarray) -> fmpq_mat:
     """The very numbers of an array of one or two axes (one axis is one row)."""
     rows = np.atleast_2d(np.asarray(array, dtype=np.float64))
-    return fmpq_mat(*rows.shape, [fmpq(*x.as_integer_ratio()) for x in rows.ravel().tolist()])
+    return fmpq_mat(len(rows), rows.shape[1], [fmpq(*x.as_integer_ratio()) for x in rows.ravel().tolist()])
 
 
 def add_row(matrix: fmpq_mat, row: fmpq_mat, index: int = 0) -> fmpq_mat:

@@ -5,6 +5,7 @@ each there is a tiny model on which believing it would certify more sequences th
 misreading writes is refused, where it enters, with the right code; without the misreading the same model's is accepted.
 """
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import comb
 from pathlib import Path
@@ -17,7 +18,7 @@ from flint import arb
 from checker.errors import Refusal
 from checker.facts import Accuracy
 from checker.kernel import Verdict
-from tests.support.derivations import Derivation, Meaning, Statement, as_json, ball, spread, statement, step
+from tests.support.derivations import Derivation, Meaning, Statement, as_json, ball, spread, statement, step, whole
 from tests.support.oracle import Oracle, precision
 from tests.support.tiny import Tensors, tiny_model, zero_tensors
 
@@ -107,7 +108,8 @@ class SubCubicReading(Meaning):
         W = self.W
         bias = np.zeros(1, dtype=object) if self.is_("b_Q forgotten") else W["b_Q"] @ W["W_K"].T @ W["W_E"].T
         factors = [self.residual, W["W_Q"], W["W_K"].T, W["W_E"].T]
-        peeled, terms = [], []
+        peeled: list[np.ndarray] = []
+        terms: list[np.ndarray] = []
         for number, (factor, (onto, along)) in enumerate(zip(factors, four, strict=True)):
             P = np.outer(np.array(onto, dtype=object), np.array(along, dtype=object))
             part = P @ factor if number == 3 else factor @ P
@@ -143,7 +145,7 @@ class SubCubicReading(Meaning):
             for (mine, remaining), lead in ((light, near), (heavy, far)):
                 x, y = weight(mine + own) * (ball(lead) / root).exp(), weight(remaining + rest)
                 end = x / (x + y) * arb(2) ** BITS if mine or own else arb(0)
-                ends.append(int(end.lower().floor().unique_fmpz()))
+                ends.append(whole(end.lower().floor()))
         low, high = ends[0] - SLACK, ends[1] + SLACK
         if self.is_("only the lower end"):
             high = low
@@ -263,7 +265,7 @@ class Example(NamedTuple):
 
     reading: str
     sizes: tuple[int, int, int, int]
-    weights: dict[str, list[float]]
+    weights: Mapping[str, Sequence[float]]
     margin: str = "0"
     lines: str = "mean"
     a0: int = 8  # sixteenths
@@ -271,7 +273,7 @@ class Example(NamedTuple):
     peels: list[tuple[list[int], list[int]]] | None = None
 
     def tensors(self) -> Tensors:
-        return zero_tensors(*self.sizes, **self.weights)
+        return zero_tensors(*self.sizes, **dict[str, Any](self.weights))
 
     def certificate(self, path: Path, misreading: str) -> Statement:
         """What the reading writes; `total` adds up."""

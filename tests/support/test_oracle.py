@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.generators import Sizes, TinyModel, models, tensors_of
 from tests.support.oracle import Oracle, Truth
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.tiny import tiny_model, zero_tensors
 
 

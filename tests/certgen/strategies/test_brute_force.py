@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from tests.support.checking import prove, verdict
 from tests.support.generators import TinyModel, margins, models
 from tests.support.oracle import Oracle
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 
 
 @quick_and_slow(250)

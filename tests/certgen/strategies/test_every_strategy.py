@@ -12,7 +12,7 @@ from checker.kernel import Verdict
 from tests.support.checking import PLAIN, outcome, prove, verdict
 from tests.support.generators import KINDS, TinyModel, margins, models
 from tests.support.oracle import Oracle
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 
 
 def names_for(model: TinyModel) -> list[str]:

@@ -21,7 +21,7 @@ from tests.support.generators import (
     trained_looking,
 )
 from tests.support.oracle import Oracle
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.tiny import tiny_model, zero_tensors
 
 STRATEGY_NAMES = ("separable-by-max", "separable-relaxed", "separable-exact", "exact")

@@ -17,7 +17,7 @@ from tests.support.derivations import Derivation
 from tests.support.generators import SEEDS
 from tests.support.hints import in_any_units, margin_of
 from tests.support.oracle import Oracle
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 
 
 @quick_and_slow(90)

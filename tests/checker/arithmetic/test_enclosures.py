@@ -12,7 +12,17 @@ from flint import arb, fmpq
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from checker.arithmetic.enclosures import aligned, exp_enclosure, ln2_enclosure, shift_down, shift_up, sqrt_enclosure
+from checker.arithmetic.enclosures import (
+    Enclosure,
+    Power,
+    aligned,
+    exp_enclosure,
+    ln2_enclosure,
+    shift_down,
+    shift_up,
+    sqrt_enclosure,
+)
+from tests.support.derivations import whole
 
 BITS = st.sampled_from([8, 9, 16, 32, 36, 64, 100, 200, 300])
 
@@ -90,7 +100,7 @@ def test_exp_at_any_magnitude(bits: int, size: int, step: int, extra: int) -> No
     """Multiples of ln 2 and powers of two, give or take a little; the value itself is far below every number here."""
     scale = bits + extra
     flint.ctx.prec = 2 * size + scale + 64
-    ln2 = int((arb(2).log() * arb(1 << scale) * arb(1 << size)).mid().floor().unique_fmpz())
+    ln2 = whole((arb(2).log() * arb(1 << scale) * arb(1 << size)).mid().floor())
     for x in (0, max(0, ln2 + step), (1 << size + scale) + step):
         check_exp(max(0, x), scale, bits)
 
@@ -129,7 +139,7 @@ def test_exp_where_the_value_is_nearly_a_power_of_two(data: st.DataObject, bits:
     scale = bits + 16
     flint.ctx.prec = scale + 64
     n = data.draw(st.integers(1, bits))
-    x = int((arb(n) * arb(2).log() * arb(1 << scale)).mid().floor().unique_fmpz())
+    x = whole((arb(n) * arb(2).log() * arb(1 << scale)).mid().floor())
     check_exp(max(0, x + step), scale, bits)
 
 
@@ -169,7 +179,7 @@ def test_exp_of_intervals_far_out(data: st.DataObject, bits: int, ln2s: int) -> 
 
 def check_interval(ends: list[int], inside: int, scale: int, bits: int) -> None:
     """Both ends enclose, and each is close to the value that it bounds."""
-    lower, upper, shift = exp_enclosure(*ends, scale, bits, ln2_enclosure(scale))
+    lower, upper, shift = exp_enclosure(ends[0], ends[1], scale, bits, ln2_enclosure(scale))
     least, value, largest = (exact_exp(x, scale, bits) * arb(2) ** shift for x in (ends[1], inside, ends[0]))
     assert arb(lower) <= least and largest <= arb(upper) <= arb(1 << bits)
     assert arb(lower) <= value <= arb(upper)
@@ -184,7 +194,7 @@ def test_exp_with_any_enclosure_of_ln2(data: st.DataObject, bits: int, below: in
     scale = bits
     low, high = ln2_enclosure(scale)
     x = data.draw(st.integers(0, 50 * high))
-    lower, upper, shift = exp_enclosure(x, x, scale, bits, (max(1, low - below), high + above))
+    lower, upper, shift = exp_enclosure(x, x, scale, bits, Enclosure(max(1, low - below), high + above))
     value = exact_exp(x, scale, bits) * arb(2) ** shift
     assert 0 <= arb(lower) <= value <= arb(upper) <= arb(1 << bits)
 
@@ -255,7 +265,7 @@ MANTISSAS = st.integers(0, 1 << 200)
 @given(st.lists(st.tuples(MANTISSAS, MANTISSAS, st.integers(0, 300)), min_size=1, max_size=6), st.integers(8, 200))
 def test_aligned_numbers_enclose_the_same_in_one_unit(pairs: list[tuple[int, int, int]], bits: int) -> None:
     """The unit is that of the largest; ends round outward, by less than one."""
-    powers = [(min(a, b) >> 200 - bits, (max(a, b) >> 200 - bits) + 1, shift) for a, b, shift in pairs]
+    powers = [Power(min(a, b) >> 200 - bits, (max(a, b) >> 200 - bits) + 1, shift) for a, b, shift in pairs]
     unit = Fraction(1, 1 << min(shift for _, _, shift in powers))
     for (low, high), power in zip(aligned(powers, bits), powers, strict=True):
         true_low, true_high = (Fraction(end, 1 << power[2]) for end in power[:2])

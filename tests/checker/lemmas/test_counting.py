@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from checker.lemmas.counting import count_reaching, count_within
 from tests.support.counting import Tables, reaching, repeated
-from tests.support.runs import quick_and_slow
+from tests.support.quick_and_slow import quick_and_slow
 
 MOST_STEPS = 1 << 16
 

@@ -1,6 +1,7 @@
 """Attention weights from scores that are stated too high or too low."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from checker.lemmas.query_weights import QueryWeights
 from tests.support.derivations import Derivation, Meaning, ball
 from tests.support.generators import TinyModel, models
 from tests.support.oracle import precision
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.regions import some_scores
-from tests.support.runs import quick_and_slow
 
 
-def encloses(ends: list[tuple[int, int]], values: list[arb]) -> bool:
+def encloses(ends: Sequence[tuple[int, int]], values: list[arb]) -> bool:
     """Is there a factor C > 0 with low <= C value <= high for all of them? Not refuted with 300 bits."""
     least = [arb(low) / value for (low, _), value in zip(ends, values, strict=True)]
     most = [arb(high) / value for (_, high), value in zip(ends, values, strict=True)]

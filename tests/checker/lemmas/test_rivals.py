@@ -13,8 +13,8 @@ from checker.lemmas.separation import Numerators
 from tests.support.derivations import Derivation, Meaning
 from tests.support.generators import TinyModel, margins, models
 from tests.support.oracle import Oracle
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.regions import all_pairs, branched, coarse
-from tests.support.runs import quick_and_slow
 from tests.support.tiny import tiny_model, zero_tensors
 
 

@@ -13,8 +13,8 @@ from checker.lemmas.ties import tied
 from tests.support.derivations import Derivation, Meaning
 from tests.support.generators import Sizes, tensors_of
 from tests.support.oracle import Oracle
+from tests.support.quick_and_slow import quick_and_slow
 from tests.support.regions import branched
-from tests.support.runs import quick_and_slow
 from tests.support.tiny import tiny_model, zero_tensors
 
 Sequence = tuple[int, ...]

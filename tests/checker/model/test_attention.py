@@ -23,7 +23,7 @@ def test_weights_against_arb(tensors: dict[str, np.ndarray]) -> None:
 def check_weights(problem: Problem, bits: int, queries: range) -> None:
     """Enclosures of exp(score - largest score of the query), for tokens and for positions."""
     flint.ctx.prec = bits + 200
-    root = arb(problem.h).sqrt()
+    root = arb(problem.circuits.h).sqrt()
     for q, scores in itertools.product(queries, (problem.circuits.token_scores, problem.circuits.position_scores)):
         row = exact_rows(Matrix(scores.rows[q : q + 1], scores.exponent))[0]
         for score, (lower, upper, shift) in zip(row, problem.attention.exponentials(scores, q, bits), strict=True):

@@ -47,7 +47,7 @@ def test_tables_of_a_trained_model_against_torch(trained: Path, trained_problem:
         "position_scores": query_key @ w["W_pos"].T,
     }
     for name, table in expected.items():
-        matrix: Matrix = getattr(trained_problem, name)
+        matrix: Matrix = getattr(trained_problem.circuits, name)
         ours = torch.tensor([[float(x) for x in row] for row in exact_rows(matrix)], dtype=torch.float64)
         assert ours.shape == table.shape
         assert float((ours - table).abs().max()) < 1e-12 * float(table.abs().max())

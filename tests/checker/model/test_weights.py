@@ -36,7 +36,7 @@ def value_of(bits: int, dtype: str) -> float:
     """The float with these bits, by struct."""
     if dtype == "BF16":
         return struct.unpack("<f", struct.pack("<I", bits << 16))[0]
-    integer, code = {"F64": "Qd", "F32": "If", "F16": "He"}[dtype]
+    integer, code = {"F64": ("Q", "d"), "F32": ("I", "f"), "F16": ("H", "e")}[dtype]
     return struct.unpack(f"<{code}", struct.pack(f"<{integer}", bits))[0]
 
 
