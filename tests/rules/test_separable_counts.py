@@ -105,8 +105,6 @@ def test_attacked() -> None:
 
 
 SEPARABLE = "checker.rules.separable_counts"  # its name in the package is the function's
-
-
 GAINS = "checker.lemmas.gains"
 
 

@@ -37,6 +37,4 @@ def verdict(path: Path, statement: Statement) -> Verdict:
 
 
 PLAIN = ("brute-force", "cubic")
-
-
 FAMILY = sorted(name for name in STRATEGIES if name.startswith("sub-cubic/"))

@@ -26,8 +26,6 @@ from tests.support.oracle import Oracle
 from tests.support.tiny import Tensors, tiny_model, zero_tensors
 
 EXPONENT = -40  # of stated tables; all weights here are small multiples of 1/2
-
-
 BITS = 64
 
 

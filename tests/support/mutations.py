@@ -43,7 +43,7 @@ def conclusions(statement: Statement, field: str) -> list[list[Any]]:
 
 def regions(statement: Statement) -> list[list[int]]:
     """All [m, queries, ns, correct, wrong]."""
-    return [row for drawn_table in conclusions(statement, "counts") for row in drawn_table if len(row) == 5]
+    return [row for table in conclusions(statement, "counts") for row in table if len(row) == 5]
 
 
 def change_any_integer(draw: Draw, statement: Statement) -> None:
@@ -121,7 +121,7 @@ def move_region(draw: Draw, statement: Statement) -> None:
     """From one tally to another one, or to another place."""
     tables = conclusions(statement, "counts")
     assume(any(tables))
-    source = choose(draw, [drawn_table for drawn_table in tables if drawn_table])
+    source = choose(draw, [table for table in tables if table])
     row = source.pop(draw(st.integers(0, len(source) - 1)))
     target = choose(draw, tables)
     target.insert(draw(st.integers(0, len(target))), row)

@@ -23,14 +23,10 @@ from tests.support.oracle import Oracle, precision
 from tests.support.tiny import Tensors, tiny_model, zero_tensors
 
 UNIT = -40  # exponent of stated tables
-
-
 BITS = 64
 
 
 SLACK = 1 << 16  # in units of 2^-BITS, above the checker's rounding for the small scores used here
-
-
 LINES = {"mean": "max_token_mean", "drop": "max_token_drop", "envelope": "max_token_envelope"}
 
 

@@ -25,8 +25,6 @@ from checker.arithmetic.enclosures import (
 from tests.support.derivations import whole
 
 BITS = st.sampled_from([8, 9, 16, 32, 36, 64, 100, 200, 300])
-
-
 FEW_ULP = arb(1) + arb(1) / 256  # each end of an enclosure is closer than this to the value, in units of 2^-bits
 
 

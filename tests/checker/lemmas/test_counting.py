@@ -21,8 +21,6 @@ def within(losses: Tables, steps: int) -> int:
 
 
 NUMBERS = st.integers(-20, 20) | st.integers(-(10**6), 10**6) | st.sampled_from([-(1 << 20000), 1 << 20000, 0, -1, 1])
-
-
 ROWS = st.lists(NUMBERS, min_size=1, max_size=5)
 
 

@@ -34,7 +34,7 @@ from tests.conftest import ROOT
 from tests.support.tiny import near_correct, random_tensors, tiny_model
 
 SOME = ["cubic", "brute-force", "sub-cubic/max-diff-exact/*/svd"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def small_model(path: Path, seed: int = 0, v: int = 4, k: int = 3) -> Path:

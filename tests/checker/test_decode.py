@@ -5,7 +5,6 @@ import json
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from checker.decode import MAX_BYTES, MAX_DIGITS, decompress, fraction, load_jso
 from checker.errors import Malformed, Refusal
 from checker.facts import Accuracy, CubicTokens, Tally, UpperTable
 from checker.rules import RULES
+from tests.conftest import TESTS
 
-CUBIC = Path(__file__).parent / "certificates/accept/tiny--cubic.cert.json"
+CUBIC = TESTS / "certificates/accept/tiny--cubic.cert.json"
 PLAIN = CUBIC.read_bytes()
 
 
