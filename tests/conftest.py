@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch load
+settings.register_profile("any-machine", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("any-machine")
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
