@@ -85,7 +85,7 @@ docs: .venv/docs
 
 # What the commands in README.md and docs/ print, written into them; SLOW=--slow also runs those that take minutes.
 docs-outputs: .venv/test
-	$(BIN)/python tests/examples.py $(SLOW)
+	$(BIN)/python -m tests.examples $(SLOW)
 	$(BIN)/python docs/assets/make_pictures.py
 
 # The measurements that docs/assets/measured.csv lacks, then the tables and pictures that show them.

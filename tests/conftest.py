@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import Run
+from hypothesis import settings
+
+from tests.support.runs import Run
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch load
+settings.register_profile("any-machine", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("any-machine")
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -21,6 +25,12 @@ CheckCert = Callable[..., "subprocess.CompletedProcess[str]"]
 def shipped() -> Path:
     """A trained model: max-of-4 over 64 tokens."""
     return ROOT / "models" / "max-of-4-seed-123.safetensors"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a module's tests to write to, each over what the one before has left."""
+    return tmp_path_factory.mktemp("workspace")
 
 
 @pytest.fixture(scope="session")

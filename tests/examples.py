@@ -14,7 +14,7 @@ One line "..." stands for lines left out. A comment on the line before a block s
 
 Seconds, digests of files that are not shipped, and sizes of compressed files and reports are not compared.
 
-`make docs-outputs`, that is `python tests/examples.py [--slow] [PAGE ...]`, runs the pages and writes what has changed
+`make docs-outputs`, that is `python -m tests.examples [--slow] [PAGE ...]`, runs the pages and writes what has changed
 into them.
 """
 

@@ -1,4 +1,6 @@
-"""Writes tests/models (the tiny ones) and tests/certificates: `python tests/make_corpus.py`, by hand.
+"""Writes tests/models (the tiny ones) and tests/certificates: `python -m tests.make_corpus`, by hand.
+
+`python -m tests.support.corpus` then records what check-cert says about each.
 
 Folders say the outcome: accept, reject (exit code 1), malformed (3), other-model (4), resource-limit (5). A refused
 file is named by its error code: CODE--what.cert.json. Every certificate names its model in subject[0].name; what
@@ -16,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tiny import AXES, BIASES, near_correct, random_tensors, tiny_model, zero_tensors
+
+from tests.support.tiny import AXES, BIASES, near_correct, random_tensors, tiny_model, zero_tensors
 
 TESTS = Path(__file__).parent
 MODELS = TESTS / "models"

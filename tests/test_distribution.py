@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from conftest import ROOT
 from typer.testing import CliRunner
 
 import certgen
 import checker
 from certgen.cli import app
 from checker.cli import main
+from tests.conftest import ROOT
 
 PACKAGES = ("certgen", "checker", "schemas")
 # In a repository folder that somebody works in, beside what belongs to it.

@@ -4,14 +4,14 @@ import re
 import shlex
 from pathlib import Path
 
-import examples
 import pytest
 import typer
-from conftest import ROOT
-from examples import LANGUAGES, agree, blocks, differences, masked, pages, renewed, updated
 
 from certgen.cli import app
 from checker.cli import main as check_cert_main
+from tests import examples
+from tests.conftest import ROOT
+from tests.examples import LANGUAGES, agree, blocks, differences, masked, pages, renewed, updated
 
 INSTALLS = "installs from PyPI"
 YOURS = "names stand for files of yours"

@@ -1,0 +1,77 @@
+"""Lanes of the wrong tokens that can reach the maximum."""
+
+from collections import Counter
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checker.lemmas.rivals import Rivals
+from checker.lemmas.separation import Numerators
+from tests.support.derivations import Derivation, Meaning
+from tests.support.generators import TinyModel, margins, models
+from tests.support.oracle import Oracle
+from tests.support.quick_and_slow import quick_and_slow
+from tests.support.regions import all_pairs, branched, coarse
+from tests.support.tiny import tiny_model, zero_tensors
+
+
+def sequences_of(q: int, m: int, k: int) -> list[tuple[int, ...]]:
+    """Those with query q and maximum m."""
+    return [(*x, q) for x in product(range(m + 1), repeat=k - 1) if m in (*x, q)]
+
+
+@quick_and_slow(60)
+def test_rivals_enclose_every_numerator(run: settings, workspace: Path) -> None:
+    """For one position, token and rival: a bound is at least F for any weight in its enclosure, and at most the doubt
+    above; no rival is left out that can reach m; the doubt of a sequence, taken off its lanes, borrows from none."""
+    seen: Counter[str] = Counter()
+
+    @run
+    @given(model=models(most_tokens=3, longest=4), margin=margins(), data=st.data())
+    def bounded(model: TinyModel, margin: Fraction, data: st.DataObject) -> None:
+        problem = Derivation(model.write(workspace / "model"), margin).problem
+        args = data.draw(coarse() | st.fixed_dictionaries({"exponent": st.integers(-8, 1 << 12), "bits": st.just(8)}))
+        tables, meaning = Numerators(problem, args["exponent"], args["bits"]), Meaning(model.tensors, margin)
+        v, k, unit = problem.v, problem.k, Fraction(2) ** args["exponent"]
+        for q, m in all_pairs(v, k):
+            rivals, weights = Rivals(tables, q, m), tables.weights(q, m, range(m + 1))
+            F: dict[tuple[int, int, int], list[Fraction]] = {}
+            for p, t, y in product(range(k), range(m + 1), range(v)):
+                lead = [meaning.EUPU[q, z] + meaning.EVOU[t, z] + meaning.PVOU[p, z] for z in (y, m)]
+                F[p, t, y] = [(lead[0] - lead[1] + margin) / unit * end for end in weights[p][t]]
+            for y in set(range(v)) - {m} - set(rivals.bounds):
+                assert all(sum(max(F[p, t, y]) for p, t in enumerate(x)) < 0 for x in sequences_of(q, m, k))
+            for y, table in rivals.bounds.items():
+                reach = [sum(table[p][t] for p, t in enumerate(x)) for x in sequences_of(q, m, k)]
+                assert max(reach, default=0) >= 0  # or it would need no lane
+                for p, t in product(range(k), range(m + 1)):
+                    bound = table[p][t]
+                    assert max(F[p, t, y]) <= bound <= min(F[p, t, y]) + rivals.doubt[p][t]
+                    assert 0 <= bound + rivals.offset <= 2 * rivals.offset
+            for others in product(range(m + 1), repeat=min(k - 1, 2)):
+                x = (*others, *[m] * (k - 1 - len(others)))
+                total = rivals.start + sum(rivals.terms[p][t] for p, t in enumerate(x))
+                doubt = sum(rivals.doubt[p][t] for p, t in enumerate((*x, q)))
+                lanes = [total >> rivals.width * i & (1 << rivals.width) - 1 for i in range(len(rivals.bounds))]
+                assert total >> rivals.width * len(lanes) == 0
+                for lane, bounds in zip(lanes, rivals.bounds.values(), strict=True):
+                    assert lane - (1 << rivals.width - 1) == sum(bounds[p][t] for p, t in enumerate((*x, q)))
+                    assert 0 <= doubt <= lane
+                seen["lanes"] += len(lanes)
+
+    bounded()
+    assert seen["lanes"] > 300
+
+
+def test_a_doubt_larger_than_the_numerators_borrows_from_no_lane(workspace: Path) -> None:
+    """Five positions of full weight, tables that round up to 0: the doubt, 7 x 5, is more than 2 k offsets, 6 x 5, and
+    more than the next power of two, 32."""
+    path = tiny_model(workspace / "five", zero_tensors(2, 5, 1, 1, b_U=[-0.5, 0]))
+    (count,) = branched(path, [(0, 1)], exponent=0, bits=8).counts
+    assert count == (1, 1, 15, 0, 0)
+    (count,) = branched(path, [(0, 1)], exponent=-8, bits=8).counts
+    assert count == (1, 1, 15, 15, 0)
+    assert Oracle(path).truth(0).correct == 31  # all but (0, 0, 0, 0, 0)

@@ -1,0 +1,65 @@
+"""score_recursive_spread: accepted, refused by reason, attacked."""
+
+from typing import Any
+
+from tests.support.derivations import fractions, spread
+from tests.support.one_rule import (
+    Refused,
+    attacked,
+    honest,
+    less,
+    longer,
+    more,
+    refusal,
+    refusals,
+    said,
+    shorter,
+    small_model,
+)
+
+RULE = "score_recursive_spread"
+
+
+def test_accepted() -> None:
+    """The kept part of the same projectors; true, and above the spread of the residual."""
+    proof = honest(RULE)
+    assert said(proof) == ("", "")
+    fact, exact = proof.facts[-1], honest("score_residual_spread").facts[-1]
+    assert small_model().meaning.is_true(fact)
+    residual = small_model().meaning.token_scores - fractions(fact.kept, fact.exponent)
+    (errors,) = fractions([fact.error], fact.exponent)
+    assert all(error > spread(row) > 0 for error, row in zip(errors, residual, strict=True))
+    assert (fractions(exact.kept, exact.exponent) == fractions(fact.kept, fact.exponent)).all()
+
+
+REFUSED: list[Refused] = [
+    ("conclusion.error[1]", less, "error-too-small", "conclusion.error[1]"),
+    ("conclusion.kept[1][0]", less, "error-too-small", "conclusion.error[1]"),
+    ("conclusion.kept[1][0]", more, "error-too-small", "conclusion.error[1]"),
+    ("conclusion.error", shorter, "wrong-shape", "conclusion.error"),
+    ("conclusion.kept[1]", shorter, "wrong-shape", "conclusion.kept[1]"),
+    ("conclusion.kept", longer, "wrong-shape", "conclusion.kept"),
+    ("conclusion.exponent", 1 << 15, "out-of-range", "conclusion.exponent"),
+    ("args.peels", [], "wrong-shape", "args.peels"),
+    ("args.peels", lambda peels: 2 * peels, "wrong-shape", "args.peels"),
+    ("args.peels[0].onto", shorter, "wrong-shape", ""),
+    ("args.peels[0].along", longer, "wrong-shape", ""),
+    ("args.peels[0].along[0]", longer, "wrong-shape", ""),
+    ("args.peels[0].onto[0]", longer, "not-a-matrix", "args.peels[0].onto"),
+    ("args.peels[0].exponent", 1 << 15, "out-of-range", "args.peels[0].exponent"),
+    ("args.means", 4, "out-of-range", "args.means"),
+    ("args.means", -1, "out-of-range", "args.means"),
+    ("args.means", False, "wrong-type", "args.means"),
+    ("premises", [0], "wrong-premises", "premises"),
+]
+
+
+@refusals(REFUSED)
+def test_refused_by_reason(place: str, change: Any, code: str, at: str) -> None:
+    assert refusal(honest(RULE), place, change) == (code, at)
+
+
+def test_attacked() -> None:
+    """Whatever the arguments and the premises, what is granted is true."""
+    seen = attacked(RULE)
+    assert seen["granted"] == 24
