@@ -8,6 +8,7 @@ from certgen.certificate.facts import AttentionRanges, CubicTokens, Tally
 from certgen.certificate.losses import regions, with_maximum
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import AnyStep
+from certgen.counts.cells import ns_of_pair
 from certgen.errors import UserError
 
 
@@ -74,7 +75,7 @@ def is_of_cells(tokens: CubicTokens, v: int, k: int) -> bool:
     """Whether there is a mask of tokens below m for each q <= m and each n >= 1 that the pair (q, m) can have."""
     return len(tokens.masks) == v and all(
         len(rows) == m + 1
-        and all(len(row) == max(k - 1 - (q < m), 0) for q, row in enumerate(rows))
+        and all(len(row) == len(ns_of_pair(k, q, m)[1:]) for q, row in enumerate(rows))
         and all(mask.bit_length() <= m for row in rows for mask in row)
         for m, rows in enumerate(tokens.masks)
     )

@@ -28,10 +28,14 @@ def any_cell(k: int) -> int:
     return (1 << k) - 1
 
 
+def ns_of_pair(k: int, q: int, m: int) -> range:
+    """Every n of a pair, from 0: for q < m, some position before the query holds m, so n = k - 1 does not occur."""
+    return range(k if q == m else k - 1)
+
+
 def cells_of_pair(k: int, q: int, m: int) -> int:
-    """Every n of a pair: for q < m, some position before the query holds m, so n = k - 1 does not occur."""
-    cells = k if q == m else k - 1
-    return (1 << cells) - 1
+    """The same as a bit mask."""
+    return (1 << len(ns_of_pair(k, q, m))) - 1
 
 
 def sequences_of_pair(k: int, q: int, m: int) -> int:

@@ -13,7 +13,7 @@ from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import pure_correct
-from certgen.counts.cells import pairs_of
+from certgen.counts.cells import ns_of_pair, pairs_of
 from certgen.counts.numerators import DEFAULT_PRECISION, Precision, full_precision, lane_args
 from certgen.models.circuits import RELATIVE_SLACK, Circuits
 from certgen.models.dyadic import FloatArray
@@ -66,7 +66,7 @@ def accepted_tokens(circuits: Circuits, direct: UpperTable, value: UpperTable, m
         accepted &= (of_m + query)[:, :, None] + of_t < -RELATIVE_SLACK * (size[:, :, None] + np.abs(of_t))
     packed = np.packbits(accepted, axis=2, bitorder="little")
     return [
-        [int.from_bytes(packed[q, n - 1].tobytes(), "little") for n in range(1, circuits.k - (q < m))]
+        [int.from_bytes(packed[q, n - 1].tobytes(), "little") for n in ns_of_pair(circuits.k, q, m)[1:]]
         for q in range(m + 1)
     ]
 

@@ -29,6 +29,7 @@ from certgen.certificate.facts import AttentionRanges, MaxTokenPath, Tally, Uppe
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import Step, infer
+from certgen.counts.cells import ns_of_pair
 from certgen.models.circuits import RELATIVE_SLACK, Circuits
 from certgen.models.dyadic import BoolArray, FloatArray
 from certgen.progress import Track
@@ -60,7 +61,7 @@ def sub_cubic(circuits: Circuits, track: Track, direct: str, attention: str, err
     for m in track(range(circuits.v), direct):
         lines = search.lines_of(path_step.conclusion.lines, m)
         chosen = search.smallest_gaps(bound.attention[m], search.works(m, bound.attention[m], lines))
-        gaps.append([row[: circuits.k - (q < m)] for q, row in enumerate(chosen.tolist())])
+        gaps.append([row[: len(ns_of_pair(circuits.k, q, m))] for q, row in enumerate(chosen.tolist())])
         ranges.append(stated_ranges(bound.attention[m], gaps[m]))
         counts += cell_counts(circuits.k, m, gaps[m], search.lone_maximum(m, lines[0]))
     args = GapArgs(bits=BITS, gaps=gaps)

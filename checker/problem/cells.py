@@ -20,10 +20,14 @@ def any_cell(problem: Problem) -> int:
     return (1 << problem.k) - 1
 
 
+def ns_of_pair(problem: Problem, q: int, m: int) -> range:
+    """Every n of a pair, from 0: for q < m, some position before the query holds m, so n = k - 1 does not occur."""
+    return range(problem.k if q == m else problem.k - 1)
+
+
 def cells_of_pair(problem: Problem, q: int, m: int) -> int:
-    """Every n of a pair: for q < m, some position before the query holds m, so n = k - 1 does not occur."""
-    cells = problem.k if q == m else problem.k - 1
-    return (1 << cells) - 1
+    """The same as a bit mask."""
+    return (1 << len(ns_of_pair(problem, q, m))) - 1
 
 
 def require_queries(problem: Problem, queries: tuple[int, ...]) -> Iterator[tuple[int, int]]:

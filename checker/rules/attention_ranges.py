@@ -9,7 +9,7 @@ from checker.errors import Rejected, show
 from checker.facts import AttentionRanges, Rows, ScoreApproximation
 from checker.lemmas.shares import Ratio, exponential, share
 from checker.problem import Problem
-from checker.problem.cells import cells_of_pair
+from checker.problem.cells import ns_of_pair
 
 
 def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args: dict[str, Any]) -> AttentionRanges:
@@ -31,7 +31,7 @@ def attention_ranges(problem: Problem, premises: tuple[ScoreApproximation], args
 
 def require_gaps(problem: Problem, gaps: tuple[Rows, ...]) -> None:
     """A gap for every cell, 0 or one that keeps m apart from the other tokens."""
-    cells = [[cells_of_pair(problem, q, m).bit_count() for q in range(m + 1)] for m in range(problem.v)]
+    cells = [[len(ns_of_pair(problem, q, m)) for q in range(m + 1)] for m in range(problem.v)]
     if [[len(row) for row in rows] for rows in gaps] != cells:
         raise Rejected("wrong-shape", "args.gaps", "a gap for each n of each pair q <= m")
     for m, rows in enumerate(gaps):

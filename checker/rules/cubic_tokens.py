@@ -3,6 +3,7 @@
 from checker.arithmetic.enclosures import largest_product, partial_sums
 from checker.facts import CubicTokens, DirectPathUpper, ValuePathUpper
 from checker.problem import Problem
+from checker.problem.cells import ns_of_pair
 
 
 def cubic_tokens(
@@ -30,7 +31,7 @@ def cubic_tokens(
             query = largest_product(slopes[q], positions[-1])
             lightest, heaviest = partial_sums(positions[:-1], False), partial_sums(positions[:-1], True)
             row = []
-            for n in range(1, problem.k - (q < m)):  # n = k - 1 with q < m would leave m out
+            for n in ns_of_pair(problem, q, m)[1:]:
                 rest = problem.k - 1 - n
                 light = largest_product(slopes[m], heaviest[rest]) + query, lightest[n]
                 heavy = largest_product(slopes[m], lightest[rest]) + query, heaviest[n]
