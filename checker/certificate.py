@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from checker.decode import (
+    MAX_DIGITS,
     Integer,
     array,
     bounded,
@@ -90,7 +91,7 @@ def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
     model = record(predicate["model"], f"{at}.model", (*SIZES, "tensors"))
     tensors = record(model["tensors"], f"{at}.model.tensors", tuple(TENSORS))
     claim = record(predicate["claim"], f"{at}.claim", ("correct", "wrong", "total"))
-    natural = bounded(0, 10**4000)
+    natural = bounded(0, 10**MAX_DIGITS)  # above every number that can be written
     return Certificate(
         file_digest=digest(file_digest["sha256"], "subject[0].digest.sha256"),
         tensor_digests={name: digest(value, f"{at}.model.tensors.{name}") for name, value in tensors.items()},

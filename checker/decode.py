@@ -28,6 +28,7 @@ def load_json(data: bytes, integer_type: Integer = int) -> object:
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
         if len({key for key, _ in items}) < len(items):
             raise Malformed("duplicate-key")
+        # keys and values are all strings that either file may hold; one in a list is refused as such
         for part in [part for item in items for part in item if isinstance(part, str)]:
             if SURROGATE.search(part):
                 raise Malformed("lone-surrogate", "", "text of Unicode characters")

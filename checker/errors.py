@@ -1,6 +1,7 @@
 """Refusals as data: a stable code, in which file and where, what was expected and what was found.
 
-No text that came from a certificate is ever echoed, so no input can forge a verdict line.
+No text that came from a certificate is ever echoed, except digests that have the form of one: no input can forge a
+verdict line.
 """
 
 from collections.abc import Iterator

@@ -69,7 +69,7 @@ def finer_unit(derived: int, stated: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class UpperTable:
-    """Every entry of some table of real numbers is at most rows[i][j] * 2^exponent."""
+    """Every entry of some table of real numbers is at most rows[i][j] * 2^exponent; as an argument, these numbers."""
 
     exponent: int
     rows: Rows

@@ -1,4 +1,4 @@
-"""Exact matrices: integers with one power-of-two exponent. Nothing is rounded, except where a name says so."""
+"""Exact matrices: integers with one power-of-two exponent. Nothing is rounded, except in mean_row."""
 
 from operator import mul
 from typing import NamedTuple

@@ -1,1 +1,1 @@
-"""What several rules have in common, one lemma of docs/rules.md a file."""
+"""What rules are made of: each file is one lemma or definition of docs/rules.md."""

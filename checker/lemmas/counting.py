@@ -11,11 +11,11 @@ def count_reaching(tables: list[list[int]], uses: list[int], last_has_final: boo
 
     The final entry of a table is its last one; the last table has none unless `last_has_final`. A sum reaches 0 if what
     it loses against the largest entries is within the allowance, the sum of these; losses are rounded down to multiples
-    of allowance / steps.
+    of (allowance + 1) / (steps + 1), and `steps` of these are allowed.
     """
     peaks = [max(table) for table in tables]
     allowance = sum(map(mul, peaks, uses))
-    finals = [table[-1] - peak for table, peak in zip(tables[:-1], peaks, strict=False)]
+    finals = [table[-1] - peak for table, peak in zip(tables[:-1], peaks[:-1], strict=True)]
     if allowance + (0 if last_has_final else max(finals, default=0)) < 0:
         return 0
     losses = [

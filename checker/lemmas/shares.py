@@ -7,7 +7,7 @@ from checker.problem import Problem
 
 
 class Ratio(NamedTuple):
-    """The quotient of two enclosed numbers, neither of which is far above 1."""
+    """The quotient of two enclosed numbers, both at most 1."""
 
     above: Enclosure
     below: Enclosure

@@ -44,7 +44,7 @@ class Split(NamedTuple):
 
 def peel(factor: Matrix, projector: Peel, on_left: bool = False) -> tuple[Matrix, Matrix, Matrix]:
     """U, V and F' = F - U V for U V = F P, or P F if `on_left`."""
-    onto, along = (Matrix([list(row) for row in rows], projector.exponent) for rows in projector[:2])
+    onto, along = (Matrix.of(rows, projector.exponent) for rows in (projector.onto, projector.along))
     U, V = (onto, matmul(along, factor)) if on_left else (matmul(factor, onto), along)
     return U, V, add(factor, negate(matmul(U, V)))
 

@@ -15,7 +15,7 @@ def wrong_token_lines(problem: Problem, direct: DirectPathSpread) -> tuple[list[
     EVOU, PVOU, v = problem.circuits.EVOU, problem.circuits.PVOU, problem.v
     kept = Matrix([[0] * v], PVOU.exponent)
     if direct.centre.rows:
-        centre = Matrix([list(row) for row in direct.centre.rows], direct.centre.exponent)
+        centre = Matrix.of(direct.centre.rows, direct.centre.exponent)
         kept = add(matmul(centre, problem.circuits.tensor("unembed.W_U")), problem.circuits.direct_constant)
     position = add_row(PVOU, kept)
     exponent = min(EVOU.exponent, position.exponent)

@@ -31,7 +31,7 @@ class Attention:
     def exp_below(self, difference: int, exponent: int, bits: int) -> Power:
         """exp(-difference * 2^exponent / sqrt(d_head)), for difference >= 0."""
         size = max(difference.bit_length() + exponent, 0)  # x < 2^size
-        scale = bits + 16 + (1 << size.bit_length())  # more than that, and few scales occur
+        scale = bits + 16 + (1 << size.bit_length())  # bits + 16 after those of x, and few scales occur
         root, ln2 = self.constants(scale)
         lower, upper = shift_down(difference * root.low, -exponent), shift_up(difference * root.high, -exponent)
         return exp_enclosure(lower, upper, scale, bits, ln2)

@@ -29,7 +29,7 @@ def cubic_tokens(
             u = direct.rows[m][q] << (direct.exponent - exponent)
             slopes = [largest_product(u + c, weight) for c, weight in zip(values, tokens, strict=True)]
             query = largest_product(slopes[q], positions[-1])
-            lightest, heaviest = partial_sums(positions[:-1], False), partial_sums(positions[:-1], True)
+            lightest, heaviest = (partial_sums(positions[:-1], heaviest=which) for which in (False, True))
             row = []
             for n in ns_of_pair(problem, q, m)[1:]:
                 rest = problem.k - 1 - n

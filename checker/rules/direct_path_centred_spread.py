@@ -15,7 +15,7 @@ def direct_path_centred_spread(problem: Problem, premises: tuple[()], args: dict
     Cost       2 d_vocab d_model multiplications and comparisons.
     """
     centre = args["centre"]
-    rest = add_row(problem.circuits.query_residual, negate(Matrix([list(row) for row in centre.rows], centre.exponent)))
+    rest = add_row(problem.circuits.query_residual, negate(Matrix.of(centre.rows, centre.exponent)))
     W_U = problem.circuits.tensor("unembed.W_U")
     spreads = product_spreads(rest, W_U)
     return DirectPathSpread(centre, UpperTable(rest.exponent + W_U.exponent, (tuple(spreads),)))

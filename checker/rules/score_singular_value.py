@@ -30,7 +30,7 @@ def score_singular_value(problem: Problem, premises: tuple[()], args: dict[str, 
     G = add(chain([transpose(right), right]), Matrix(ridge, args["ridge_exponent"]))
     H = chain([transpose(left), left])
     N = add(scale(G, args["sigma"] ** 2, 2 * exponent), negate(chain([G, H, G])))
-    witness = Matrix([list(row) for row in args["witness"]], 0)
+    witness = Matrix.of(args["witness"], 0)
     checked = chain([transpose(witness), N, witness]).rows
     for i, row in enumerate(checked):
         if not row[i] > sum(map(abs, row)) - abs(row[i]):

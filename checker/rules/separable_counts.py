@@ -20,7 +20,7 @@ def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args
     Requires   ScoreApproximation. Each of args.groups is a maximum m, classes of wrong tokens that together hold every
                y != m, blocks of queries q <= m, and pools that partition the positions but the last.
     Concludes  Tally, per block, all n: its sequences less those counted as reaching m for any class, with losses
-               rounded down to multiples of allowance / steps.
+               rounded down to multiples of (allowance + 1) / (steps + 1).
     Cost       d_vocab^2 exponentials; per group and pool m d_vocab additions and comparisons; per class, pool and query
                of a block m products; per class and block 2 n_ctx products of `steps` lanes.
     """

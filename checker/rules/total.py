@@ -21,7 +21,8 @@ def total(problem: Problem, premises: tuple[Tally, ...], args: dict[str, object]
     for at, tally in enumerate(premises):
         for index, count in enumerate(tally.counts):
             path = f"premises[{at}].counts[{index}]"
-            if not (0 <= count.m < v and 0 < count.queries < 2 << count.m and min(count.ns - 1, *count[3:]) >= 0):
+            region = 0 <= count.m < v and 0 < count.queries < 2 << count.m and count.ns > 0
+            if not region or min(count.correct, count.wrong) < 0:
                 raise Rejected("no-such-region", path)
             for q in members(count.queries):
                 if count.ns & ~cells[count.m][q]:

@@ -12,6 +12,7 @@ import tomllib
 import zipapp
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -333,6 +334,15 @@ def test_a_rule_is_a_pure_function_of_problem_premises_and_arguments(name: str) 
     read = set(re.findall(r'args\["([a-z_]+)"\]', source))
     assert read <= set(rule.args), "arguments that no certificate can give"
     assert read == set(rule.args) or re.search(r"\bargs\b(?!\[)", source.split(":\n", 1)[1]), "arguments never read"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_table_of_rules_has_the_types_of_the_functions(name: str) -> None:
+    """The kernel goes by the table: a fact of another kind would be compared with, or read as, what it is not."""
+    rule = RULES[name]
+    types = get_type_hints(rule.derive)
+    assert types["return"] is rule.concludes
+    assert get_args(types["premises"]) == rule.premises + (...,) * rule.repeat
 
 
 @pytest.mark.parametrize("name", RULES)

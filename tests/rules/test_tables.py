@@ -35,3 +35,12 @@ def test_a_rule_has_its_files_its_proof_and_its_place_in_the_format(rule: str) -
 
 def test_no_rule_is_left_over() -> None:
     assert {path.stem for path in (ROOT / "checker" / "rules").glob("*.py")} == {*RULES, "__init__", "rule"}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_format_names_every_argument(rule: str) -> None:
+    """In the section, or the item of a list, that ends with the link to the rule's proof."""
+    text = (ROOT / "schemas/CERTIFICATE.md").read_text(encoding="utf-8")
+    before = text[: text.index(f"(../docs/rules.md#{rule})")]
+    section = before[max(before.rindex("\n### "), before.rfind(f"\n- `{rule}`")) :]
+    assert {name for name in RULES[rule].args if f"`{name}`" not in section} == set()
