@@ -112,10 +112,19 @@ class Certificate(Shape):
             data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
             return cls.model_validate_json(data)  # pydantic's own reader refuses halves of characters, json does not
         except (ValidationError, EOFError, OSError, zlib.error) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            reason = _first(error) if isinstance(error, ValidationError) else str(error)
             raise UserError(
                 f"{path} is not a version 1 certificate: {reason}", "check-cert says exactly where"
             ) from None
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong first, and where: a path as check-cert writes it, without the tags of unions."""
+    first = error.errors()[0]
+    if first["type"] == "union_tag_invalid":
+        first["msg"] = "there is no rule of this name"  # the message lists all of them
+    names = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]]
+    return f"at {''.join(names).lstrip('.')}: {first['msg']}" if names else first["msg"]
 
 
 def json_schema() -> str:
