@@ -534,7 +534,9 @@ def error_table(
         for row in rows:
             say(json.dumps(dataclasses.asdict(row)))
         return
-    table = Table("bound on the spread of a row", "value", "cost", "derived by", "paper")
+    table = Table("bound on the spread of a row", "value", "cost")
+    table.add_column("derived by", overflow="fold")  # a rule's name that is cut short cannot be looked up
+    table.add_column("paper")
     for row in rows:
         table.add_row(row.name, f"{row.bound:.3f}", row.cost, row.rule or "exact arithmetic", row.paper)
     show(table)

@@ -27,9 +27,14 @@ _HINT = "choose a path in an existing, writable directory with free space"
 def read_bytes(path: AnyPath) -> bytes:
     """The bytes of the file at `path`; UserError names the path when it cannot be read."""
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "check the path and its permissions") from error
+
+
+def read_input(path: AnyPath) -> bytes:
+    """The same of a file that a user gives: UserError also when it is empty, or stands for a file elsewhere."""
+    data = read_bytes(path)
     if not data:
         raise UserError(f"{path} is empty", "copy or download it again")
     if data.startswith(_LFS):

@@ -14,7 +14,7 @@ from certgen.certificate.facts import Accuracy
 from certgen.certificate.shapes import Digest, Positive, Shape
 from certgen.certificate.steps import AnyStep
 from certgen.errors import UserError
-from certgen.files import has_digest, read_bytes, write_atomically
+from certgen.files import has_digest, read_input, write_atomically
 
 MAX_BYTES = 1 << 28  # of a certificate, as the format says
 
@@ -107,7 +107,7 @@ class Certificate(Shape):
 
         Raises UserError if the file cannot be read or has another shape.
         """
-        data = read_bytes(path)
+        data = read_input(path)
         try:
             data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
             return cls.model_validate_json(data)  # pydantic's own reader refuses halves of characters, json does not

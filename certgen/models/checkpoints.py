@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from certgen.errors import UserError, a
-from certgen.files import read_bytes
+from certgen.files import read_input
 from certgen.models.model_file import decode_tensor, parse_safetensors
 from certgen.models.torch_files import exact_array, load_torch
 
@@ -64,7 +64,7 @@ def read_sections(path: Path) -> list[Section]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path} has no known checkpoint suffix", f"known are {', '.join(SUFFIXES)}")
-    file_bytes = read_bytes(path)
+    file_bytes = read_input(path)
     if suffix == ".npz":
         return sections(read_npz(path, file_bytes))
     if suffix == ".safetensors":

@@ -9,13 +9,14 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from certgen.errors import UserError, a, missing_extra
-from certgen.files import read_bytes
+from certgen.files import read_input
 from certgen.models.checkpoints import MAX_TEXT, Section, StoredArray, sections
 
 Value: TypeAlias = bool | int | float | str | None
@@ -115,7 +116,7 @@ _MAX_SHOWN = 60
 
 def read_configuration(path: Path) -> list[Statement]:
     """The settings in a JSON or YAML file. UserError when it cannot be read, or has none that are known."""
-    file_bytes = read_bytes(path)
+    file_bytes = read_input(path)
     hint = 'write JSON or YAML, for example {"normalization_type": null, "use_attn_scale": true}'
     if path.suffix.lower() in (".yaml", ".yml"):
         try:
@@ -123,17 +124,17 @@ def read_configuration(path: Path) -> list[Statement]:
         except ImportError as error:
             raise missing_extra(f"reading {path}", "PyYAML", "yaml") from error
 
-        class Loader(yaml.SafeLoader):
+        class Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
             """Refuses a key that is there twice, as `_load_json` does; yaml keeps the last."""
 
             def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
                 keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
                 if len(set(keys)) < len(keys):
                     raise ValueError("a key is there twice")
-                return super().construct_mapping(node, deep)
+                found: dict[Any, Any] = super().construct_mapping(node, deep)
+                return found
 
-        def load(text: bytes) -> object:
-            return yaml.load(text, Loader)
+        load: Callable[[bytes], object] = partial(yaml.load, Loader=Loader)
 
         wrong: tuple[type[Exception], ...] = (yaml.YAMLError, ValueError, RecursionError)
     else:
@@ -191,7 +192,11 @@ def _in_text(source: str, text: str) -> list[Statement]:
     if len(text) > MAX_TEXT or (text.lstrip()[:1] == "{" and sections(text)):
         return []  # a mapping in JSON has a section of its own
     found = [(name, _key(name), value.strip("\"'")) for name, value in _SETTING_IN_TEXT.findall(text)]
-    return [Statement(source, name, key, _plain(value)) for name, key, value in found if key is not None]
+    return [
+        Statement(source, name, key, _plain(value))
+        for name, key, value in found
+        if key is not None and value not in ("bool", "int", "float", "str")  # of source code: attn_only: bool
+    ]
 
 
 def is_setting(name: str, array: StoredArray) -> bool:
