@@ -61,3 +61,6 @@ def test_a_certificate_of_another_shape_is_refused_with_the_place(tmp_path: Path
     )
     with pytest.raises(UserError, match=r"at predicate\.formatVersion: "):
         Certificate.load(path)
+    path.write_text(text.replace('"premises"', '"premise"', 1))
+    with pytest.raises(UserError, match=r"at predicate\.steps\[0\]\.premises: "):
+        Certificate.load(path)

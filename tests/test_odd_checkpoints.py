@@ -1,16 +1,32 @@
 """Checkpoints as people have them: settings in many spellings and places, several models, damaged and odd files."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
-from test_importing import buffers, save_torch, state_dict
 
 from certgen.errors import UserError
 from certgen.models.configuration import read_configuration
 from certgen.models.importing import import_checkpoint
+from certgen.models.model_file import TENSOR_SHAPES
+
+SIZES = {"1": 1, "d_vocab": 5, "d_model": 3, "d_head": 2, "n_ctx": 4}
+
+
+def state_dict() -> dict[str, torch.Tensor]:
+    return {
+        name: torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
+        for name, axes in TENSOR_SHAPES.items()
+        if (shape := [SIZES[axis] for axis in axes])
+    }
+
+
+def save_torch(path: Path, content: object) -> Path:
+    torch.save(content, path)
+    return path
 
 
 def with_config(tmp_path: Path, config: object) -> Path:
@@ -118,7 +134,7 @@ def test_masks_and_settings_of_integers_in_safetensors_are_read(tmp_path: Path, 
 
 
 def test_lazy_views_are_values(tmp_path: Path) -> None:
-    tensors = state_dict() | buffers()
+    tensors = state_dict()
     plain = import_checkpoint(save_torch(tmp_path / "m.pth", tensors)).tensors["unembed.b_U"]
     view = torch._neg_view(-tensors["unembed.b_U"])
     lazy = import_checkpoint(save_torch(tmp_path / "m.pth", tensors | {"unembed.b_U": view})).tensors["unembed.b_U"]

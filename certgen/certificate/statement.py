@@ -123,7 +123,10 @@ def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     if first["type"] == "union_tag_invalid":
         first["msg"] = "there is no rule of this name"  # the message lists all of them
-    names = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]]
+    place = first["loc"]
+    if place[:2] == ("predicate", "steps"):
+        place = place[:3] + place[4:]  # the fourth is the rule, which tells the steps apart
+    names = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
     return f"at {''.join(names).lstrip('.')}: {first['msg']}" if names else first["msg"]
 
 
