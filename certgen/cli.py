@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
 from certgen.errors import UserError
-from certgen.files import check_outputs
+from certgen.files import as_argument, check_outputs
 from certgen.models.seeds import model_paths, parse_seeds
 from certgen.terminal import flush, prepare_streams, printable, say, show
 
@@ -130,7 +130,7 @@ def train(
     d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
     d_head: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the attention head.")] = 32,
     threads: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Threads of PyTorch; more are slower for small models.")
+        int, typer.Option(min=1, max=256, metavar="N", help="Threads of PyTorch; more are slower for small models.")
     ] = 1,
 ) -> None:
     """Train max-of-K models: one layer, one head, attention only.
@@ -353,7 +353,7 @@ def prove(
     say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes", output)
     budget = needed_budget(certificate)
     options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
-    say(f"Verify it with: {shlex.join(['check-cert', *options, str(model), str(output)])}", output)
+    say(f"Verify it with: {shlex.join(['check-cert', *options, as_argument(model), as_argument(output)])}", output)
 
 
 @app.command()
@@ -418,7 +418,8 @@ def sweep(
             display=display,
         )
     table = printable(in_unicode(str(output / done.table.name)))
-    print(f"{table}: {done.jobs} jobs, {done.resumed} done before, {done.errors} with an error")
+    total = "1 job" if done.jobs == 1 else f"{done.jobs} jobs"
+    print(f"{table}: {total}, {done.resumed} done before, {done.errors} with an error")
     for failure in done.failures:
         print(printable(f"{in_unicode(failure.model)}: {failure.strategy}: {failure.message}"))
     if done.failures:
@@ -536,7 +537,9 @@ def error_table(
         for row in rows:
             say(json.dumps(dataclasses.asdict(row)))
         return
-    table = Table("bound on the spread of a row", "value", "cost", "derived by", "paper")
+    table = Table("bound on the spread of a row", "value", "cost")
+    table.add_column("derived by", overflow="fold")  # a rule's name that is cut short cannot be looked up
+    table.add_column("paper")
     for row in rows:
         table.add_row(row.name, f"{row.bound:.3f}", row.cost, row.rule or "exact arithmetic", row.paper)
     show(table)

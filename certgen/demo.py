@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from certgen.errors import UserError
-from certgen.files import check_outputs, make_directory
+from certgen.files import as_argument, check_outputs, make_directory
 from certgen.models.model_file import load_model
 from certgen.progress import bar
 from certgen.proving import prove
@@ -28,6 +28,7 @@ def demo(model_path: Path, output: Path) -> None:
     if model_path.is_relative_to(Path.cwd()):
         model_path = model_path.relative_to(Path.cwd())
     make_directory(output)
+    argument = as_argument(model_path)
     paths = {strategy: output / f"{model_path.stem}.{strategy}.cert.json" for strategy in DEMO_STRATEGIES}
     check_outputs(paths.values(), [model_path])
     say(f"Model {model_path.name}: max-of-{model.n_ctx}, d_vocab {model.d_vocab}, d_model {model.d_model}.")
@@ -38,9 +39,9 @@ def demo(model_path: Path, output: Path) -> None:
         size = certificate.save(path)
         proved = time.perf_counter()
         say("")
-        say(f"$ {shlex.join(['check-cert', str(model_path), str(path)])}")
+        say(f"$ {shlex.join(['check-cert', argument, as_argument(path)])}")
         flush()  # the check takes a moment
-        command = [sys.executable, "-m", "checker", str(model_path), str(path)]
+        command = [sys.executable, "-m", "checker", argument, as_argument(path)]
         run = subprocess.run(command, capture_output=True, text=True)
         checked = time.perf_counter()
         say(run.stdout.strip() or run.stderr.strip())

@@ -31,8 +31,18 @@ def missing_extra(purpose: str, packages: str, extra: str) -> UserError:
     )
 
 
+def a(value: object) -> str:
+    """What a value is, with its article, for a sentence: a list, an int, nothing."""
+    kind = type(value).__name__
+    return "nothing" if value is None else f"{'an' if kind[0] in 'aeiouAEIO' else 'a'} {kind}"
+
+
 def did_you_mean(word: str, known: Iterable[str], command: str) -> str:
     """A hint for a name that does not exist: the most similar ones, if any, and the command that lists all."""
-    close = get_close_matches(word, known)
+    lower = {name.lower(): name for name in known}
+    members = [lower[name] for name in lower if name.startswith(f"{word.lower().rstrip('*/')}/")]
+    close = [lower[name] for name in get_close_matches(word.lower(), lower)]
+    if members and word.lower() not in lower:  # the name of a family
+        close = members[:1]
     suggestion = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{suggestion}`{command}` lists them"

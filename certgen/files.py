@@ -20,6 +20,7 @@ from certgen.errors import UserError
 AnyPath: TypeAlias = str | os.PathLike[str]
 
 _NAME_MAX = 255  # bytes; the limit of the usual file systems
+_LFS = b"version https://git-lfs.github.com/spec/"
 _HINT = "choose a path in an existing, writable directory with free space"
 
 
@@ -29,6 +30,22 @@ def read_bytes(path: AnyPath) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "check the path and its permissions") from error
+
+
+def read_input(path: AnyPath) -> bytes:
+    """The same of a file that a user gives: UserError also when it is empty, or stands for a file elsewhere."""
+    data = read_bytes(path)
+    if not data:
+        raise UserError(f"{path} is empty", "copy or download it again")
+    if data.startswith(_LFS):
+        raise UserError(f"{path} is a pointer of Git LFS, not the file itself", "`git lfs pull` fetches the file")
+    return data
+
+
+def as_argument(path: AnyPath) -> str:
+    """The path as a command takes it: a name that begins with a hyphen would be read as an option."""
+    text = os.fspath(path)
+    return f"./{text}" if text.startswith("-") else text
 
 
 def in_unicode(name: str) -> str:
@@ -139,7 +156,7 @@ def _require_writable(path: AnyPath, regular: bool = False) -> None:
         elif os.path.isdir(path):
             raise UserError(f"cannot write {path}: it is a directory", "add the name of a file in it")
         elif regular:
-            raise UserError(f"cannot write {path}: it is not a regular file", "what is written there is read again")
+            raise UserError(f"cannot write {path}: it is not a regular file", "name a file: it has to be read again")
         elif (descriptor := _descriptor(path)) is not None:
             os.fstat(descriptor)
         elif not (stat.S_ISCHR(mode := os.stat(path).st_mode) or stat.S_ISFIFO(mode)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from certgen.errors import UserError
-from certgen.files import read_bytes
+from certgen.files import read_input
 from checker import Refusal
 from checker.certificate import decode_certificate
 from checker.kernel import verify
@@ -167,7 +167,7 @@ class ProofLength:
 
 def proof_length(model: str | Path, certificate: str | Path) -> ProofLength:
     """Check the certificate while counting; UserError if it does not verify. Some twenty times slower than checking."""
-    return length_of(read_bytes(model), read_bytes(certificate))
+    return length_of(read_input(model), read_input(certificate))
 
 
 def length_of(model: bytes, certificate: bytes) -> ProofLength:

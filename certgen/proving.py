@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational
@@ -12,7 +13,7 @@ from certgen.certificate.proof import require_expressible
 from certgen.certificate.statement import Certificate
 from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
-from certgen.models.model_file import Model, load_model
+from certgen.models.model_file import MAX_DIGITS, Model, load_model
 from certgen.progress import Track, quiet
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
@@ -69,6 +70,10 @@ def read_number(number: Number, what: str) -> Fraction:
     if not isinstance(number, Rational | Decimal | float | str):
         raise wrong_type(what, "a number, or text such as 1/8 or 0.125", number)
     try:
+        if isinstance(number, str | Decimal):
+            exponent = re.search(r"e([+-]?\d+)\s*$", str(number), re.IGNORECASE)
+            if len(str(number)) > MAX_DIGITS or (exponent and abs(int(exponent[1])) > MAX_DIGITS):
+                raise UserError(f"the {what} has more than {MAX_DIGITS:,} digits", "a certificate cannot hold it")
         return Fraction(number)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise UserError(f"the {what} {number!r} is not a number", "write it as 0, 1/8 or 0.125") from None

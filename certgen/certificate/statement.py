@@ -14,7 +14,7 @@ from certgen.certificate.facts import Accuracy
 from certgen.certificate.shapes import Digest, Positive, Shape
 from certgen.certificate.steps import AnyStep
 from certgen.errors import UserError
-from certgen.files import has_digest, read_bytes, write_atomically
+from certgen.files import has_digest, read_input, write_atomically
 
 MAX_BYTES = 1 << 28  # of a certificate, as the format says
 
@@ -107,15 +107,27 @@ class Certificate(Shape):
 
         Raises UserError if the file cannot be read or has another shape.
         """
-        data = read_bytes(path)
+        data = read_input(path)
         try:
             data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
             return cls.model_validate_json(data)  # pydantic's own reader refuses halves of characters, json does not
         except (ValidationError, EOFError, OSError, zlib.error) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            reason = _first(error) if isinstance(error, ValidationError) else str(error)
             raise UserError(
                 f"{path} is not a version 1 certificate: {reason}", "check-cert says exactly where"
             ) from None
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong first, and where: a path as check-cert writes it, without the tags of unions."""
+    first = error.errors()[0]
+    if first["type"] == "union_tag_invalid":
+        first["msg"] = "there is no rule of this name"  # the message lists all of them
+    place = first["loc"]
+    if place[:2] == ("predicate", "steps"):
+        place = place[:3] + place[4:]  # the fourth is the rule, which tells the steps apart
+    names = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
+    return f"at {''.join(names).lstrip('.')}: {first['msg']}" if names else first["msg"]
 
 
 def json_schema() -> str:

@@ -4,6 +4,7 @@ Nothing that the file names is run, and no array is read before its size is know
 2^40 numbers.
 """
 
+import ast
 import io
 import json
 import math
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from certgen.errors import UserError
-from certgen.files import read_bytes
+from certgen.errors import UserError, a
+from certgen.files import read_input
 from certgen.models.model_file import decode_tensor, parse_safetensors
 from certgen.models.torch_files import exact_array, load_torch
 
@@ -27,7 +28,7 @@ TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 SUFFIXES = (*TORCH_SUFFIXES, ".safetensors", ".npz")
 _MAX_UNPACKED = 1 << 30  # bytes that a file may unpack to when they are more than it has itself
 _MAX_DEPTH = 16
-_MAX_TEXT = 1 << 20  # characters of a configuration that is stored as text
+MAX_TEXT = 1 << 20  # characters of a configuration that is stored as text
 # What training keeps beside a model: it can repeat the names of weights and of settings, and is neither.
 _TRAINING_STATE = re.compile(r"optim(?!al)|(lr_?)?sched|(grad_?)?scaler|callbacks$|loops$|grad(s|ients?)?$", re.I)
 
@@ -63,7 +64,7 @@ def read_sections(path: Path) -> list[Section]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path} has no known checkpoint suffix", f"known are {', '.join(SUFFIXES)}")
-    file_bytes = read_bytes(path)
+    file_bytes = read_input(path)
     if suffix == ".npz":
         return sections(read_npz(path, file_bytes))
     if suffix == ".safetensors":
@@ -79,8 +80,7 @@ def sections(contents: object) -> list[Section]:
     kept_alive = []  # an id is unique among living objects only
     while waiting:
         path, value = waiting.popleft()
-        mapping = _as_mapping(value)
-        if mapping is None or id(value) in seen or len(path) > _MAX_DEPTH:
+        if id(value) in seen or len(path) > _MAX_DEPTH or (mapping := _as_mapping(value)) is None:
             continue
         seen.add(id(value))
         kept_alive.append(value)
@@ -99,17 +99,25 @@ def sections(contents: object) -> list[Section]:
 
 
 def _as_mapping(value: object) -> Mapping[Any, Any] | None:
-    """The mapping that `value` is, writes down as JSON, or keeps as its attributes."""
+    """The mapping that `value` is, writes down as JSON or as Python does, or keeps as its attributes.
+
+    A list that has mappings in it is one from its positions.
+    """
     if isinstance(value, Mapping):
         return value
     if isinstance(value, str):
-        if not (value.lstrip()[:1] == "{" and len(value) <= _MAX_TEXT):
+        if not (value.lstrip()[:1] == "{" and len(value) <= MAX_TEXT):
             return None
-        try:
-            parsed = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
-        return parsed if isinstance(parsed, dict) else None
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                parsed = parse(value.strip())
+            except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last: too many brackets
+                continue
+            return parsed if isinstance(parsed, dict) else None
+        return None
+    if isinstance(value, list | tuple):
+        inner = {index: each for index, each in enumerate(value) if isinstance(each, Mapping | list | tuple)}
+        return inner or None
     if isinstance(value, type) or not hasattr(value, "__dict__"):
         return None
     return vars(value)
@@ -135,7 +143,7 @@ def _read_torch(path: Path, file_bytes: bytes) -> object:
         pass
     loaded = load_torch(path, file_bytes)
     if _torch_array("", loaded) is not None or _as_mapping(loaded) is None:
-        raise UserError(f"{path} holds a {type(loaded).__name__}, not a state dict", "save model.state_dict()")
+        raise UserError(f"{path} holds {a(loaded)}, not a state dict", "save model.state_dict()")
     return loaded
 
 
@@ -146,6 +154,9 @@ def _read_safetensors(path: Path, file_bytes: bytes) -> dict[str, object]:
         def read(name: str = name, tensor: Any = tensor) -> npt.NDArray[Any]:
             if tensor.dtype == "BOOL":
                 return np.frombuffer(tensor.data, dtype=np.bool_).reshape(tensor.shape)
+            if re.fullmatch(r"[IU](8|16|32|64)", tensor.dtype):  # of masks and settings; no weight is an integer
+                kind = f"<{tensor.dtype[0].lower()}{int(tensor.dtype[1:]) // 8}"
+                return np.frombuffer(tensor.data, dtype=kind).reshape(tensor.shape)
             return decode_tensor(name, tensor)
 
         contents[name] = StoredArray(tensor.shape, tensor.dtype, read)
@@ -184,6 +195,8 @@ def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> object:
             shape, _, dtype = np.lib.format.read_array_header_2_0(file)
         else:
             raise ValueError(f"{name} has a header of version {version}")
+        if any(size < 0 for size in shape):
+            raise ValueError(f"{name} claims shape {list(shape)}, which is no shape")
         if dtype.hasobject:
             raise ValueError(f"{name} holds pickled objects")
         claimed, held = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
@@ -198,7 +211,7 @@ def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> object:
         except Exception as error:  # as above
             raise UserError(f"{name} cannot be read: {error}", "write the file again with numpy.savez") from error
 
-    if dtype.kind == "U" and shape == () and held <= _MAX_TEXT:
+    if dtype.kind == "U" and shape == () and held <= MAX_TEXT:
         return str(read().item())
     return StoredArray(tuple(shape), str(dtype.newbyteorder("=")), read)
 

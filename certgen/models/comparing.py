@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from certgen.errors import UserError
-from certgen.files import read_bytes
+from certgen.files import read_input
 from certgen.models.checkpoints import StoredArray, read_npz
 from certgen.models.forward import logits
 from certgen.models.model_file import Model
@@ -36,7 +36,7 @@ def compare(model: Model, path: Path) -> Agreement:
     the spread of their difference.  UserError when that is more than `TOLERANCE` times the largest half spread of the
     sampled logits anywhere, and when the arrays are not of this form.
     """
-    arrays = read_npz(path, read_bytes(path))
+    arrays = read_npz(path, read_input(path))
     tokens, expected = _array(arrays, "x", path), _array(arrays, "logits", path)
     if tokens.ndim == 2 and len(tokens) == 0:
         raise UserError(f"{path} has no samples", _HOW)

@@ -6,16 +6,18 @@ is not known says nothing.
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from certgen.errors import UserError, missing_extra
-from certgen.files import read_bytes
-from certgen.models.checkpoints import Section, StoredArray, sections
+from certgen.errors import UserError, a, missing_extra
+from certgen.files import read_input
+from certgen.models.checkpoints import MAX_TEXT, Section, StoredArray, sections
 
 Value: TypeAlias = bool | int | float | str | None
 
@@ -58,12 +60,13 @@ class Statement:
 _ALIASES: Mapping[str, tuple[str, ...]] = {
     "normalization_type": (
         "normalization", "norm_type", "layer_norm", "layernorm", "layer_norm_type", "use_layer_norm", "use_layernorm",
-        "use_ln",
+        "use_ln", "layernorm_type", "use_norm",
     ),
     "use_attn_scale": ("scale_attn_weights",),
     "attn_scale": (),
     "positional_embedding_type": ("position_embedding_type", "pos_embed_type", "positional_embedding"),
     "rotary_dim": (),
+    "use_rotary": ("rotary", "use_rope", "rope", "use_alibi", "alibi"),
     "attn_scores_soft_cap": ("attn_logit_softcapping", "attn_soft_cap"),
     "output_logits_soft_cap": ("final_logit_softcapping", "logits_soft_cap", "logit_soft_cap", "soft_cap", "softcap"),
     "clip_qkv": (),
@@ -80,13 +83,13 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "act_fn": ("activation_function", "hidden_act"),
     "gated_mlp": (),
     "num_experts": ("n_experts",),
-    "n_layers": ("num_layers", "n_layer", "layers", "num_hidden_layers"),
-    "n_heads": ("num_heads", "n_head", "heads", "num_attention_heads"),
+    "n_layers": ("num_layers", "n_layer", "layers", "num_hidden_layers", "n_blocks", "num_blocks"),
+    "n_heads": ("num_heads", "n_head", "heads", "num_attention_heads", "nhead", "num_head"),
     "n_key_value_heads": ("num_key_value_heads",),
-    "n_ctx": ("n_positions", "max_position_embeddings", "block_size", "context_length"),
-    "d_vocab": ("vocab_size",),
+    "n_ctx": ("n_positions", "max_position_embeddings", "block_size", "context_length", "max_seq_len"),
+    "d_vocab": ("vocab_size", "n_vocab"),
     "d_vocab_out": (),
-    "d_model": ("n_embd", "hidden_size"),
+    "d_model": ("n_embd", "hidden_size", "embed_dim", "embedding_dim"),
     "d_head": ("head_dim",),
     "use_local_attn": (),
     "window_size": ("sliding_window",),
@@ -98,31 +101,52 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _KEYS = {alias: key for key, aliases in _ALIASES.items() for alias in (key, *aliases)}
 
-_TEXTS: Mapping[str, Value] = {"none": None, "null": None, "": None, "true": True, "false": False}
+_TEXTS: Mapping[str, Value] = {
+    "none": None, "null": None, "~": None, "": None,
+    "true": True, "yes": True, "on": True,
+    "false": False, "no": False, "off": False,
+}  # fmt: skip
+# A setting in a text that is no JSON, such as YAML or what a dataclass prints: use_attn_scale=False, n_heads: 1.
+_SETTING_IN_TEXT = re.compile(
+    r"""\b([A-Za-z]+(?:_[A-Za-z]+)+)["']?\s*[:=]\s*("[^"\n]*"|'[^'\n]*'|[^\s,;:=(){}\[\]"'#]+)(?=\s*(?:[,;)}#\n]|$))"""
+)
 _UNSET = -1  # what TransformerLens writes for "not set", or "from other settings"
 _MAX_SHOWN = 60
 
 
 def read_configuration(path: Path) -> list[Statement]:
     """The settings in a JSON or YAML file. UserError when it cannot be read, or has none that are known."""
-    file_bytes = read_bytes(path)
+    file_bytes = read_input(path)
     hint = 'write JSON or YAML, for example {"normalization_type": null, "use_attn_scale": true}'
     if path.suffix.lower() in (".yaml", ".yml"):
         try:
             import yaml
         except ImportError as error:
             raise missing_extra(f"reading {path}", "PyYAML", "yaml") from error
-        load: Callable[[bytes], object] = yaml.safe_load
+
+        class Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
+            """Refuses a key that is there twice, as `_load_json` does; yaml keeps the last."""
+
+            def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+                keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+                if len(set(keys)) < len(keys):
+                    raise ValueError("a key is there twice")
+                found: dict[Any, Any] = super().construct_mapping(node, deep)
+                return found
+
+        load: Callable[[bytes], object] = partial(yaml.load, Loader=Loader)
+
         wrong: tuple[type[Exception], ...] = (yaml.YAMLError, ValueError, RecursionError)
     else:
         load, wrong = _load_json, (ValueError, RecursionError)
+        hint += "; YAML in a file whose name ends in .yaml or .yml"
     try:
         contents = load(file_bytes)
     except wrong as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not a configuration that can be read: {reason}", hint) from error
     if not isinstance(contents, dict):
-        raise UserError(f"{path} holds a {type(contents).__name__}, not keys and values", hint)
+        raise UserError(f"{path} holds {a(contents)}, not keys and values", hint)
     found = [
         replace(statement, source=f"{path.name}: {statement.source}") for statement in statements(sections(contents))
     ]
@@ -145,16 +169,39 @@ def statements(found: Iterable[Section]) -> list[Statement]:
     known = []
     for section in found:
         numbers = {name: array.read().item() for name, array in section.arrays.items() if is_setting(name, array)}
+        source = "".join(f"{key}." for key in section.path)
         for name, value in {**section.values, **numbers}.items():
-            if name.lower() in _KEYS and not isinstance(value, Mapping):
-                source = "".join(f"{key}." for key in section.path)
-                known.append(Statement(source, name, _KEYS[name.lower()], _plain(value)))
+            key = _key(name)
+            if isinstance(value, Mapping):  # {"value": 1, "desc": null} is how wandb writes a setting
+                value = next((value[field] for field in ("value", "type", "name") if field in value), value)
+            if key is not None and not isinstance(value, Mapping):
+                known.append(Statement(source, name, key, _plain(value)))
+            elif key is None and isinstance(value, str):
+                known += _in_text(f"{source}{name}: ", value)
     return known
+
+
+def _key(name: str) -> str | None:
+    """The key of TransformerLens that `name` means, also as model.n_heads, n-heads or nHeads; None for others."""
+    last = re.split(r"[./]", name)[-1]
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", last).lower() if not last.isupper() else last.lower()
+    return _KEYS.get(snake.replace("-", "_"))
+
+
+def _in_text(source: str, text: str) -> list[Statement]:
+    if len(text) > MAX_TEXT or (text.lstrip()[:1] == "{" and sections(text)):
+        return []  # a mapping in JSON has a section of its own
+    found = [(name, _key(name), value.strip("\"'")) for name, value in _SETTING_IN_TEXT.findall(text)]
+    return [
+        Statement(source, name, key, _plain(value))
+        for name, key, value in found
+        if key is not None and value not in ("bool", "int", "float", "str")  # of source code: attn_only: bool
+    ]
 
 
 def is_setting(name: str, array: StoredArray) -> bool:
     """Whether an array is a known setting: a single number."""
-    return array.shape == () and name.lower() in _KEYS
+    return array.entries == 1 and len(array.shape) <= 1 and _key(name) is not None
 
 
 def _plain(value: object) -> Value:
@@ -178,6 +225,8 @@ def _plain(value: object) -> Value:
 
 
 def _shown(value: Value) -> str:
+    if isinstance(value, str) and re.fullmatch(r"<\w+>", value):
+        return f"an object of type {value[1:-1]}"
     try:
         text = repr(value)
     except ValueError:  # an integer of thousands of digits
@@ -232,7 +281,7 @@ def is_causal(given: Sequence[Statement]) -> bool | None:
     """Whether the settings say that a position sees only those before it; None when they say nothing."""
     for statement in given:
         if statement.key == "attention_dir":
-            return statement.value == "causal"
+            return str(statement.value).lower() == "causal"
         if statement.key == "causal":
             return bool(statement.value)
     return None
@@ -292,12 +341,17 @@ def _cap(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
 
 
 def _normalization(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    return "" if value is None or value is False else "it must be None: the theory covers no normalisation"
+    is_off = not value or (isinstance(value, str) and value.lower() == "identity")
+    return "" if is_off else "it must be None: the theory covers no normalisation"
 
 
 def _use_attn_scale(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    scaled = bool(value) or value is None or sizes.d_head == 1
+    scaled = value is None or (_is_number(value) and bool(value)) or sizes.d_head == 1
     return "" if scaled else "the theory divides scores by sqrt(d_head)"
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, bool | int | float)
 
 
 def _attn_scale(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
@@ -318,7 +372,8 @@ def _rotary(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
 
 
 def _attn_only(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    return "" if value or value is None else "it must be True: the theory covers no MLP, and the tensors have none"
+    is_on = value is None or (_is_number(value) and bool(value))
+    return "" if is_on else "it must be True: the theory covers no MLP, and the tensors have none"
 
 
 def _mlp(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
@@ -336,7 +391,8 @@ def _local(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
 
 
 def _attention_dir(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    return "" if value in (None, "causal", "bidirectional") else "it must be 'causal' or 'bidirectional'"
+    known = value is None or str(value).lower() in ("causal", "bidirectional")
+    return "" if known else "it must be 'causal' or 'bidirectional'"
 
 
 def _pool(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
@@ -353,6 +409,7 @@ _CHECKS: Mapping[str, _Check] = {
     "attn_scale": _attn_scale,
     "positional_embedding_type": _positions,
     "rotary_dim": _rotary,
+    "use_rotary": _off("positions must be learned"),
     "attn_scores_soft_cap": _cap,
     "output_logits_soft_cap": _cap,
     "clip_qkv": _cap,

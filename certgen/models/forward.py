@@ -17,8 +17,9 @@ def logits(model: Model, sequences: npt.ArrayLike) -> npt.NDArray[np.float64]:
     tokens = np.asarray(sequences)
     k, v = model.n_ctx, model.d_vocab
     if tokens.ndim != 2 or tokens.shape[1] != k:
-        given = f"{tokens.shape[1]} tokens" if tokens.ndim == 2 else f"shape {list(tokens.shape)}"
-        raise UserError(f"{given} given, and the model takes sequences of {k}", f"give {k} tokens each")
+        count = "1 token" if tokens.shape[-1:] == (1,) else f"{tokens.shape[-1] if tokens.ndim else 0} tokens"
+        given = count if tokens.ndim == 2 else f"shape {list(tokens.shape)}"
+        raise UserError(f"{given} given, and the model takes sequences of {k}", f"for each sequence give {k}")
     if tokens.dtype.kind not in "iu":
         raise UserError(f"the tokens have dtype {tokens.dtype}", "give integers")
     outside = tokens[(tokens < 0) | (tokens >= v)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from certgen.errors import UserError
+from certgen.errors import UserError, a
 from certgen.models.checkpoints import StoredArray, read_sections
 from certgen.models.configuration import (
     CAPS,
@@ -84,6 +84,8 @@ def import_checkpoint(
         hint = "import another model, or train one with `certgen train`"
         raise UserError(f"the theory does not cover {'; nor '.join(problems[:_SHOWN])}", hint)
     _require_tensors(chosen, path)
+    if not chosen.arrays:
+        raise UserError(f"{path} holds no tensors", "save model.state_dict()")
     placed = place({name: array for name, array in chosen.arrays.items() if not is_setting(name, array)})
     check_shapes({name: tensor.shape for name, tensor in placed.items()})
     n_ctx = placed["pos_embed.W_pos"].shape[0]
@@ -104,7 +106,7 @@ def _require_tensors(chosen: StateDict, path: Path) -> None:
     """Refuse plain values under the names of weights, which would otherwise only be missed."""
     for name, value in chosen.values.items():
         if is_known(name):
-            raise UserError(f"{name} in {path} is a {type(value).__name__}, not a tensor", "save the state dict only")
+            raise UserError(f"{name} in {path} is {a(value)}, not a tensor", "save the state dict only")
 
 
 def _check_settings(given: Sequence[Statement], placed: Mapping[str, Placed], k: int) -> None:
@@ -133,7 +135,12 @@ def _check_mask(mask: StoredArray | None, n_ctx: int, k: int) -> None:
         raise UserError(
             f"{MASK} has shape {list(mask.shape)}; expected [{n_ctx}, {n_ctx}]", "remove it if it is unused"
         )
-    if not mask.read().reshape(n_ctx, n_ctx)[k - 1, :k].astype(bool).all():
+    values = mask.read().reshape(n_ctx, n_ctx)
+    if not ((values == 0) | (values == 1)).all():
+        raise UserError(
+            f"{MASK} has entries other than 0 and 1", "store True where a position sees another, or remove the mask"
+        )
+    if not values[k - 1, :k].astype(bool).all():
         raise UserError(
             f"{MASK} hides earlier positions from the last one (local attention)",
             "the theory needs the last position to attend to every position",

@@ -21,7 +21,7 @@ import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from certgen.errors import UserError
-from certgen.files import read_bytes, write_atomically
+from certgen.files import read_input, write_atomically
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -115,7 +115,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Raises UserError, which says how a file deviates and names the tensor. Cost: one pass over the file.
     """
-    return parse_model(read_bytes(path), path)
+    return parse_model(read_input(path), path)
 
 
 def parse_model(file_bytes: bytes, path: str | os.PathLike[str]) -> Model:

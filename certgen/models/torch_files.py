@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NAMED_IN_REFUSAL = re.compile(r"GLOBAL (\S+)")
+_NO_REASON = re.compile(r"Unsupported operand|\d+$|EOFError|pop from|\W*$")
 _SAVE_TENSORS = 'save the tensors alone: torch.save(model.state_dict(), "model.pth")'
 _CONFIGURATIONS = (
     "transformer_lens.HookedTransformerConfig.HookedTransformerConfig",  # 1.x and 2.x
@@ -93,17 +94,25 @@ def _reason(text: str, file_bytes: bytes) -> str:
         more = f" and {len(named) - 4} more" if len(named) > 4 else ""
         return f"it also holds objects of {', '.join(name[:100] for name in named[:4])}{more}"
     lines = text.partition("WeightsUnpickler error: ")[2].splitlines() or text.splitlines()
-    first = next((line.strip() for line in lines if line.strip()), "it cannot be read")
-    return first.partition(". ")[0]  # what follows is advice on loading it unsafely
+    first = next((line.strip() for line in lines if line.strip()), "")
+    reason = first.partition(". ")[0]  # what follows is advice on loading it unsafely
+    if not file_bytes.startswith((b"PK", b"\x80")) or _NO_REASON.match(reason):
+        return "it is damaged, or of another kind"  # the loader says only at which byte it gave up
+    return reason
 
 
 def exact_array(name: str, tensor: "torch.Tensor") -> np.ndarray[Any, Any]:
     """The values of a tensor, exactly, without a copy where numpy has its type; UserError names `name`."""
     import torch
 
+    hint = "convert it to dense float32 before saving"
+    if tensor.layout != torch.strided:
+        raise UserError(f"{name} is a sparse tensor", hint)
+    if tensor.is_meta:
+        raise UserError(f"{name} has no values: it is on the device meta", "load the weights before saving")
     try:
+        tensor = tensor.detach().resolve_conj().resolve_neg()  # of lazy views of other tensors
         # numpy has no bfloat16; float32 contains it
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     except (TypeError, RuntimeError) as error:
-        hint = "convert it to dense float32 before saving"
         raise UserError(f"{name} is a {tensor.dtype} tensor that numpy cannot hold", hint) from error

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from certgen.errors import MissingTorch
-from certgen.models.model_file import TENSOR_SHAPES
+from certgen.errors import MissingTorch, UserError
+from certgen.models.model_file import MAX_MODEL_BYTES, TENSOR_SHAPES
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 SAMPLE_SIZE = 65_536
 _SAMPLE_CHUNK = 4_096  # sequences per forward pass: bounds the memory, not the result
+_MAX_ACTIVATIONS = 1 << 29  # numbers of 8 bytes
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,26 @@ def train(
     except ImportError as error:
         raise MissingTorch("training") from error
 
+    _require_sizes(recipe, len(seeds))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         return _train(recipe, seeds, on_step)
     finally:
         torch.set_num_threads(before)  # the setting is the whole process's, and this is not its only user
+
+
+def _require_sizes(recipe: Recipe, seeds: int) -> None:
+    """UserError for models that no model file holds, and for steps that no memory holds."""
+    v, d, k = recipe.d_vocab, recipe.d_model, recipe.k
+    weights = d * (2 * v + k + 4 * recipe.d_head)
+    if 4 * weights > MAX_MODEL_BYTES:
+        message = f"a model of these sizes has {weights:,} weights, more than a model file holds"
+        raise UserError(message, "choose smaller sizes")
+    activations = seeds * max(recipe.batch_size, _SAMPLE_CHUNK) * max(v, d, k)
+    if activations > _MAX_ACTIVATIONS:
+        message = f"a step of training would compute {activations:,} numbers at once"
+        raise UserError(message, "choose a smaller vocabulary, length or batch, or fewer seeds at a time")
 
 
 def _train(recipe: Recipe, seeds: Sequence[int], on_step: Callable[[int, float], None]) -> list[TrainedModel]:

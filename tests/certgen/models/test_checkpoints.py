@@ -56,7 +56,7 @@ def lying_npz(path: Path, shape: tuple[int, ...], data: bytes = b"") -> Path:
     return path
 
 
-@pytest.mark.parametrize("shape", [(HUGE, 3), (1 << 33, 3), (-1, 3), (5, 3)])
+@pytest.mark.parametrize("shape", [(HUGE, 3), (1 << 33, 3), (5, 3)])
 def test_an_array_must_have_the_bytes_that_its_header_claims(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=r"W_E claims shape .* bytes, and has 12"):
         import_checkpoint(lying_npz(tmp_path / "m.npz", shape, bytes(12)))
@@ -128,9 +128,8 @@ def test_single_numbers_of_numpy_are_no_obstacle(tmp_path: Path) -> None:
         torch.ones(5).to_sparse(),
         torch.ones(5, device="meta"),
         torch.ones(5, dtype=torch.complex64),
-        torch._neg_view(torch.ones(5)),
     ],
-    ids=["sparse", "meta", "complex", "negative"],
+    ids=["sparse", "meta", "complex"],
 )
 def test_tensors_of_other_kinds_are_refused_by_name(tmp_path: Path, tensor: torch.Tensor) -> None:
     with pytest.raises(UserError, match=r"unembed\.b_U"):

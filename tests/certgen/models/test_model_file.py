@@ -143,7 +143,7 @@ def test_a_missing_tensor_is_named(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "header"),
+        (b"", "is empty"),
         (b"\xff" * 8, "header"),
         (b"PK\x03\x04 is another kind of file", "header"),
         (safetensors_bytes(model_entries())[:-1], "not well-formed|not fully covered|not a well-formed"),

@@ -1,0 +1,66 @@
+"""Arguments that no example has: numbers and sizes out of all bounds, names that begin with a hyphen."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from certgen.certificate.statement import Certificate
+from certgen.errors import UserError, did_you_mean
+from certgen.files import as_argument
+from certgen.models.training import Recipe, train
+from certgen.proving import read_margin, read_target
+from certgen.strategies import STRATEGIES
+
+
+@pytest.mark.parametrize("number", ["1e-99999999", "1e999999999", "9" * 5000, Decimal("1e-999999"), "1e" + "9" * 50])
+def test_a_number_too_long_for_a_certificate_is_refused_at_once(number: str | Decimal) -> None:
+    for read in (read_margin, read_target):
+        with pytest.raises(UserError, match="has more than 4,000 digits"):
+            read(number)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [Recipe(k=99_999_999), Recipe(k=2, d_vocab=10**11), Recipe(k=2, d_model=10**7, d_head=10**7)],
+)
+def test_a_model_that_no_file_holds_is_not_trained(recipe: Recipe) -> None:
+    with pytest.raises(UserError, match="more than a model file holds"):
+        train(recipe, [1])
+
+
+@pytest.mark.parametrize(("recipe", "seeds"), [(Recipe(k=2, batch_size=10**11), 1), (Recipe(k=2, d_vocab=10**5), 9)])
+def test_a_step_that_no_memory_holds_is_refused(recipe: Recipe, seeds: int) -> None:
+    with pytest.raises(UserError, match="numbers at once"):
+        train(recipe, range(seeds))
+
+
+def test_a_name_that_begins_with_a_hyphen_is_no_option() -> None:
+    assert as_argument(Path("-m.safetensors")) == "./-m.safetensors"
+    assert as_argument("a-b") == "a-b"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("CUBIC", "did you mean cubic?"),
+        ("sub-cubic", "did you mean sub-cubic/"),
+        ("sub-cubic/*", "did you mean sub-cubic/"),
+        ("cubik", "did you mean cubic?"),
+    ],
+)
+def test_a_family_and_capitals_lead_to_a_name(word: str, hint: str) -> None:
+    assert hint in did_you_mean(word, STRATEGIES, "certgen strategies")
+
+
+def test_a_certificate_of_another_shape_is_refused_with_the_place(tmp_path: Path, certificates: Path) -> None:
+    path = tmp_path / "c.json"
+    text = (certificates / "accept" / "tiny--adaptive.cert.json").read_text()
+    path.write_text(
+        text.replace('"formatVersion": 1', '"formatVersion": "1"').replace('"formatVersion":1', '"formatVersion":"1"')
+    )
+    with pytest.raises(UserError, match=r"at predicate\.formatVersion: "):
+        Certificate.load(path)
+    path.write_text(text.replace('"premises"', '"premise"', 1))
+    with pytest.raises(UserError, match=r"at predicate\.steps\[0\]\.premises: "):
+        Certificate.load(path)
