@@ -441,3 +441,20 @@ def test_the_zipapp_refuses_wrong_usage(pyz: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stdout == ""
+
+
+# What each room of the checker may know of: itself, the rooms below, and these files beside them.
+BELOW = {
+    "arithmetic": {"errors"},
+    "model": {"arithmetic", "decode", "errors"},
+    "problem": {"arithmetic", "errors", "model"},
+    "lemmas": {"arithmetic", "decode", "errors", "facts", "model", "problem"},
+    "rules": {"arithmetic", "decode", "errors", "facts", "lemmas", "model", "problem"},
+}
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_a_room_knows_only_the_rooms_below(room: str) -> None:
+    for path in (ROOT / "checker" / room).glob("*.py"):
+        parts = {module.split(".")[1] for module in imported(path) if module.startswith("checker.")}
+        assert parts <= BELOW[room] | {room}, name_of(path)
