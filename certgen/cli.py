@@ -341,6 +341,7 @@ def prove(
       check-cert model.safetensors model.cert.json
     """
     from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
+    from certgen.decimals import at_least
     from certgen.progress import bar
     from certgen.proving import prove
 
@@ -348,9 +349,9 @@ def prove(
     certificate = prove(model, strategy, margin=margin, max_length=max_length, target=target, track=bar)
     size = certificate.save(output)
     claim = certificate.predicate.claim
-    decimals = claim.correct * 100_000 // claim.total / 100_000
+    bound = at_least(claim.accuracy, 5)
     relation = "=" if claim.exact else ">="
-    say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({decimals:.5f}), {size:,} bytes", output)
+    say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}), {size:,} bytes", output)
     budget = needed_budget(certificate)
     options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
     say(f"Verify it with: {shlex.join(['check-cert', *options, as_argument(model), as_argument(output)])}", output)
@@ -528,6 +529,7 @@ def error_table(
 
     from rich.table import Table
 
+    from certgen.decimals import at_most
     from certgen.measures.error_table import error_table
     from certgen.models.circuits import Circuits
     from certgen.models.model_file import load_model
@@ -541,7 +543,7 @@ def error_table(
     table.add_column("derived by", overflow="fold")  # a rule's name that is cut short cannot be looked up
     table.add_column("paper")
     for row in rows:
-        table.add_row(row.name, f"{row.bound:.3f}", row.cost, row.rule or "exact arithmetic", row.paper)
+        table.add_row(row.name, at_most(row.bound, 3), row.cost, row.rule or "exact arithmetic", row.paper)
     show(table)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from certgen.decimals import at_least, at_most
 from certgen.report.axes import mean
 from certgen.report.results import Results, Row, find_model, load_results, read_parquet
-from certgen.report.rounding import at_least, at_most
 from certgen.report.scores import singular_ratio
 from certgen.report.table_one import summary, table_one
 from certgen.report.tables import told

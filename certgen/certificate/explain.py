@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import decimal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from math import comb
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -24,6 +25,7 @@ from certgen.certificate.facts import (
 from certgen.certificate.losses import regions, with_maximum
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import RULES, AnyStep
+from certgen.decimals import percent_at_least, percent_at_most
 from certgen.terminal import printable
 
 MOST_ROWS = 12
@@ -81,7 +83,7 @@ def claimed(certificate: Certificate) -> Iterator[Paragraph]:
     undecided = claim.total - claim.correct - claim.wrong
     correct, whole = (written(count, MOST_CLAIMED_BITS) for count in (claim.correct, claim.total))
     bound = f"{'>=' if undecided else '='} {correct} / {whole}"
-    share = percent(claim.correct, claim.total)
+    share = percent_at_least(Fraction(claim.correct, claim.total))
     yield Paragraph(f"Claim (not checked here; run check-cert): accuracy {bound} ({share}) over all {total} sequences.")
     if predicate.margin != "0":
         yield Paragraph(f"An answer is correct if its logit wins by more than {predicate.margin}.")
@@ -96,11 +98,6 @@ def written(number: int, most_bits: int = MOST_BITS) -> str:
 def counted(number: int, noun: str) -> str:
     """1 region, 2 regions."""
     return f"{written(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def percent(part: int, whole: int) -> str:
-    """Rounded down to three decimals, as the verdict's decimals are."""
-    return f"{part * 100_000 // whole / 1000:.3f}%"
 
 
 def stated(step: AnyStep) -> str:
@@ -165,24 +162,26 @@ def tables(v: int, k: int, steps: list[AnyStep]) -> Iterator[Table]:
         wrong[region.m] += region.wrong
     total = {m: with_maximum(m, k) for m in range(v)}
     undecided = {m: total[m] - correct[m] - wrong[m] for m in range(v)}
-    yield by_maximum("Where the slack is: sequences left open", "left open", undecided, total)
-    yield by_maximum("Sequences proved wrong", "proved wrong", wrong, total)
+    yield by_maximum("Where the slack is: sequences left open", "left open", undecided, total, percent_at_most)
+    yield by_maximum("Sequences proved wrong", "proved wrong", wrong, total, percent_at_least)
     for step in steps:
         if isinstance(step.conclusion, CubicTokens):
             yield losses_by_cell(v, k, step.conclusion)
 
 
-def by_maximum(title: str, name: str, parts: dict[int, int], total: dict[int, int]) -> Table:
+def by_maximum(
+    title: str, name: str, parts: dict[int, int], total: dict[int, int], percent: Callable[[Fraction], str]
+) -> Table:
     """The maxima m with most of these sequences."""
     table = Table("maximum m", "sequences", name, "share of all " + name, title=title)
     everything = sum(parts.values())
     largest = sorted(((part, m) for m, part in parts.items() if part), reverse=True)
     for part, m in largest[:MOST_ROWS]:
-        there = f"{written(part)} ({percent(part, total[m])})"
-        table.add_row(str(m), written(total[m]), there, percent(part, everything))
+        there = f"{written(part)} ({percent(Fraction(part, total[m]))})"
+        table.add_row(str(m), written(total[m]), there, percent(Fraction(part, everything)))
     rest = sum(part for part, _ in largest[MOST_ROWS:])
     if rest:
-        table.add_row("others", "", written(rest), percent(rest, everything))
+        table.add_row("others", "", written(rest), percent(Fraction(rest, everything)))
     return table
 
 
@@ -196,5 +195,6 @@ def losses_by_cell(v: int, k: int, tokens: CubicTokens) -> Table:
         shares = [mask.bit_count() / m for m, mask in cells if m]
         if there:
             mean = sum(shares) / len(shares)
-            table.add_row(str(n), written(there), f"{written(proved)} ({percent(proved, there)})", f"{mean:.3f}")
+            share = percent_at_least(Fraction(proved, there))
+            table.add_row(str(n), written(there), f"{written(proved)} ({share})", f"{mean:.3f}")
     return table

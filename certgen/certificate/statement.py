@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import zlib
+from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
@@ -38,6 +39,11 @@ class Claim(Accuracy):
     """Of all `total` = d_vocab^k sequences."""
 
     total: Positive
+
+    @property
+    def accuracy(self) -> Fraction:
+        """The lower bound that is claimed."""
+        return Fraction(self.correct, self.total)
 
     @property
     def exact(self) -> bool:

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import plotly.graph_objects as go
 
-from certgen.report.rounding import Number
+from certgen.decimals import Number
 
 GRID, TINT = "#e4e4e0", "#f1f4f1"
 # Decades of an axis at most, and the multiples of powers of ten that are named on it.

@@ -14,10 +14,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from certgen.decimals import percent_at_least, percent_at_most
 from certgen.report.axes import LostAxis, log_axis, mean
 from certgen.report.markup import label, powers, wrapped
 from certgen.report.results import Row
-from certgen.report.rounding import percent_at_least, percent_at_most
 from certgen.report.styles import styles
 
 INK, TRUTH = "#222222", "#8a6d00"

@@ -9,12 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from certgen.certificate.losses import Share
+from certgen.decimals import percent_at_most
 from certgen.models.circuits import Circuits
 from certgen.models.dyadic import FloatArray
 from certgen.report.axes import percent
 from certgen.report.figures import styled
 from certgen.report.markup import label, powers
-from certgen.report.rounding import percent_at_most
 from certgen.report.scores import EQKE, centred
 
 # From what a page looks like to nearly black: nothing lost is nothing seen.

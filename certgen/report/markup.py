@@ -5,7 +5,7 @@ import math
 import re
 import textwrap
 
-from certgen.report.rounding import at_most
+from certgen.decimals import at_most
 
 
 def visible(data: object) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from certgen.certificate.losses import Losses, losses
+from certgen.decimals import at_least, at_most, percent_at_least
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import Model, load_model
 from certgen.progress import Track, quiet
@@ -20,7 +21,6 @@ from certgen.report.markup import label, powers, text
 from certgen.report.page import Choice, Figure, Part, Section
 from certgen.report.published import SOURCE, TASKS
 from certgen.report.results import Results, Row, Task, best_of_class, find_certificate, find_model
-from certgen.report.rounding import at_least, at_most, percent_at_least
 from certgen.report.scores import singular_ratio
 from certgen.report.table_one import class_order, table_one
 from certgen.strategies import COSTS

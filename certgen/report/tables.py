@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from certgen.decimals import at_least, at_most, percent_at_least, percent_at_most
 from certgen.report.figures import Point
 from certgen.report.markup import powers, scientific, text
 from certgen.report.published import TASKS
 from certgen.report.results import Failure, Row, Task
-from certgen.report.rounding import at_least, at_most, percent_at_least, percent_at_most
 from certgen.report.table_one import Line, Summary
 
 if TYPE_CHECKING:  # that module runs the checker, which nothing here needs

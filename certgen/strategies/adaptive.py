@@ -17,6 +17,7 @@ from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.numerators import DEFAULT_PRECISION, lane_args
 from certgen.counts.refinement import Search, Stage
 from certgen.counts.units import Branched, Counted, UnitsOfMaximum
+from certgen.decimals import at_least
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
@@ -170,4 +171,4 @@ def required(certificate: Certificate, needed: int, demanded: bool) -> Certifica
 
 def fraction(part: int, whole: int) -> str:
     """With its decimals rounded down, as in a verdict."""
-    return f"{part}/{whole} ({part * 100_000 // whole / 100_000:.5f})"
+    return f"{part}/{whole} ({at_least(Fraction(part, whole), 5)})"

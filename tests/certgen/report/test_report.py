@@ -22,6 +22,7 @@ from plotly.offline import get_plotlyjs
 
 from certgen.certificate.losses import Share, losses, sizes_by_n, with_maximum
 from certgen.certificate.statement import Certificate
+from certgen.decimals import at_least, at_most, percent_at_least, percent_at_most
 from certgen.errors import UserError
 from certgen.measures.error_table import ErrorRow
 from certgen.models.model_file import load_model
@@ -32,7 +33,6 @@ from certgen.report.markup import label, powers, scientific, text, wrapped
 from certgen.report.page import Section
 from certgen.report.published import PUBLISHED, TASKS
 from certgen.report.results import Results, Task, best_of_class, find_certificate, load_results
-from certgen.report.rounding import at_least, at_most, percent_at_least, percent_at_most
 from certgen.report.scores import EQKE, singular_ratio
 from certgen.report.styles import OTHERS, STYLES, styles
 from certgen.report.table_one import table_one
