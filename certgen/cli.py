@@ -23,17 +23,18 @@ from certgen.terminal import flush, prepare_streams, printable, say, show
 
 
 class Command(TyperCommand):
-    """A command whose help says <int> for <int range>, and of an argument with many values only the name."""
+    """A command whose help says MODEL for {MODEL} and MODEL <path>, and <int> for <int range>."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [re.sub(r"[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+        for title, kind, noise in (("Arguments", "argument", r" <[^>]*>"), ("Options", "option", r" range(?=>)")):
             shown = [param for param in self.get_params(ctx) if param.param_type_name == kind]
             records = [record for record in (param.get_help_record(ctx) for param in shown) if record is not None]
             if records:
                 with formatter.section(title):
-                    formatter.write_dl(
-                        [(re.sub(r" <list\[\w+\]>| range(?=>)", "", term), text) for term, text in records]
-                    )
+                    formatter.write_dl([(re.sub(noise, "", term), text) for term, text in records])
 
 
 class App(typer.Typer):
@@ -188,22 +189,34 @@ def train(
 
 @app.command("import")
 def import_(
-    checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .ckpt, .bin, .safetensors or .npz file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A .pth, .pt, .ckpt, .bin, .safetensors or .npz file.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The model file to write.")],
     k: Annotated[
         int | None,
-        typer.Option("--k", min=1, show_default=False, help="Sequence length; positions after the first K are cut."),
+        typer.Option(
+            "--k", min=1, metavar="K", show_default=False, help="Sequence length; positions after the first K are cut."
+        ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(show_default=False, help="Settings of the model as JSON or YAML, to be checked as well."),
+        typer.Option(
+            metavar="FILE", show_default=False, help="Settings of the model as JSON or YAML, to be checked as well."
+        ),
     ] = None,
     compare: Annotated[
         Path | None,
-        typer.Option(show_default=False, help="An .npz with x and logits of your own forward pass, to agree with."),
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="An .npz with x and logits of your own forward pass, to agree with.",
+        ),
     ] = None,
 ) -> None:
-    """Turn a checkpoint into a model file, or say what in it the theory does not cover.
+    """Turn a checkpoint into a model file.
+
+    Refused, by name, is everything that the theory does not cover.
 
     Accepted are models with one layer, one head, learned positions, no
     LayerNorm and no MLP: state dicts of TransformerLens 1 to 4, and .npz files
@@ -245,15 +258,15 @@ def import_(
 
 @app.command()
 def logits(
-    model: Annotated[Path, typer.Argument(help="The model file.")],
-    tokens: Annotated[list[int], typer.Argument(help="The sequence, K tokens.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
+    tokens: Annotated[list[int], typer.Argument(metavar="TOKEN", help="The sequence, K tokens.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, with the logits in the order of tokens.")
     ] = False,
 ) -> None:
-    """Print the model's logits for one sequence, the largest first, in float64.
+    """Print the model's logits for one sequence.
 
-    They are those of the function that a certificate is about: compare them
+    The largest come first, in float64.  They are those of the function that a certificate is about: compare them
     with what your own program computes.
 
     Example:
@@ -300,7 +313,9 @@ def strategies(
 
 @app.command()
 def prove(
-    model: Annotated[Path, typer.Argument(help="The model file, a .safetensors written by train or import.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="The model file, a .safetensors written by train or import.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The certificate; gzipped if it ends in .gz.")
     ],
@@ -359,7 +374,7 @@ def prove(
 
 @app.command()
 def sweep(
-    models: Annotated[list[Path], typer.Argument(help="Model files, or directories of them.")],
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Model files, or directories of them.")],
     strategies: Annotated[
         list[str],
         typer.Option(
@@ -429,7 +444,7 @@ def sweep(
 
 @app.command()
 def wrong(
-    model: Annotated[Path, typer.Argument(help="The model file.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="The most sequences to list; those wrong by most come first.")
     ] = 20,
@@ -470,7 +485,9 @@ def wrong(
 
 
 @app.command()
-def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .cert.json or .cert.json.gz.")]) -> None:
+def explain(
+    certificate: Annotated[Path, typer.Argument(metavar="CERT", help="A certificate, .cert.json or .cert.json.gz.")],
+) -> None:
     """Tell the proof in a certificate, step by step.
 
     Its claim, each step, and where sequences were lost.
@@ -485,8 +502,8 @@ def explain(certificate: Annotated[Path, typer.Argument(help="A certificate, .ce
 
 @app.command()
 def length(
-    model: Annotated[Path, typer.Argument(help="The model file.")],
-    certificates: Annotated[list[Path], typer.Argument(help="Certificates about it.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
+    certificates: Annotated[list[Path], typer.Argument(metavar="CERT", help="Certificates about it.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per certificate.")] = False,
 ) -> None:
     """Measure proof length.
@@ -512,7 +529,7 @@ def length(
 
 @app.command("error-table")
 def error_table(
-    model: Annotated[Path, typer.Argument(help="The model file.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
 ) -> None:
     """Show how errors compound in bounds on the scores.
@@ -549,7 +566,7 @@ def error_table(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="A directory written by `certgen sweep`.")],
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A directory written by `certgen sweep`.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
         "report.html"
     ),
@@ -584,7 +601,7 @@ def report(
 
 @app.command()
 def demo(
-    model: Annotated[Path | None, typer.Argument(help="Another model than the shipped one.")] = None,
+    model: Annotated[Path | None, typer.Argument(metavar="MODEL", help="Another model than the shipped one.")] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIRECTORY", help="Directory for the certificates.")
     ] = Path("out/demo"),
