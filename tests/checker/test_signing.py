@@ -1,4 +1,4 @@
-"""docs/signing.md: its scripts hold for certificates that other readers would round. test_examples.py runs it as it is."""
+"""docs/signing.md: its scripts hold for certificates that others would round. test_examples.py runs it as it is."""
 
 import base64
 import gzip
