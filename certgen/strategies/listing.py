@@ -55,9 +55,8 @@ def listing() -> Iterator[RenderableType]:
         if name == "separable-by-max":
             table.add_row(f"{name}/ERROR", strategy.cost_class, "the same with approximate scores, see ERROR")
     yield table
-    yield Text(f"\n sub-cubic/EUPU/ATTENTION/ERROR: {len(family())} strategies, which bound")
-    yield Text(" everything that is at least a gap below the maximum at once;")
-    yield Text(" of the class sub-cubic, or the one named here")
+    yield Text(f"\n sub-cubic/EUPU/ATTENTION/ERROR: {len(family())} strategies, which bound everything")
+    yield Text(" at least a gap below the maximum at once. Class: sub-cubic, or as named here")
     yield axis("EUPU, the direct path", EUPU, {name: cost_class(name, "exact-EQKE") for name in EUPU})
     yield axis("ATTENTION, wrong logits as functions of the attention on m", ATTENTION, {})
     yield axis("ERROR, the scores", ERROR, {name: cost_class("max-diff-exact", name) for name in ERROR})

@@ -1,9 +1,8 @@
-"""docs/signing.md: what it shows is run, in its order, and holds for certificates that other readers would round."""
+"""docs/signing.md: its scripts hold for certificates that others would round. test_examples.py runs it as it is."""
 
 import base64
 import gzip
 import json
-import re
 import shlex
 import shutil
 import stat
@@ -14,12 +13,13 @@ from securesystemslib.exceptions import VerificationError
 
 from checker.cli import main
 from tests.conftest import ROOT
+from tests.examples import blocks
 from tests.make_corpus import edited, put, to_bytes
 
 PAGE = (ROOT / "docs/signing.md").read_text(encoding="utf-8")
-KEY, SIGN, VERIFY = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-COMMANDS = [shlex.split(line) for line in re.findall("^    (check-cert .*)$", PAGE, re.MULTILINE)]
-OUTPUT = re.findall("^    (MALFORMED .*)$", PAGE, re.MULTILINE)
+STEPS = [(block.language, step) for block in blocks(PAGE) for step in block.steps]
+KEY, SIGN, VERIFY = [step.code for language, step in STEPS if language == "python"]
+CHECKS = [step for language, step in STEPS if step.code.startswith("check-cert ")]
 
 
 def run(script: str) -> None:
@@ -40,11 +40,11 @@ def test_the_page_signs_verifies_and_checks(folder: Path, capsys: pytest.Capture
         run(script)
     assert stat.S_IMODE((folder / "signing.pem").stat().st_mode) == 0o600
     assert (folder / "received.cert.json").read_bytes() == (folder / "model.cert.json").read_bytes()
-    received, envelope = COMMANDS
-    assert main(received[1:]) == 0
+    received, envelope = CHECKS
+    assert main(shlex.split(received.code)[1:]) == received.exit_code == 0
     assert capsys.readouterr().out.startswith("VERIFIED accuracy = 600/625 ")
-    assert main(envelope[1:]) == 3
-    assert capsys.readouterr().out.splitlines() == OUTPUT
+    assert main(shlex.split(envelope.code)[1:]) == envelope.exit_code == 3
+    assert capsys.readouterr().out.splitlines() == envelope.shown
     with pytest.raises(FileExistsError):
         run(KEY)  # a key is never replaced
 
