@@ -22,7 +22,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 
 .venv-tl/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-tl
-	.venv-tl/bin/pip install --quiet -c constraints.txt --editable '.[train]' pytest transformer-lens==4.3.0
+	.venv-tl/bin/pip install --quiet -c constraints.txt --editable '.[train]' hypothesis pytest transformer-lens==4.3.0
 	touch $@
 
 demo: .venv/base
@@ -45,7 +45,7 @@ test-install: .venv/test
 
 # The import against the real TransformerLens, in an environment of its own.
 test-transformer-lens: .venv-tl/ready
-	.venv-tl/bin/python -m pytest tests/test_transformer_lens.py
+	.venv-tl/bin/python -m pytest tests/certgen/models/test_transformer_lens.py
 
 # Times of proving and checking, beside the targets.
 bench: .venv/base
