@@ -433,11 +433,11 @@ def sweep(
             engine=chosen,
             display=display,
         )
-    table = printable(in_unicode(str(output / done.table.name)))
     total = "1 job" if done.jobs == 1 else f"{done.jobs} jobs"
-    print(f"{table}: {total}, {done.resumed} done before, {done.errors} with an error")
+    table = in_unicode(str(output / done.table.name))
+    say(f"{table}: {total}, {done.resumed} done before, {done.errors} with an error")
     for failure in done.failures:
-        print(printable(f"{in_unicode(failure.model)}: {failure.strategy}: {failure.message}"))
+        say(f"{in_unicode(failure.model)}: {failure.strategy}: {failure.message}")
     if done.failures:
         raise typer.Exit(1)
 
