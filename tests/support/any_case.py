@@ -11,6 +11,7 @@ Weights are of a kind:
     hair     as lattice, and one tensor off by a hair
     wild     every entry or tensor of its own size, 1e-30 to 1e30
     extreme  as wild, up to the largest and smallest numbers of the dtype, subnormals included
+    steep    a small embedding and large weights after it: with few bits, errors of rounding grow as large as the values
 """
 
 import hashlib
@@ -36,7 +37,7 @@ from tests.support.any_oracle import AnyOracle
 from tests.support.any_problem import Inputs, Json, Tokens, max_of_k
 from tests.support.tiny import encode, short
 
-KINDS = ("normal", "normal", "normal", "lattice", "lattice", "hair", "wild", "extreme")
+KINDS = ("normal", "normal", "normal", "lattice", "lattice", "hair", "wild", "extreme", "steep", "steep")
 DTYPES = ("F64", "F64", "F32", "F16", "BF16", "mixed")
 ACTIVATIONS = ("none", "relu", "silu", "gelu_tanh", "gelu_erf")
 LABELS = ("max", "min", "nth-largest", "argmax", "sum-mod", "contains", "first", "last", "majority", "automaton")
@@ -165,6 +166,10 @@ def any_tensors(rng: np.random.Generator, kind: str, given: Architecture, sizes:
             tensors[name] = rng.integers(-1, 2, size=shape) * (rng.random(shape) < share).astype(float)
         else:
             tensors[name] = short(rng.normal(scale=scale, size=shape))
+        if kind == "steep":
+            tensors[name] *= 2.0 ** (
+                -rng.integers(6, 11) if "embed.W" in name and "un" not in name else rng.integers(8)
+            )
         if kind in ("wild", "extreme"):
             powers = rng.uniform(-span, span, size=shape if mode == 0 else ())
             rare = rng.random(shape) < (0.1 if mode == 2 else 1.0)
