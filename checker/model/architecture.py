@@ -66,6 +66,8 @@ def decode_architecture(text: str) -> Architecture:
         placed = [("pre",), ("post",), ("final",), ("pre", "final"), ("post", "final")]
         if architecture.norms not in ([()] if architecture.normalization == "none" else placed):
             raise Malformed("unsupported", "norms", "pre or post, final, or both; none without normalization")
+        if not architecture.norms and architecture.eps[0]:
+            raise Malformed("unsupported", "eps", "0 without normalization")
         return architecture
 
 

@@ -13,7 +13,7 @@ from checker.arithmetic.activations import Activation
 from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, ceil_shift, rounded
 from checker.arithmetic.enclosures import Enclosure, Power, aligned, exp_enclosure, ln2_enclosure, sqrt_enclosure
 from checker.arithmetic.matrices import Matrix, add
-from checker.arithmetic.packing import repeat, split
+from checker.arithmetic.packing import repeat, side_by_side, split
 from checker.model.weights import Weights
 
 
@@ -75,13 +75,6 @@ class Forward:
         """No token yet."""
         return Prefix((), ((),) * len(self.blocks), ())
 
-    @property
-    def work(self) -> int:
-        """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one."""
-        sizes = [len(W.rows) * len(W.rows[0]) for name, W in self.weights.tensors.items() if "embed." not in name[:10]]
-        exponentials = len(self.blocks) * self.architecture.heads * self.k
-        return (sum(sizes) // 1000 + exponentials + 1) * (1 + self.bits // 64) ** 2
-
     def after(self, prefix: Prefix, token: int) -> Prefix:
         """The prefix with one more token: its position is evaluated, or under a full mask all are after the last."""
         p = len(prefix.tokens)
@@ -127,6 +120,18 @@ class Forward:
         return self.unembed(x)
 
 
+def work(weights: Weights, k: int, bits: int) -> int:
+    """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one, a SiLU or a
+    GELU as eight. Weights above 1 make numbers longer."""
+    tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
+    products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
+    largest = max([max(map(abs, row)).bit_length() + W.exponent for W in tables for row in W.rows])
+    exponentials = max(weights.architecture.blocks * weights.architecture.heads, 1) * k
+    if weights.architecture.activation not in ("none", "relu"):
+        exponentials += 8 * weights.architecture.blocks * weights.sizes.get("d_mlp", 0)
+    return (products // 1000 + exponentials + 1) * (1 + (bits + max(largest, 0)) // 64) ** 2
+
+
 class Position:
     """One position in one block: the residual that enters; its query, key and value for each head, when asked for."""
 
@@ -161,7 +166,7 @@ class Position:
 
     def pack(self, head: int, span: int) -> int:
         """The centre of a value, its entries side by side."""
-        return sum([x << (span * j) for j, x in enumerate(self.values[head].centre)])
+        return side_by_side(self.values[head].centre, span)
 
 
 class Block:
@@ -174,9 +179,11 @@ class Block:
         self.query, self.key, self.value, self.output = [
             forward.linear(f"{name}.attn.W_{part}", f"{name}.attn.b_{part}") for part in "QKVO"
         ]
-        self.ln1, self.ln2 = [forward.norm("pre" if self.pre else "post", f"{name}.{norm}") for norm in ("ln1", "ln2")]
+        place = "pre" if self.pre else "post"
+        self.ln1 = forward.norm(place, f"{name}.ln1")
         self.act = None if architecture.activation == "none" else Activation(architecture.activation, self.bits)
         if self.act:
+            self.ln2 = forward.norm(place, f"{name}.ln2")
             self.enter = forward.linear(f"{name}.mlp.W_in", f"{name}.mlp.b_in")
             self.leave = forward.linear(f"{name}.mlp.W_out", f"{name}.mlp.b_out")
         self.constants = cache(self.enclose_constants)

@@ -5,13 +5,15 @@ import json
 from functools import cached_property
 from math import prod
 
-from checker.errors import Rejected, located, show
+from checker.errors import Rejected, ResourceLimit, located, show
 from checker.model.attention import Attention
 from checker.model.circuits import Circuits
 from checker.model.weights import Weights
 from checker.problem.budget import Budget
 from checker.problem.labels import Task, label_of
 from checker.problem.problem_file import Position, ProblemFile, Stated
+
+MAX_TOKENS = 1 << 22
 
 
 class Problem:
@@ -32,6 +34,8 @@ class Problem:
         self.k = len(stated.positions)
         if not 0 < self.k <= weights.sizes["n_ctx"]:
             raise Rejected("wrong-task", "inputs", f"1 to {show(weights.sizes['n_ctx'])} positions", show(self.k))
+        if sum([len(position.tokens) for position in stated.positions]) > MAX_TOKENS:
+            raise ResourceLimit("too-large", "inputs", f"at most {MAX_TOKENS} tokens at all positions together")
         table = [weighed(position, self.v, f"inputs[{p}]") for p, position in enumerate(stated.positions)]
         self.choices = [{token: weight for token, weight in row.items() if weight} for row in table]
         self.total = prod([sum(row.values()) for row in self.choices])
