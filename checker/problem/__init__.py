@@ -5,15 +5,13 @@ import json
 from functools import cached_property
 from math import prod
 
-from checker.errors import Rejected, ResourceLimit, located, show
+from checker.errors import Rejected, located, show
 from checker.model.attention import Attention
 from checker.model.circuits import Circuits
 from checker.model.weights import Weights
 from checker.problem.budget import Budget
 from checker.problem.labels import Task, label_of
 from checker.problem.problem_file import Position, ProblemFile, Stated
-
-MAX_TOKENS = 1 << 22
 
 
 class Problem:
@@ -34,10 +32,11 @@ class Problem:
         self.k = len(stated.positions)
         if not 0 < self.k <= weights.sizes["n_ctx"]:
             raise Rejected("wrong-task", "inputs", f"1 to {show(weights.sizes['n_ctx'])} positions", show(self.k))
-        if sum([len(position.tokens) for position in stated.positions]) > MAX_TOKENS:
-            raise ResourceLimit("too-large", "inputs", f"at most {MAX_TOKENS} tokens at all positions together")
-        table = [weighed(position, self.v, f"inputs[{p}]") for p, position in enumerate(stated.positions)]
-        self.choices = [{token: weight for token, weight in row.items() if weight} for row in table]
+        self.choices: list[dict[int, int]] = []
+        for p, position in enumerate(stated.positions):
+            with located(f"inputs[{p}]"):
+                repeated = p > 0 and position is stated.positions[p - 1]
+                self.choices.append(self.choices[-1] if repeated else choices_of(position, self.v))
         self.total = prod([sum(row.values()) for row in self.choices])
         self.readout = None if pooled else self.k - 1 if stated.readout is None else stated.readout
         if not 0 <= (self.readout or 0) < self.k or (pooled and stated.readout is not None):
@@ -53,7 +52,7 @@ class Problem:
         """How many logits there are."""
         return len(self.weights.tensors["unembed.b_U"].rows[0])
 
-    @property
+    @cached_property
     def is_max_of_k(self) -> bool:
         """The uniform task max-of-k with k = n_ctx, on one attention-only block with one head."""
         uniform = all(list(row.values()) == [1] * self.v for row in self.choices)
@@ -101,12 +100,12 @@ class Problem:
         return None if isinstance(self.stated, int) else hashlib.sha256(self.normal.encode()).hexdigest()
 
 
-def weighed(position: Position, v: int, path: str) -> dict[int, int]:
-    """Token -> weight: distinct tokens of the model, natural weights, one of them positive."""
+def choices_of(position: Position, v: int) -> dict[int, int]:
+    """Token -> positive weight, of distinct tokens of the model with natural weights that are not all 0."""
     tokens, weights = position
     if not tokens or not 0 <= min(tokens) <= max(tokens) < v or len(set(tokens)) < len(tokens):
-        raise Rejected("wrong-task", f"{path}.tokens", f"distinct tokens from 0 to {v - 1}")
+        raise Rejected("wrong-task", "tokens", f"distinct tokens from 0 to {v - 1}")
     weights = (1,) * len(tokens) if weights is None else weights
     if len(weights) != len(tokens) or min(weights) < 0 or not any(weights):
-        raise Rejected("wrong-task", f"{path}.weights", "natural numbers, one for each token, and not all 0")
-    return dict(sorted(zip(tokens, weights, strict=True)))
+        raise Rejected("wrong-task", "weights", "natural numbers, one for each token, and not all 0")
+    return {token: weight for token, weight in sorted(zip(tokens, weights, strict=True)) if weight}
