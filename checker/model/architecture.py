@@ -69,6 +69,8 @@ def decode_architecture(text: str) -> Architecture:
         normed = architecture.normalization != "none"
         if architecture.norms not in PLACES or normed != bool(architecture.norms):
             raise Malformed("unsupported", "norms", "pre or post, final, or both; none without normalization")
+        if not architecture.norms and architecture.eps[0]:
+            raise Malformed("unsupported", "eps", "0 without normalization")
         return architecture
 
 

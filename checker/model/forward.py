@@ -14,7 +14,7 @@ from checker.arithmetic.activations import Activation
 from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, rounded
 from checker.arithmetic.enclosures import Power, aligned
 from checker.arithmetic.matrices import Matrix, add
-from checker.arithmetic.packing import repeat, split
+from checker.arithmetic.packing import repeat, side_by_side, split
 from checker.arithmetic.scaled_exp import ScaledExp
 from checker.model.weights import Weights
 
@@ -35,6 +35,7 @@ class Forward:
     def __init__(self, weights: Weights, k: int, readout: int | None, bits: int) -> None:
         self.weights, self.architecture, self.k, self.bits = weights, weights.architecture, k, bits
         self.readout = range(k) if readout is None else (readout,)
+        self.act = Activation(self.architecture.activation, bits) if self.architecture.has_mlp else None
         self.blocks = [Block(self, f"blocks.{index}", index == 0) for index in range(self.architecture.blocks)]
         self.final = self.norm("final", "ln_final")
         self.hidden = [self.linear(f"readout.{i}.W", f"readout.{i}.b") for i in range(self.architecture.readout_layers)]
@@ -91,17 +92,22 @@ class Forward:
         except TooCoarse:
             return None
 
-    @property
-    def work(self) -> int:
-        """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one."""
-        others = [W for name, W in self.weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
-        products = sum([len(W.rows) * len(W.rows[0]) for W in others]) // 1000
-        return (products + len(self.blocks) * self.architecture.heads * self.k + 1) * (1 + self.bits // 64) ** 2
-
 
 def unchanged(x: Ball) -> Ball:
     """No normalization."""
     return x
+
+
+def work(weights: Weights, k: int, bits: int) -> int:
+    """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one, a SiLU or a
+    GELU as eight. Weights above 1 make numbers longer."""
+    tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
+    products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
+    largest = max([max(map(abs, row)).bit_length() + W.exponent for W in tables for row in W.rows])
+    exponentials = max(weights.architecture.blocks * weights.architecture.heads, 1) * k
+    if weights.architecture.activation not in ("none", "relu"):
+        exponentials += 8 * weights.architecture.blocks * weights.sizes.get("d_mlp", 0)
+    return (products // 1000 + exponentials + 1) * (1 + (bits + max(largest, 0)) // 64) ** 2
 
 
 class Position:
@@ -128,7 +134,7 @@ class Position:
 
     def pack(self, head: int, span: int) -> int:
         """The centre of a value, its entries side by side."""
-        return sum([x << (span * j) for j, x in enumerate(self.heads("V")[head].centre)])
+        return side_by_side(self.heads("V")[head].centre, span)
 
 
 class Block:
@@ -136,13 +142,11 @@ class Block:
 
     def __init__(self, forward: Forward, name: str, first: bool) -> None:
         self.bits, architecture = forward.bits, forward.architecture
-        self.count, self.exp = architecture.heads, ScaledExp(architecture.attn_scale_squared)
+        self.count, self.exp, self.act = architecture.heads, ScaledExp(architecture.attn_scale_squared), forward.act
         self.linear = {part: forward.linear(f"{name}.attn.W_{part}", f"{name}.attn.b_{part}") for part in "QKVO"}
-        self.act = Activation(architecture.activation, self.bits) if architecture.has_mlp else None
         if self.act:
-            self.linear |= {
-                part: forward.linear(f"{name}.mlp.W_{part}", f"{name}.mlp.b_{part}") for part in ("in", "out")
-            }
+            self.linear["in"] = forward.linear(f"{name}.mlp.W_in", f"{name}.mlp.b_in")
+            self.linear["out"] = forward.linear(f"{name}.mlp.W_out", f"{name}.mlp.b_out")
         parts = ("ln1", "ln2") if self.act else ("ln1",)
         self.norms = {(place, ln): forward.norm(place, f"{name}.{ln}") for place in ("pre", "post") for ln in parts}
         # positions of the first block come again and again, and these weights with them
