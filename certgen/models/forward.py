@@ -31,7 +31,8 @@ _PREDICTED_BITS = 64  # when only the centre is wanted
 class Evaluation(NamedTuple):
     """logits [n, d_vocab_out]; per input the radius that the checker's logits will have, and the error of these ones.
 
-    `radius` and `noise` [n] are in logits, and infinite where float64 or the number of bits does not suffice.
+    `radius` [n] is in units of 2^-bits, and with more bits no larger; `noise` [n] is in logits.  Both are infinite where
+    float64 or the number of bits does not suffice.
     """
 
     logits: FloatArray
@@ -169,13 +170,13 @@ class _Pass:
         z = self.pool(x, place) if pooled else x
         for layer in range(architecture.readout_layers):
             z = self.linear(z, self.tensors[f"readout.{layer}.W"], self.tensors[f"readout.{layer}.b"])
-            z = Balls(np.maximum(z.centre, 0.0), z.radius)
+            z = Balls(relu(z.centre), z.radius)
         z = self.linear(z, self.tensors["unembed.W_U"], self.tensors["unembed.b_U"])
         if not pooled:
             z = z.rows(place)
         lost = ~(np.isfinite(z.centre).all(axis=1) & np.isfinite(z.radius) & math.isfinite(self.largest))
         noise = z.radius * math.ldexp(self.largest, -FLOAT_BITS)
-        return Evaluation(z.centre, np.where(lost, np.inf, z.radius * self.unit), np.where(lost, np.inf, noise))
+        return Evaluation(z.centre, np.where(lost, np.inf, z.radius), np.where(lost, np.inf, noise))
 
     def block(self, name: str, x: Balls, at: Prefixes, rows: IntArray) -> Balls:
         """What the block leaves at the prefixes `rows`."""
@@ -265,22 +266,24 @@ class _Pass:
 
 def _expm1_ratio(x: FloatArray) -> FloatArray:
     """(e^x - 1) / x."""
-    return np.where(x < 1e-8, 1 + 1e-8, np.expm1(x) / np.where(x == 0, 1.0, x))
+    ratio: FloatArray = np.where(x < 1e-8, 1 + 1e-8, np.expm1(x) / np.where(x == 0, 1.0, x))
+    return ratio
 
 
 def silu(z: FloatArray) -> FloatArray:
-    return z / (1 + np.exp(-z))
+    found: FloatArray = z / (1 + np.exp(-z))
+    return found
 
 
 def gelu_tanh(z: FloatArray) -> FloatArray:
-    return z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    found: FloatArray = z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    return found
 
 
 def gelu_erf(z: FloatArray) -> FloatArray:
-    return z / 2 * _erfc(z * -math.sqrt(0.5)).astype(np.float64)  # type: ignore[no-any-return]
-
-
-_erfc = np.frompyfunc(math.erfc, 1, 1)  # numpy has none
+    twice = [math.erfc(x) for x in (z * -math.sqrt(0.5)).ravel().tolist()]  # numpy has no erfc
+    found: FloatArray = z / 2 * np.reshape(twice, z.shape)
+    return found
 
 
 def relu(z: FloatArray) -> FloatArray:

@@ -40,21 +40,20 @@ def test_no_rounding_of_the_weights_moves_a_logit_beyond_the_radius(seed: int, b
     """The checker rounds more than the weights, but never less."""
     model = random_model(np.random.default_rng(seed), size=0.7)
     rounded = {name: np.round(array * 2.0**bits) / 2.0**bits for name, array in model.tensors.items()}
-    near = SimpleNamespace(tensors=rounded, architecture=model.architecture, is_default=False)
+    near: Any = SimpleNamespace(tensors=rounded, architecture=model.architecture, is_default=False)
     x = all_inputs(3)
     readout = read_at(model, 3, seed)
     found = evaluate(model, x, readout, bits)
-    assert (np.abs(found.logits - logits(near, x, readout)).max(axis=1) <= found.radius).all()
-    finite = np.isfinite(found.radius)
-    assert (found.radius[finite] < evaluate(model, x, readout, bits - 4).radius[finite] / 8).all()
+    moved = np.abs(found.logits - logits(near, x, readout)).max(axis=1)
+    assert (moved <= found.radius * 2.0**-bits).all()
+    assert (found.radius <= evaluate(model, x, readout, bits - 4).radius).all()
 
 
-def test_a_hundred_bits_more_are_a_radius_that_much_smaller() -> None:
+def test_many_bits_do_not_underflow() -> None:
     model = random_model(np.random.default_rng(1), blocks=2, heads=2, activation="gelu_tanh", normalization="LN")
     x = all_inputs(2)
-    few, many = (evaluate(model, x, None, bits).radius for bits in (60, 160))
-    assert many * 2.0**100 == pytest.approx(few, rel=1e-3)
-    assert np.isfinite(evaluate(model, x, None, 4096).radius).all()
+    few, many = (evaluate(model, x, None, bits).radius for bits in (60, 4096))
+    assert many == pytest.approx(few, rel=1e-3)
 
 
 def test_what_float64_cannot_follow_has_no_radius_that_decides() -> None:
