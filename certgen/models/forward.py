@@ -31,8 +31,8 @@ _PREDICTED_BITS = 64  # when only the centre is wanted
 class Evaluation(NamedTuple):
     """logits [n, d_vocab_out]; per input the radius that the checker's logits will have, and the error of these ones.
 
-    `radius` [n] is in units of 2^-bits, and with more bits no larger; `noise` [n] is in logits.  Both are infinite where
-    float64 or the number of bits does not suffice.
+    `radius` [n] is in units of 2^-bits, and with more bits no larger; `noise` [n] is in logits.  Both are infinite
+    where float64 or the number of bits does not suffice.
     """
 
     logits: FloatArray
