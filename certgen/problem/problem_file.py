@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.json_schema import models_json_schema
@@ -14,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from certgen.certificate.shapes import Positive, Shape
 from certgen.errors import UserError
 from certgen.files import read_input
+from certgen.models.model_file import Model
 from certgen.problem.inputs import Entry, Inputs
 from certgen.problem.labels import LABELS, AnyLabel, Max
 from certgen.problem.shapes import Index, Partial, misfit
@@ -38,31 +38,15 @@ _WORDS = {
 }
 
 
-class Pooling(Protocol):
-    """Of an architecture: "none", or how it makes one vector of all positions."""
-
-    @property
-    def pool(self) -> str: ...
-
-
-class Sized(Protocol):
-    """What binding needs to know of a model."""
-
-    @property
-    def sizes(self) -> Mapping[str, int]: ...
-    @property
-    def architecture(self) -> Pooling: ...
-
-
 class MaxOfK(Shape):
     """The largest of k tokens, read at the last of them, every sequence of the model's tokens alike."""
 
     name: Literal["max-of-k"]
     k: Positive
 
-    def bound_to(self, model: Sized) -> Task:
+    def bound_to(self, model: Model) -> Task:
         """The task for a model. UserError when the model does not take k tokens and answer with one of them."""
-        v, outputs, n_ctx = model.sizes["d_vocab"], _outputs(model), model.sizes["n_ctx"]
+        v, outputs, n_ctx = model.d_vocab, model.d_vocab_out, model.n_ctx
         if model.architecture.pool != "none":
             reason = "the model pools its positions, and max-of-k reads the answer at the last one"
         elif outputs != v:
@@ -89,7 +73,7 @@ class Problem(Partial):
             raise misfit("readout", f"there is no position {self.readout}: they are 0 to {k - 1}")
         return self
 
-    def bound_to(self, model: Sized) -> Task:
+    def bound_to(self, model: Model) -> Task:
         """The task for a model. UserError when the problem does not fit the model: its positions, tokens, outputs."""
         try:
             return self._bound(model)
@@ -97,8 +81,8 @@ class Problem(Partial):
             place = (error.context or {})["place"]
             raise UserError(f"the problem does not fit the model, at {place}: {error.message()}", _HINT) from None
 
-    def _bound(self, model: Sized) -> Task:
-        v, outputs, n_ctx, k = model.sizes["d_vocab"], _outputs(model), model.sizes["n_ctx"], len(self.inputs)
+    def _bound(self, model: Model) -> Task:
+        v, outputs, n_ctx, k = model.d_vocab, model.d_vocab_out, model.n_ctx, len(self.inputs)
         pools = model.architecture.pool != "none"
         if k > n_ctx:
             raise misfit("inputs", f"it has {k} positions, and the model {n_ctx}")
@@ -122,13 +106,9 @@ class Problem(Partial):
         return Task(self.model_dump(), space, self.label, readout, is_max_of_k)
 
 
-def max_of_k(model: Sized) -> Task:
+def max_of_k(model: Model) -> Task:
     """The task of a model about which nothing is said. UserError when the model is made for another."""
-    return MaxOfK(name="max-of-k", k=model.sizes["n_ctx"]).bound_to(model)
-
-
-def _outputs(model: Sized) -> int:
-    return model.sizes.get("d_vocab_out", model.sizes["d_vocab"])
+    return MaxOfK(name="max-of-k", k=model.n_ctx).bound_to(model)
 
 
 def load_problem(path: str | os.PathLike[str]) -> Problem | MaxOfK:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certgen.problem import Problem
@@ -71,6 +71,7 @@ def test_every_label_has_a_definition() -> None:
 
 @pytest.mark.parametrize("name", LABELS)
 @given(data=st.data())
+@settings(max_examples=40)
 def test_a_label_is_what_its_definition_says(name: str, data: st.DataObject) -> None:
     raw, v = data.draw(problems(name))
     k = len(raw["inputs"])

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from certgen.errors import UserError
+from certgen.models.model_file import Model
 from certgen.problem import MaxOfK, Problem, load_problem, max_of_k
 from certgen.problem.problem_file import json_schema, parse_problem
 from tests.conftest import ROOT
@@ -103,7 +104,7 @@ def test_max_of_k_and_its_copies() -> None:
         (sizes(2, 3, pool="sum"), "the model pools"),
     ],
 )
-def test_max_of_k_is_refused_for_a_model_of_another_kind(model: Any, message: str) -> None:
+def test_max_of_k_is_refused_for_a_model_of_another_kind(model: Model, message: str) -> None:
     with pytest.raises(UserError, match=message) as refused:
         max_of_k(model)
     assert "--problem" in refused.value.hint
@@ -194,7 +195,7 @@ def test_a_file_of_another_form_is_refused_with_its_field(raw: object, message: 
         (problem(PARITY | {"output": [0, 2]}), sizes(2, 2), "at label: 2 is the right answer to some input"),
     ],
 )
-def test_a_problem_that_does_not_fit_the_model_is_refused(raw: object, model: Any, message: str) -> None:
+def test_a_problem_that_does_not_fit_the_model_is_refused(raw: object, model: Model, message: str) -> None:
     with pytest.raises(UserError, match=f"the problem does not fit the model, .*{message}"):
         read(raw).bound_to(model)
 
