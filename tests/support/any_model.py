@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from certgen.models.architecture import Architecture
+from certgen.models.model_file import Model, load_model, save_model
 
 Array = np.ndarray
 
@@ -51,7 +55,13 @@ def random_model(rng: np.random.Generator, v: int = 4, n_ctx: int = 4, size: flo
         width = wider
     shapes |= {"unembed.W_U": (width, out), "unembed.b_U": (out,)}
     tensors = {name: size * rng.normal(size=shape) for name, shape in shapes.items()}
-    return SimpleNamespace(tensors=tensors, architecture=SimpleNamespace(**fields), is_default=False)
+    return SimpleNamespace(tensors=tensors, architecture=Architecture(**fields), is_default=False)
+
+
+def saved(model: Any, path: Path) -> Model:
+    """The same as a file."""
+    save_model(path, model.tensors, model.architecture)
+    return load_model(path)
 
 
 def plain_logits(model: Any, tokens: list[int], readout: int | None = None) -> Array:
