@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from certgen.certificate.facts import Accuracy
 from certgen.certificate.shapes import Digest, Positive, Shape
@@ -41,14 +40,13 @@ def read_task(task: Mapping[str, Any]) -> MaxOfK | Problem:
     return _TASK.validate_python(task)
 
 
+_READOUT_SIZE = "^d_readout_(0|[1-9]|1[0-5])$"
+
+
 def _readout_sizes(schema: dict[str, Any]) -> None:
-    del schema["additionalProperties"]
-    schema["patternProperties"] = {READOUT_SIZE: {"minimum": 1, "type": "integer"}}
+    schema["patternProperties"] = {_READOUT_SIZE: schema.pop("additionalProperties")}
     schema["additionalProperties"] = False
     without_null(schema)
-
-
-READOUT_SIZE = "^d_readout_(0|[1-9]|1[0-5])$"
 
 
 class ModelInfo(Partial):
@@ -59,17 +57,17 @@ class ModelInfo(Partial):
 
     d_vocab: Positive
     d_model: Positive
-    d_head: Positive | SkipJsonSchema[None] = None
+    d_head: Positive | None = None
     n_ctx: Positive
-    n_heads: Positive | SkipJsonSchema[None] = None
-    d_mlp: Positive | SkipJsonSchema[None] = None
-    d_vocab_out: Positive | SkipJsonSchema[None] = None
+    n_heads: Positive | None = None
+    d_mlp: Positive | None = None
+    d_vocab_out: Positive | None = None
     tensors: dict[str, Digest]
 
     @model_validator(mode="after")
     def _known_sizes(self) -> Self:
         for name in self.__pydantic_extra__:
-            if not re.match(READOUT_SIZE, name):
+            if not re.match(_READOUT_SIZE, name):
                 raise misfit(name, "Extra inputs are not permitted")
         return self
 
