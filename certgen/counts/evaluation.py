@@ -22,13 +22,14 @@ from certgen.counts.work import passes, work
 from certgen.models.ball_forward import BallForward
 from certgen.models.forward import FLOAT_BITS, FloatArray, IntArray, evaluate
 from certgen.models.model_file import Model
-from certgen.problem import Branch, Task
+from certgen.problem import Task
+from certgen.progress import Track
 
-BATCH = 1 << 13  # inputs at a time: bounds the memory, not the result
+PIECE = 1 << 13  # inputs at a time: bounds the memory, not the result
 MOST_OPEN = 1 << 10  # inputs of a part that are decided in ball arithmetic
 MOST_UNRESOLVED = 32  # inputs that may turn out to be as good as tied before others are given up sooner
 PRECISIONS = (192, 768, 3_072)  # bits of the ball arithmetic, tried one after another
-BASES = (32, 40, 48, 56, 63, 96, 128, 192, 256, 512)
+BASES = (16, 20, 24, 28, 32, 40, 48, 56, 63, 96, 128, 192, 256, 512)
 MOST_BITS = 4_096  # of the format
 SPARE_BITS = 1
 SAMPLE = 256
@@ -96,34 +97,29 @@ def choose_base(question: Question) -> int:
 
 
 class Part(BaseModel):
-    """Some inputs of one branch: by needed bits the weight of those correct and wrong, and their number.
+    """Some inputs: by token of the branch and needed bits the weight of those correct and wrong, and their number.
 
     `open` are the numbers of inputs that float64 does not decide; of `given_up` more it is not known which they are.
     """
 
-    token: int
-    decided: dict[int, tuple[int, int, int]]
+    decided: dict[int, dict[int, tuple[int, int, int]]]
     open: list[int]
     given_up: int = 0
 
 
-def evaluate_part(question: Question, branch: Branch, base: int) -> Part:
-    """All inputs from `start` to `stop` of a branch, or of a piece of one."""
-    decided: dict[int, tuple[int, int, int]] = {}
-    left: list[int] = []
-    given_up = 0
-    for start in range(branch.start, branch.stop, BATCH):
-        tokens, weights = question.task.inputs(start, min(start + BATCH, branch.stop))
-        gap, bits = gaps(question, tokens, base)
-        for needed in np.unique(bits[bits <= MOST_BITS]).tolist():
-            here = bits == needed
-            right, wrong = (weights[here & side].sum() for side in (gap > 0, gap <= 0))
-            before = decided.get(int(needed), (0, 0, 0))
-            decided[int(needed)] = (before[0] + int(right), before[1] + int(wrong), before[2] + int(here.sum()))
-        unsure = (start + np.flatnonzero(bits > MOST_BITS).astype(object)).tolist()
-        room = MOST_OPEN - len(left)
-        left, given_up = left + unsure[:room], given_up + len(unsure[room:])
-    return Part(token=branch.token, decided=decided, open=left, given_up=given_up)
+def evaluate_part(question: Question, start: int, stop: int, base: int) -> Part:
+    """The inputs `start` <= i < `stop`."""
+    tokens, weights = question.task.inputs(start, stop)
+    gap, bits = gaps(question, tokens, base)
+    branch = tokens[:, question.task.space.first_choice]
+    decided: dict[int, dict[int, tuple[int, int, int]]] = {}
+    for token, needed in np.unique(np.stack([branch, np.minimum(bits, MOST_BITS + 1)]), axis=1).T.astype(int).tolist():
+        if needed <= MOST_BITS:
+            here = (branch == token) & (bits == needed)
+            right, wrong = (int(weights[here & side].sum()) for side in (gap > 0, gap <= 0))
+            decided.setdefault(token, {})[needed] = right, wrong, int(here.sum())
+    unsure = (start + np.flatnonzero(bits > MOST_BITS).astype(object)).tolist()
+    return Part(decided=decided, open=unsure[:MOST_OPEN], given_up=len(unsure[MOST_OPEN:]))
 
 
 class Conclusion(NamedTuple):
@@ -133,14 +129,24 @@ class Conclusion(NamedTuple):
     counts: list[list[int]]
 
 
+def evaluate_pieces(question: Question, base: int, track: Track) -> list[Part]:
+    """All inputs. Cost: `evaluation_work`."""
+    pieces = range(0, question.task.number, PIECE)
+    return [evaluate_part(question, start, start + PIECE, base) for start in track(pieces, "brute-force")]
+
+
 def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion:
     """Decide what float64 left open, choose the numbers of bits, and add up. Undecided is what no bits decide."""
     parts = list(parts)
-    tables = [(part.token, needed, counts) for part in parts for needed, counts in part.decided.items()]
-    left = [(part.token, index) for part in parts for index in part.open]
+    tables = [
+        (token, needed, counts)
+        for part in parts
+        for token, by_bits in part.decided.items()
+        for needed, counts in by_bits.items()
+    ]
     given_up = sum(part.given_up for part in parts)
     unresolved = 0
-    for token, index in left:
+    for index in [index for part in parts for index in part.open]:
         precisions = PRECISIONS if unresolved < MOST_UNRESOLVED else PRECISIONS[:1]
         (tokens,), (weight,) = question.task.inputs(index, index + 1)
         verdict = decide_in_balls(question, tokens.tolist(), precisions)
@@ -149,7 +155,7 @@ def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion
             unresolved += 1
         else:
             side = (int(weight), 0, 1) if verdict.correct else (0, int(weight), 1)
-            tables.append((token, int(found), side))
+            tables.append((int(tokens[question.task.space.first_choice]), int(found), side))
     bits = choose_bits(question, tables, unresolved + given_up, base)
     counts = {branch.token: [branch.token, 0, 0] for branch in question.task.branches}
     for token, needed, (correct, wrong, _) in tables:
