@@ -6,6 +6,7 @@ suffices; then the numbers that cost least altogether are chosen.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ BASES = (16, 20, 24, 28, 32, 40, 48, 56, 63, 96, 128, 192, 256, 512)
 MOST_BITS = 4_096  # of the format
 SPARE_BITS = 1
 SAMPLE = 256
+SEED = 0
+PERTURBED_BITS = 36  # weights are moved by at most 2^-36 of their size
+SAFE_BITS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,13 @@ class Question:
         return BallForward(self.model)
 
 
+class Setting(NamedTuple):
+    """The fewest bits to think of: with more, the radius in units hardly shrinks. And what float64 errors amount to."""
+
+    base: int
+    noise: float
+
+
 class Gaps(NamedTuple):
     """Per input how far the right logit is ahead of the best other one and the margin; `bits` that suffice to decide.
 
@@ -63,17 +74,17 @@ class Gaps(NamedTuple):
     bits: FloatArray
 
 
-def gaps(question: Question, tokens: IntArray, base: int) -> Gaps:
-    """For inputs `tokens` [n, k]. No input gets fewer bits than `base`, from which on the radius does not grow."""
-    found = evaluate(question.model, tokens, question.task.readout, base)
+def gaps(question: Question, tokens: IntArray, setting: Setting) -> Gaps:
+    """For inputs `tokens` [n, k]. None gets fewer bits than the setting's base."""
+    found = evaluate(question.model, tokens, question.task.readout, setting.base)
     rows, labels, margin = np.arange(len(tokens)), question.task.labels(tokens), float(question.margin)
     with np.errstate(all="ignore"):
         right = found.logits[rows, labels]
         others = found.logits.copy()
         others[rows, labels] = -np.inf
         gap = right - others.max(axis=1) - margin
-        sure = np.abs(gap) - 2 * found.noise - math.ldexp(abs(margin), -FLOAT_BITS)
-        bits = needed_bits(np.log2(sure), found.radius, base)
+        sure = np.abs(gap) - 2 * np.minimum(found.noise, setting.noise) - math.ldexp(abs(margin), -FLOAT_BITS)
+        bits = needed_bits(np.log2(sure), found.radius, setting.base)
     return Gaps(gap, np.where((sure > 0) & np.isfinite(found.radius), bits, np.inf))
 
 
@@ -83,17 +94,35 @@ def needed_bits(log_gap: FloatArray, radius: FloatArray, base: int) -> FloatArra
     return bits
 
 
-def choose_base(question: Question) -> int:
-    """The fewest bits at which the radius, in units, is nearly what it is with more, for some of the inputs."""
+def choose_setting(question: Question) -> Setting:
+    """From some of the inputs."""
     number = question.task.number
     step = max(1, number // SAMPLE)
     tokens = np.concatenate([question.task.inputs(i, i + 1).tokens for i in range(0, number, step)][:SAMPLE])
-    limit = evaluate(question.model, tokens, question.task.readout, MOST_BITS).radius
-    finite = np.isfinite(limit)
+    found = evaluate(question.model, tokens, question.task.readout, MOST_BITS)
+    finite, noise = np.isfinite(found.radius), measured_noise(question, tokens, found.logits)
     for base in BASES:
-        if (evaluate(question.model, tokens, question.task.readout, base).radius <= 1.25 * limit)[finite].all():
-            return base
-    return BASES[-1]
+        radius = evaluate(question.model, tokens, question.task.readout, base).radius
+        if (radius <= 1.25 * found.radius)[finite].all():
+            return Setting(base, noise)
+    return Setting(BASES[-1], noise)
+
+
+def measured_noise(question: Question, tokens: IntArray, logits: FloatArray) -> float:
+    """What float64 errors may amount to, from what small changes of all weights do.
+
+    The radius bounds them too, but in deep models it is far too large, as it lets all errors add up. This is no bound,
+    only safe enough: a wrong guess is a certificate that the checker refuses.
+    """
+    rng, scale = np.random.default_rng(SEED), 2.0**-PERTURBED_BITS
+    moved = {
+        name: array * (1 + rng.uniform(-scale, scale, array.shape)) for name, array in question.model.tensors.items()
+    }
+    others = evaluate(dataclasses.replace(question.model, tensors=moved), tokens, question.task.readout).logits
+    change = np.abs(others - logits)
+    return (
+        float(change[np.isfinite(change)].max(initial=0.0)) * 2.0 ** (PERTURBED_BITS - FLOAT_BITS + SAFE_BITS) + 1e-300
+    )
 
 
 class Part(BaseModel):
@@ -107,10 +136,10 @@ class Part(BaseModel):
     given_up: int = 0
 
 
-def evaluate_part(question: Question, start: int, stop: int, base: int) -> Part:
+def evaluate_part(question: Question, start: int, stop: int, setting: Setting) -> Part:
     """The inputs `start` <= i < `stop`."""
     tokens, weights = question.task.inputs(start, stop)
-    gap, bits = gaps(question, tokens, base)
+    gap, bits = gaps(question, tokens, setting)
     branch = tokens[:, question.task.space.first_choice]
     decided: dict[int, dict[int, tuple[int, int, int]]] = {}
     for token, needed in np.unique(np.stack([branch, np.minimum(bits, MOST_BITS + 1)]), axis=1).T.astype(int).tolist():
@@ -129,10 +158,10 @@ class Conclusion(NamedTuple):
     counts: list[list[int]]
 
 
-def evaluate_pieces(question: Question, base: int, track: Track) -> list[Part]:
+def evaluate_pieces(question: Question, setting: Setting, track: Track) -> list[Part]:
     """All inputs. Cost: `evaluation_work`."""
     pieces = range(0, question.task.number, PIECE)
-    return [evaluate_part(question, start, start + PIECE, base) for start in track(pieces, "brute-force")]
+    return [evaluate_part(question, start, start + PIECE, setting) for start in track(pieces, "brute-force")]
 
 
 def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import flint
 import numpy as np
 
-from certgen.counts.evaluation import MOST_BITS, PIECE, Question, gaps, leads
+from certgen.counts.evaluation import MOST_BITS, PIECE, Question, Setting, choose_setting, gaps, leads
 from certgen.counts.sampling import random_inputs
 from certgen.counts.work import evaluation_work, work
 from certgen.models.forward import IntArray
@@ -47,20 +47,21 @@ def wrong_inputs(question: Question, limit: int, track: Track) -> Found:
     seen = task.number if everything else max(PIECE, MOST_WORK // (task.k * work(model, task.k, 0)))
     sample = None if everything else np.unique(random_inputs(task, seen, np.random.default_rng(SEED)), axis=0)
     seen = task.number if sample is None else len(sample)
+    setting = choose_setting(question)
     worst: list[tuple[float, tuple[int, ...]]] = []
     for start in track(range(0, seen, PIECE), "wrong inputs"):
         tokens = task.inputs(start, start + PIECE).tokens if sample is None else sample[start : start + PIECE]
-        worst = heapq.nlargest(LATER * limit, [*worst, *candidates(question, tokens)])
+        worst = heapq.nlargest(LATER * limit, [*worst, *candidates(question, tokens, setting)])
     found: list[WrongInput] = []
-    for _, tokens in worst:
-        if len(found) < limit and (wrong := decided(question, tokens)) is not None:
+    for _, candidate in worst:
+        if len(found) < limit and (wrong := decided(question, candidate)) is not None:
             found.append(wrong)
     return Found(sorted(found, reverse=True), seen)
 
 
-def candidates(question: Question, tokens: IntArray) -> Iterator[tuple[float, tuple[int, ...]]]:
+def candidates(question: Question, tokens: IntArray, setting: Setting) -> Iterator[tuple[float, tuple[int, ...]]]:
     """Inputs that float64 does not call right, with how far they are wrong; what overflows comes last."""
-    found = gaps(question, tokens, 64)
+    found = gaps(question, tokens, setting)
     for index in np.flatnonzero(~((found.gap > 0) & (found.bits <= MOST_BITS))).tolist():
         gap = float(found.gap[index])
         yield -gap if np.isfinite(gap) else -np.inf, tuple(tokens[index].tolist())

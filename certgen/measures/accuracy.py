@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from certgen.counts.branching import Decided, count_correct
 from certgen.counts.cells import queries_of
-from certgen.counts.evaluation import Question, choose_base, conclude, evaluate_pieces, gaps
+from certgen.counts.evaluation import Question, choose_setting, conclude, evaluate_pieces, gaps
 from certgen.counts.numerators import DEFAULT_PRECISION, Precision, full_precision
 from certgen.counts.sampling import random_inputs
 from certgen.counts.work import evaluation_work, work
@@ -89,15 +89,15 @@ def exact(tally: Decided) -> Accuracy:
 def evaluated(question: Question) -> Accuracy:
     """The same for a model and a problem of any kind."""
     model, task = question.model, question.task
+    setting = choose_setting(question)
     if evaluation_work(model, task) <= MOST_COUNTED_WORK:
-        base = choose_base(question)
-        counts = conclude(question, evaluate_pieces(question, base, quiet), base).counts
+        counts = conclude(question, evaluate_pieces(question, setting, quiet), setting.base).counts
         correct, wrong = (sum(count[entry] for count in counts) for entry in (1, 2))
         return exact(Decided(correct, wrong, task.total - correct - wrong))
     size = min(SAMPLE, max(SMALLEST_SAMPLE, MOST_COUNTED_WORK // (task.k * work(model, task.k, 0))))
     tokens = random_inputs(task, size, np.random.default_rng(SEED))
     chunks = [tokens[start : start + CHUNK] for start in range(0, size, CHUNK)]
-    return sampled(sum(int((~(gaps(question, chunk, 64).gap > 0)).sum()) for chunk in chunks), size)
+    return sampled(sum(int((~(gaps(question, chunk, setting).gap > 0)).sum()) for chunk in chunks), size)
 
 
 def rounded_down(correct: int, total: int) -> float:

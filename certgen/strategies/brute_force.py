@@ -9,7 +9,7 @@ from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
 from certgen.counts.cells import cells_of_pair, pairs_of
-from certgen.counts.evaluation import Question, choose_base, conclude, evaluate_pieces
+from certgen.counts.evaluation import Question, choose_setting, conclude, evaluate_pieces
 from certgen.counts.numerators import DEFAULT_PRECISION, full_precision, lane_args
 from certgen.counts.work import CHECKED_A_SECOND, SEARCHED_A_SECOND, about, evaluation_work, lasting
 from certgen.errors import UserError
@@ -44,8 +44,8 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
 def evaluate_all(question: Question, track: Track) -> Certificate:
     """Evaluate every input, for a model and a task of any kind. Cost: `evaluation_work`, in numpy."""
     require_affordable(question, MOST_WORK)
-    base = choose_base(question)
-    bits, counts = conclude(question, evaluate_pieces(question, base, track), base)
+    setting = choose_setting(question)
+    bits, counts = conclude(question, evaluate_pieces(question, setting, track), setting.base)
     proof = Proof(question.model, question.margin, question.task)
     step = proof.add(infer("evaluate_inputs", Branches(counts=counts), EvaluateArgs(bits=bits)))
     return proof.certificate("brute-force", [step])
