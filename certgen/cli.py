@@ -424,6 +424,10 @@ def sweep(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="RESULTS", help="The results directory; resumed if it exists.")
     ],
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the models are asked, as JSON; else max-of-K."),
+    ] = None,
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
     ] = "0",
@@ -448,6 +452,8 @@ def sweep(
 
     After Ctrl-C, or a kill, the same command resumes.
 
+    A strategy that is not for a model and the problem is passed over.
+
     Examples:
 
       certgen sweep models -s cubic -s "sub-cubic/*/upper-envelope/*" -o results
@@ -467,6 +473,7 @@ def sweep(
             models,
             strategies,
             output,
+            problem=problem,
             margin=margin,
             length=length,
             retry_errors=retry_errors,

@@ -82,8 +82,13 @@ def prove(
 def ask(model: Model | str | os.PathLike[str], problem: AnyProblem | None, margin: Fraction) -> Question:
     """The question whether the model solves the problem; UserError if they do not fit together."""
     loaded = model if isinstance(model, Model) else load_model(model)
-    given = load_problem(problem) if isinstance(problem, str | os.PathLike) else problem
-    return Question(loaded, max_of_k(loaded) if given is None else given.bound_to(loaded), margin)
+    task = max_of_k(loaded) if problem is None else read_problem(problem).bound_to(loaded)
+    return Question(loaded, task, margin)
+
+
+def read_problem(problem: AnyProblem) -> Problem | MaxOfK:
+    """The problem, from its file if a path is given; UserError if that is none."""
+    return load_problem(problem) if isinstance(problem, str | os.PathLike) else problem
 
 
 def require_applicable(question: Question, strategy: str | None) -> None:

@@ -34,7 +34,7 @@ def random_model(rng: np.random.Generator, v: int = 4, n_ctx: int = 4, size: flo
     fields.setdefault("norms", tuple(norms[int(rng.integers(1, 6))]) if fields["normalization"] != "none" else ())
     if fields["normalization"] == "none":
         fields["eps"] = "0"
-    shapes = {"embed.W_E": (v, d), "pos_embed.W_pos": (n_ctx, d)}
+    shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (v, d), "pos_embed.W_pos": (n_ctx, d)}
     for i in range(fields["blocks"]):
         heads = fields["heads"]
         for part in "QKV":
