@@ -18,12 +18,12 @@ from checker.facts import Tally, UpperTable
 from checker.lemmas.groups import Group
 from checker.lemmas.spreads import product_spreads, row_spreads
 from checker.model.weights import read_weights
-from checker.problem import Problem
 from checker.problem.cells import sequences_of_pair
 from checker.rules.direct_path_centred_spread import direct_path_centred_spread
 from checker.rules.score_exact import score_exact
 from checker.rules.separable_counts import separable_counts
 from checker.rules.value_path_spread import value_path_spread
+from tests.support.problems import max_of_k
 from tests.support.tiny import near_correct, random_tensors, tiny_model
 
 
@@ -57,7 +57,7 @@ def test_rules_of_one_limb(v: int, d: int, tmp_path: Path) -> None:
     }
     meter = Meter()
     path = tiny_model(tmp_path / "model.safetensors", tensors, "F16")
-    problem = Problem(read_weights(path.read_bytes(), meter.read), (0, 1), 0)
+    problem = max_of_k(read_weights(path.read_bytes(), meter.read))
     assert (
         problem.circuits.EVOU.rows and problem.circuits.query_residual.rows
     )  # made on first use, before the measurement
@@ -75,7 +75,7 @@ def test_each_pool_of_a_settled_group_costs_the_same(v: int, queries: int, tmp_p
     blocks = tuple(1 << q for q in members(queries))
     tensors = near_correct(np.random.default_rng(v), v, k, sharpness=4.0, noise=0.0)
     path = tiny_model(tmp_path / "model.safetensors", tensors, "F16")
-    problem = Problem(read_weights(path.read_bytes(), meter.read), (0, 1), 0)
+    problem = max_of_k(read_weights(path.read_bytes(), meter.read))
     scores = score_exact(problem, (), {})
     pools = [[0b1111], [0b0001, 0b1110], [0b0001, 0b0110, 0b1000], [0b0001, 0b0010, 0b0100, 0b1000]]
     args: dict[str, Any] = {"exponent": -6, "bits": 8}

@@ -1,70 +1,78 @@
-"""Random problems, what the checker says of a certificate in memory, and the plain truth about a model."""
+"""What a problem file means, in plain words of Python; shares no code with the product."""
 
-from __future__ import annotations
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+from typing import Any
 
-import json
-from fractions import Fraction
-from typing import Any, NamedTuple
-
-import numpy as np
-
-from certgen.certificate.statement import Certificate
-from certgen.models.model_file import Model
-from certgen.problem import MaxOfK, Problem, Task
-from certgen.problem.problem_file import parse_problem
-from checker.certificate import decode_certificate
-from checker.kernel import Verdict, verify
-from checker.model.weights import read_weights
-from tests.support.any_model import plain_logits
-
-BUDGET = 1 << 25
+Json = dict[str, Any]
+Tokens = tuple[int, ...]
 
 
-def problem_of(fields: dict[str, Any]) -> Problem | MaxOfK:
-    return parse_problem(json.dumps(fields).encode(), "problem.json")
+def weights_at(entry: Json) -> dict[int, int]:
+    """The tokens that can stand at a position, and what each weighs; those that weigh nothing are left out."""
+    tokens = entry["tokens"]
+    if isinstance(tokens, str):
+        first, last = tokens.split("-")
+        tokens = list(range(int(first), int(last) + 1))
+    weights = entry.get("weights", [1] * len(tokens))
+    return {token: weight for token, weight in zip(tokens, weights, strict=True) if weight}
 
 
-def random_problem(rng: np.random.Generator, v: int, n_ctx: int, outputs: int, pools: bool) -> Problem | MaxOfK:
-    k = int(rng.integers(1, n_ctx + 1))
-    entries = []
-    for _ in range(k):
-        entry: dict[str, Any] = {"tokens": rng.permutation(v)[: rng.integers(1, v + 1)].tolist()}
-        if rng.random() < 0.3:
-            entry["weights"] = [1, *rng.integers(0, 4, len(entry["tokens"]) - 1).tolist()]
-        entries.append(entry)
-    labels: list[dict[str, Any]] = [
-        {"name": "sum-mod", "modulus": outputs},
-        {"name": "contains", "token": int(rng.integers(v))},
-        {"name": "automaton", "states": 2, "start": 0, "next": rng.integers(0, 2, (2, v)).tolist(), "output": [0, 1]},
-    ]
-    labels += [{"name": name} for name in ("max", "min", "first", "last", "majority")] if outputs >= v else []
-    labels += [{"name": "argmax"}] if outputs >= k else []
-    label = labels[rng.integers(len(labels))]
-    if rng.random() < 0.4:
-        label["of"] = sorted(rng.permutation(k)[: rng.integers(1, k + 1)].tolist())
-    readout = {} if pools or rng.random() < 0.3 else {"readout": int(rng.integers(k))}
-    return problem_of({"inputs": entries, "label": label, **readout})
+def label_of(label: Json, tokens: Tokens) -> int:
+    """The right output for an input."""
+    positions = label.get("of", list(range(len(tokens))))
+    read = [tokens[position] for position in positions]
+    match label["name"]:
+        case "max":
+            return max(read)
+        case "min":
+            return min(read)
+        case "nth-largest":
+            return sorted(read, reverse=True)[label["n"] - 1]
+        case "argmax":
+            return min(position for position in positions if tokens[position] == max(read))
+        case "sum-mod":
+            return sum(read) % label["modulus"]
+        case "contains":
+            return 1 if label["token"] in read else 0
+        case "first":
+            return read[0]
+        case "last":
+            return read[-1]
+        case "majority":
+            most = max(Counter(read).values())
+            return min(token for token, times in Counter(read).items() if times == most)
+        case "automaton":
+            state = label["start"]
+            for token in read:
+                state = label["next"][state][token]
+            return label["output"][state]
+    raise ValueError(label["name"])
 
 
-def checked(model: Model, certificate: Certificate, budget: int = BUDGET) -> Verdict:
-    """The verdict of the checker; its refusal is raised."""
-    return verify(decode_certificate(certificate.to_bytes()), read_weights(model.file_bytes), budget)
+def max_of_k(v: int, k: int) -> Json:
+    """The old task as a problem."""
+    return {"inputs": [{"tokens": f"0-{v - 1}"}] * k, "label": {"name": "max"}, "readout": k - 1}
 
 
-class Truth(NamedTuple):
-    """Weights of inputs that are correct, wrong, and too close to tell in float64."""
+class Inputs:
+    """The inputs of a problem with the weight and the label of each."""
 
-    correct: int
-    wrong: int
-    close: int
+    def __init__(self, problem: Json) -> None:
+        self.problem = problem
+        self.weights = [weights_at(entry) for entry in problem["inputs"]]
+        self.total = prod(sum(weights.values()) for weights in self.weights)
+        choices = [p for p, weights in enumerate(self.weights) if len(weights) > 1]
+        self.branch = choices[0] if choices else 0
 
+    def __iter__(self) -> Iterator[tuple[Tokens, int, int]]:
+        for tokens in product(*(sorted(weights) for weights in self.weights)):
+            weight = prod(weights[token] for weights, token in zip(self.weights, tokens, strict=True))
+            yield tokens, weight, label_of(self.problem["label"], tokens)
 
-def truth(model: Model, task: Task, margin: Fraction) -> Truth:
-    """By the definition, one input after another."""
-    sums = [0, 0, 0]
-    tokens, weights = task.inputs(0, task.number)
-    for row, weight, label in zip(tokens.tolist(), weights.tolist(), task.labels(tokens).tolist(), strict=True):
-        logits = plain_logits(model, row, task.readout)
-        lead = min((logits[label] - logits[y] for y in range(len(logits)) if y != label), default=1.0) - float(margin)
-        sums[0 if lead > 1e-9 else 1 if lead < -1e-9 else 2] += weight
-    return Truth(*sums)
+    def readout(self, pooled: bool) -> int | None:
+        """The position of the logits."""
+        last: int = self.problem.get("readout", len(self.weights) - 1)
+        return None if pooled else last

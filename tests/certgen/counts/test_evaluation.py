@@ -19,8 +19,8 @@ from certgen.problem import MaxOfK
 from certgen.progress import quiet
 from certgen.proving import ask
 from checker.errors import ResourceLimit
-from tests.support.any_model import random_model, saved
-from tests.support.any_problem import checked, problem_of, random_problem, truth
+from tests.support.random_models import random_model, saved
+from tests.support.random_problems import checked, problem_of, random_problem, truth
 
 PAIRS = {"inputs": [{"tokens": "0-3"}, {"tokens": "0-3"}], "label": {"name": "contains", "token": 1}}
 MARGINS = [Fraction(0), Fraction(1, 8), Fraction(3, 7)]

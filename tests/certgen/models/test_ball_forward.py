@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from certgen.models.ball_forward import BallForward
-from tests.support.any_model import plain_logits, random_model
+from tests.support.random_models import plain_logits, random_model
 
 
 @pytest.mark.parametrize("seed", range(40))
