@@ -11,10 +11,11 @@ from certgen.strategies import STRATEGIES
 def unexplained_dimension(model: Model, strategy: str, task: Task | None = None) -> int:
     """How many numbers the proof looks at one by one. Cost: none, it follows from the sizes.
 
-    For brute force all logits of all inputs of the task, v^(k+1) of max-of-k. 3 v^2 + 2 k v for the cubic proof: EVOU, EUPU and the scores of tokens, PVOU and the
-    scores of positions. For the sub-cubic family v^2 + v for the value path, and what the treatments of the direct path
-    and of the score error leave; the treatment of the attention adds nothing. Strategies that are not the paper's
-    (cost classes other than these) read the same tables as the cubic proof, and count the same.
+    For brute force all logits of all inputs of the task, v^(k+1) of max-of-k. 3 v^2 + 2 k v for the cubic proof: EVOU,
+    EUPU and the scores of tokens, PVOU and the scores of positions. For the sub-cubic family v^2 + v for the value
+    path, and what the treatments of the direct path and of the score error leave; the treatment of the attention adds
+    nothing. Strategies that are not the paper's (cost classes other than these) read the same tables as the cubic
+    proof, and count the same.
     """
     v, d, k = model.d_vocab, model.d_model, model.n_ctx
     if STRATEGIES[strategy].cost_class == "brute-force":

@@ -79,13 +79,13 @@ def sweep(
 ) -> Sweep:
     """Prove and check every model (files, or directories of them) with every strategy that matches one of the globs.
 
-    The directory `output` gets results.parquet, certificates/, and a record of each finished job, by which a later call
-    with the same `output` resumes; records of jobs that are not asked for stay. The true accuracy is measured once per
-    model. `problem` is what all models are asked, max-of-k unless given; a strategy that is not for a model and the
-    problem is passed over, unless none is left. With `length`, proof length is measured too, at some twenty times the cost of checking. A failure of one job
-    becomes the `error` of its row. Raises UserError for arguments that make no sense, a missing extra, or, before any
-    work, a directory that cannot be written (unless all is done and the table is there). Cost: that of the jobs,
-    divided by the engine's workers.
+    `problem` is what all models are asked, max-of-k unless given. A strategy that is not for a model and the problem is
+    passed over, unless none is left. The directory `output` gets results.parquet, certificates/, and a record of each
+    finished job, by which a later call with the same `output` resumes; records of jobs that are not asked for stay. The
+    true accuracy is measured once per model. With `length`, proof length is measured too, at some twenty times the cost
+    of checking. A failure of one job becomes the `error` of its row. Raises UserError for arguments that make no sense,
+    a missing extra, or, before any work, a directory that cannot be written (unless all is done and the table is
+    there). Cost: that of the jobs, divided by the engine's workers.
     """
     require_packages()
     store = Store(Path(output).absolute())

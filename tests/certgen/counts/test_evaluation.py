@@ -195,14 +195,8 @@ def test_numbers_that_nobody_counts_are_powers_of_ten() -> None:
 
 
 def test_a_question_about_max_of_k_by_one_head_is_classic(tmp_path: Path) -> None:
-    one_head: dict[str, Any] = {
-        "blocks": 1,
-        "heads": 1,
-        "mask": "causal",
-        "activation": "none",
-        "normalization": "none",
-    }
-    one_head |= {"pool": "none", "readout_layers": 0, "norms": ()}
+    one_head: dict[str, Any] = {"blocks": 1, "heads": 1, "mask": "causal", "activation": "none", "pool": "none"}
+    one_head |= {"normalization": "none", "readout_layers": 0, "norms": ()}
     for heads in (1, 2):
         random = random_model(np.random.default_rng(1), **one_head | {"heads": heads})
         width, d_head = random.tensors["unembed.W_U"].shape[0], random.tensors["blocks.0.attn.b_Q"].shape[1]
