@@ -260,6 +260,10 @@ def import_(
 def logits(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
     tokens: Annotated[list[int], typer.Argument(metavar="TOKEN", help="The sequence, K tokens.")],
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, with the logits in the order of tokens.")
     ] = False,
@@ -269,24 +273,38 @@ def logits(
     The largest come first, in float64.  They are those of the function that a certificate is about: compare them
     with what your own program computes.
 
-    Example:
+    With a problem they are those at the position where it reads the answer,
+    and the right answer is marked; without one, at the last position.
+
+    Examples:
 
       certgen logits model.safetensors 3 14 15 9
+
+      certgen logits model.safetensors 3 14 15 9 --problem problem.json
     """
     import json
 
+    import numpy as np
     from rich.table import Table
 
     from certgen.models import forward
     from certgen.models.model_file import load_model
+    from certgen.problem import load_problem
 
-    row = forward.logits(load_model(model), [tokens])[0]
+    loaded = load_model(model)
+    task = None if problem is None else load_problem(problem).bound_to(loaded)
+    if task is not None and len(tokens) != task.k:
+        raise UserError(f"{len(tokens)} tokens given, and the problem has {task.k} positions", f"give {task.k} tokens")
+    row = forward.logits(loaded, [tokens], None if task is None else task.readout)[0]
     if as_json:
         say(json.dumps({"sequence": tokens, "logits": row.tolist()}))
         return
-    table = Table("token", "logit", "")
+    right, mark = (max(tokens), "the largest token") if loaded.is_default else (-1, "")
+    if task is not None:
+        right, mark = int(task.labels(np.array([tokens]))[0]), "the right answer"
+    table = Table("token" if loaded.is_default else "output", "logit", "")
     for token in (-row).argsort(kind="stable").tolist():
-        table.add_row(str(token), f"{row[token]:.6f}", "the largest token" if token == max(tokens) else "")
+        table.add_row(str(token), f"{row[token]:.6f}", mark if token == right else "")
     show(table)
 
 
@@ -320,8 +338,19 @@ def prove(
         Path, typer.Option("--output", "-o", metavar="FILE", help="The certificate; gzipped if it ends in .gz.")
     ],
     strategy: Annotated[
-        str, typer.Option("--strategy", "-s", metavar="NAME", help="One of `certgen strategies`.")
-    ] = "adaptive",
+        str | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            metavar="NAME",
+            show_default=False,
+            help="One of `certgen strategies`; adaptive, or brute-force where only that applies.",
+        ),
+    ] = None,
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
     ] = "0",
@@ -345,6 +374,9 @@ def prove(
     that wins most sequences.  It stops at --target or at --max-length; with
     neither, when the proof is three times as long as at the start.
 
+    It is for max-of-K by one layer with one head.  Every other model and every
+    other problem is proved by brute-force, which evaluates each input.
+
     Examples:
 
       certgen prove model.safetensors -o model.cert.json
@@ -353,21 +385,29 @@ def prove(
 
       certgen prove model.safetensors --strategy exact -o model.cert.json
 
+      certgen prove model.safetensors --problem problem.json -o p.cert.json
+
       check-cert model.safetensors model.cert.json
     """
     from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
+    from certgen.counts.work import about
     from certgen.decimals import at_least
+    from certgen.models.model_file import load_model
+    from certgen.problem import load_problem
     from certgen.progress import bar
-    from certgen.proving import prove
+    from certgen.proving import ask, no_other, prove, read_margin
 
-    check_outputs([output], [model])
-    certificate = prove(model, strategy, margin=margin, max_length=max_length, target=target, track=bar)
+    check_outputs([output], [model, problem])
+    loaded, asked = load_model(model), None if problem is None else load_problem(problem)
+    if strategy is None and not (question := ask(loaded, asked, read_margin(margin))).is_classic:
+        say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
+    certificate = prove(loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar)
     size = certificate.save(output)
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
     relation = "=" if claim.exact else ">="
     say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}), {size:,} bytes", output)
-    budget = needed_budget(certificate)
+    budget = needed_budget(certificate, loaded)
     options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
     say(f"Verify it with: {shlex.join(['check-cert', *options, as_argument(model), as_argument(output)])}", output)
 
@@ -384,6 +424,10 @@ def sweep(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="RESULTS", help="The results directory; resumed if it exists.")
     ],
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the models are asked, as JSON; else max-of-K."),
+    ] = None,
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
     ] = "0",
@@ -408,6 +452,8 @@ def sweep(
 
     After Ctrl-C, or a kill, the same command resumes.
 
+    A strategy that is not for a model and the problem is passed over.
+
     Examples:
 
       certgen sweep models -s cubic -s "sub-cubic/*/upper-envelope/*" -o results
@@ -427,6 +473,7 @@ def sweep(
             models,
             strategies,
             output,
+            problem=problem,
             margin=margin,
             length=length,
             retry_errors=retry_errors,
@@ -451,29 +498,53 @@ def wrong(
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer as right only if it wins by more than this.")
     ] = "0",
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per sequence.")] = False,
 ) -> None:
     """List sequences that the model provably gets wrong.
 
-    Each is shown with the wrong token, and how far that is ahead.  Works at
-    every length: sequences are not tried one by one, but built from the tokens
-    that help a wrong token most.
+    Each is shown with the wrong token, and how far that is ahead.  For max-of-K
+    by one layer with one head, this works at every length: sequences are not
+    tried one by one, but built from the tokens that help a wrong token most.
 
-    Example:
+    For other models and problems every input is evaluated, or a sample of them
+    if they are too many.
+
+    Examples:
 
       certgen wrong model.safetensors --limit 10
+
+      certgen wrong model.safetensors --problem problem.json
     """
     import json
 
     from rich.table import Table
 
+    from certgen.counts.work import about
     from certgen.counts.wrong import wrong_sequences
+    from certgen.counts.wrong_inputs import wrong_inputs
     from certgen.models.circuits import Circuits
-    from certgen.models.model_file import load_model
     from certgen.progress import bar
-    from certgen.proving import read_margin
+    from certgen.proving import ask, read_margin
 
-    rows = wrong_sequences(Circuits(load_model(model), read_margin(margin)), limit, bar)
+    question = ask(model, problem, read_margin(margin))
+    if not question.is_classic:
+        found, seen = wrong_inputs(question, limit, bar)
+        if as_json:
+            for one in found:
+                say(json.dumps({"input": one.tokens, "label": one.label, "output": one.output, "ahead": one.ahead}))
+            return
+        table = Table("input", "label", "wrong output", "ahead by")
+        for one in found:
+            table.add_row(" ".join(map(str, one.tokens)), str(one.label), str(one.output), f"{one.ahead:.6g}")
+        looked = "every input was" if seen == question.task.number else f"a random sample of {about(seen)} inputs was"
+        show(table if found else "No input was found that the model gets wrong.")
+        say(f"{question.task.text}: {looked} looked at.")
+        return
+    rows = wrong_sequences(Circuits(question.model, question.margin), limit, bar)
     if as_json:
         for row in rows:
             say(json.dumps({"sequence": row.sequence, "maximum": row.m, "rival": row.rival, "ahead": row.ahead}))
