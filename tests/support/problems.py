@@ -1,21 +1,35 @@
-"""What a problem is put to, when only the sizes of the model matter."""
+"""Problems of the checker about tiny models."""
 
-from functools import cache
-from typing import Literal
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
-from certgen.models.architecture import Architecture
-from certgen.models.model_file import Model, model_bytes, parse_model
+from checker.arithmetic.matrices import Matrix
+from checker.model.weights import read_weights
+from checker.problem import Problem
+from tests.support.oracle import Oracle
+from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 
-@cache
-def sizes(
-    n_ctx: int, d_vocab: int, d_vocab_out: int | None = None, pool: Literal["none", "sum", "mean"] = "none"
-) -> Model:
-    """A model of these sizes, without blocks; it has as many outputs as tokens unless given."""
-    architecture = Architecture.default(1).model_copy(update={"blocks": 0, "pool": pool})
-    found = {"d_vocab": d_vocab, "n_ctx": n_ctx, "d_model": 1, "d_vocab_out": d_vocab_out or d_vocab}
-    shapes = architecture.tensor_shapes().items()
-    tensors = {name: np.zeros([found[axis] for axis in axes], np.float16) for name, axes in shapes}
-    return parse_model(model_bytes(tensors, architecture), "zeros.safetensors")
+def exact_rows(matrix: Matrix) -> list[list[Fraction]]:
+    return [[x * Fraction(2) ** matrix.exponent for x in row] for row in matrix.rows]
+
+
+def problem_of(data: bytes, margin: tuple[int, int] = (0, 1)) -> Problem:
+    return Problem(read_weights(data), margin, 1 << 25)
+
+
+TINY: dict[str, Callable[[], dict[str, np.ndarray]]] = {
+    "biases": lambda: near_correct(np.random.default_rng(0), 5, 4, biases=True),
+    "random": lambda: random_tensors(np.random.default_rng(1), 4, 3, 2, 3, scale=2.0),
+    "one token": lambda: random_tensors(np.random.default_rng(2), 1, 3, 2, 2),
+    "one position": lambda: random_tensors(np.random.default_rng(3), 4, 1, 3, 2),
+    "narrow": lambda: random_tensors(np.random.default_rng(4), 5, 4, 1, 1),
+    "zeros": lambda: zero_tensors(3, 2, 1, 1),
+}
+
+
+def oracle_of(folder: Path, tensors: dict[str, np.ndarray]) -> Oracle:
+    return Oracle(tiny_model(folder / "model.safetensors", tensors))
