@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certgen.problem import Problem
-from tests.support.sizes import sizes
+from tests.support.sized import sizes
 
 
 @st.composite

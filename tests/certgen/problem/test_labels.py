@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from certgen.problem import Problem
 from certgen.problem.labels import LABELS
-from tests.support.sizes import sizes
+from tests.support.sized import sizes
 
 Reference = Callable[[list[int], list[int], dict[str, Any]], int]  # of tokens, their positions, and the fields
 

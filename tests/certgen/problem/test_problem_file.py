@@ -14,7 +14,7 @@ from certgen.models.model_file import Model
 from certgen.problem import MaxOfK, Problem, load_problem, max_of_k
 from certgen.problem.problem_file import json_schema, parse_problem
 from tests.conftest import ROOT
-from tests.support.sizes import sizes
+from tests.support.sized import sizes
 
 SCHEMA = ROOT / "schemas" / "problem-v1.schema.json"
 BITS = {"tokens": [0, 1]}
