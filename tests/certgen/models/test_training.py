@@ -3,6 +3,7 @@
 import itertools
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from certgen import cli
 from certgen.cli import main
 from certgen.errors import UserError
-from certgen.models import training
+from certgen.models import differentiable, training
+from certgen.models.exercises import max_of_k
 from certgen.models.model_file import TENSOR_SHAPES, load_model
 from certgen.models.seeds import model_paths, parse_seeds
 from certgen.models.training import Recipe, train
 
-TINY = Recipe(k=3, d_vocab=7, d_model=6, d_head=5, steps=20, batch_size=16)
+TINY = Recipe(max_of_k(3, 7), d_model=6, d_head=5, steps=20, batch_size=16)
 
 
 def reference_logits(weights: dict[str, np.ndarray], tokens: tuple[int, ...]) -> np.ndarray:
@@ -35,7 +37,9 @@ def test_the_batched_logits_are_those_of_the_transformer() -> None:
     shapes = {"W_E": (7, 4), "W_pos": (3, 4), "W_Q": (4, 2), "W_K": (4, 2), "W_V": (4, 2), "W_O": (2, 4), "W_U": (4, 7)}
     stacked = {name: rng.normal(size=(2, *shape)) for name, shape in shapes.items()}
     tokens = rng.integers(7, size=(2, 30, 3))
-    batched = training.logits({name: torch.from_numpy(w) for name, w in stacked.items()}, torch.from_numpy(tokens))
+    batched = differentiable.one_head_logits(
+        {name: torch.from_numpy(w) for name, w in stacked.items()}, torch.from_numpy(tokens)
+    )
     for seed, row in itertools.product(range(2), range(30)):
         expected = reference_logits({name: w[seed] for name, w in stacked.items()}, tokens[seed, row])
         assert batched[seed, row].numpy() == pytest.approx(expected, rel=1e-12, abs=1e-12)
@@ -43,13 +47,13 @@ def test_the_batched_logits_are_those_of_the_transformer() -> None:
 
 def test_the_loss_is_accurate_where_float32_would_say_zero() -> None:
     outputs = torch.tensor([[[0.0, 25.0]]], dtype=torch.float32)
-    (loss,) = training._losses(outputs, torch.tensor([[[0, 1]]])).flatten().tolist()
+    (loss,) = training._losses(outputs, torch.tensor([[1]])).flatten().tolist()
     assert loss == pytest.approx(math.exp(-25), rel=1e-4)
     assert -outputs.log_softmax(dim=2)[0, 0, 1].item() == 0.0
 
 
 def test_every_matrix_starts_normal_with_the_stated_deviation_and_biases_are_zero() -> None:
-    recipe = Recipe(k=40, d_vocab=64, d_model=25, d_head=60, steps=0)
+    recipe = Recipe(max_of_k(40, 64), d_model=25, d_head=60, steps=0)
     (model,) = train(recipe, [5])
     for name, tensor in model.tensors.items():
         assert tensor.dtype == np.float32
@@ -61,10 +65,9 @@ def test_every_matrix_starts_normal_with_the_stated_deviation_and_biases_are_zer
 
 
 def test_the_first_step_is_that_of_adamw_with_the_recipe_s_rates() -> None:
-    recipe = Recipe(k=2, d_vocab=8, d_model=8, d_head=8, batch_size=512)
+    recipe = Recipe(max_of_k(2, 8), d_model=8, d_head=8, batch_size=512)
     before, after = (
-        train(Recipe(**{**recipe.__dict__, "steps": steps}), [0])[0].tensors["unembed.W_U"].astype(np.float64)
-        for steps in (0, 1)
+        train(replace(recipe, steps=steps), [0])[0].tensors["unembed.W_U"].astype(np.float64) for steps in (0, 1)
     )
     gradient_part = after - (1 - 1e-3 * 0.01) * before  # weight decay first, then a step of lr times the sign
     assert np.abs(gradient_part) == pytest.approx(np.full((8, 8), 1e-3), rel=1e-3)
@@ -92,7 +95,7 @@ def test_training_uses_one_thread_unless_told_otherwise() -> None:
     torch.set_num_threads(3)
     try:
         used: list[int] = []
-        recipe = Recipe(k=2, d_vocab=3, d_model=2, d_head=2, steps=1, batch_size=2)
+        recipe = Recipe(max_of_k(2, 3), d_model=2, d_head=2, steps=1, batch_size=2)
         for options in ({}, {"threads": 2}):
             train(recipe, [0], lambda *_: used.append(torch.get_num_threads()), **options)
         assert used == [1, 2] and torch.get_num_threads() == 3
@@ -115,7 +118,7 @@ def test_the_number_of_threads_is_an_option(tmp_path: Path, monkeypatch: pytest.
 
 def test_training_learns_and_the_sampled_accuracy_is_honest() -> None:
     losses = []
-    recipe = Recipe(k=2, d_vocab=8, steps=250)
+    recipe = Recipe(max_of_k(2, 8), steps=250)
     (model,) = train(recipe, [0], lambda step, loss: losses.append((step, loss)))
     assert [step for step, _ in losses] == list(range(1, 251))
     assert losses[0][1] == pytest.approx(math.log(8), abs=1.0)
@@ -132,7 +135,7 @@ def test_training_learns_and_the_sampled_accuracy_is_honest() -> None:
 
 
 def test_a_tie_counts_as_wrong() -> None:
-    recipe = Recipe(k=2, d_vocab=3, d_model=2, d_head=2)
+    recipe = Recipe(max_of_k(2, 3), d_model=2, d_head=2)
     zeros = {
         name: torch.zeros(1, *shape)
         for name, shape in {
@@ -150,8 +153,8 @@ def test_a_tie_counts_as_wrong() -> None:
 
 
 def test_k_one_and_a_single_token_are_fine() -> None:
-    (identity,) = train(Recipe(k=1, d_vocab=4, steps=1, batch_size=1), [0])
-    (trivial,) = train(Recipe(k=2, d_vocab=1, steps=1), [0])
+    (identity,) = train(Recipe(max_of_k(1, 4), steps=1, batch_size=1), [0])
+    (trivial,) = train(Recipe(max_of_k(2, 1), steps=1), [0])
     assert identity.tensors["pos_embed.W_pos"].shape == (1, 32)
     assert trivial.accuracy == 1.0 and trivial.standard_error == 0.0
 
@@ -173,15 +176,15 @@ def test_seeds_that_cannot_be_read_are_refused(text: str) -> None:
 def test_every_seed_gets_a_path_of_its_own(tmp_path: Path) -> None:
     directory, file = tmp_path / "new" / "models", tmp_path / "m.safetensors"
     names = [f"max-of-4-vocab-9-seed-{seed}.safetensors" for seed in (0, 1)]
-    assert model_paths(directory, 4, 9, [0, 1]) == [directory / name for name in names]
+    assert model_paths(directory, "max-of-4-vocab-9", [0, 1]) == [directory / name for name in names]
     assert directory.is_dir()
-    assert model_paths(file, 4, 9, [0]) == [file]
-    assert model_paths(tmp_path / "{seed}" / "m.st", 4, 9, [0, 1]) == [tmp_path / "0" / "m.st", tmp_path / "1" / "m.st"]
+    assert model_paths(file, "m", [0]) == [file]
+    assert model_paths(tmp_path / "{seed}" / "m.st", "m", [0, 1]) == [tmp_path / "0" / "m.st", tmp_path / "1" / "m.st"]
     with pytest.raises(UserError, match="one file, but there are 2 seeds"):
-        model_paths(file, 4, 9, [0, 1])
+        model_paths(file, "m", [0, 1])
     file.touch()
     with pytest.raises(UserError, match="cannot create the directory"):
-        model_paths(file / "below", 4, 9, [0])
+        model_paths(file / "below", "m", [0])
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
