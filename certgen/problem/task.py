@@ -50,6 +50,11 @@ class Task:
     def branches(self) -> list[Branch]:
         return self.space.branches
 
+    def weight_of(self, token: int) -> int:
+        """The weight of all inputs of the branch of a token."""
+        row = self.space.rows[self.space.first_choice]
+        return self.total // sum(row) * row[token]
+
     def inputs(self, start: int, stop: int) -> Weighted:
         """The inputs `start` <= i < `stop` of those of positive weight, in lexicographic order."""
         return self.space.range(start, stop)
