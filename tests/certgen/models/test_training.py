@@ -5,6 +5,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from certgen.models.exercises import max_of_k
 from certgen.models.model_file import TENSOR_SHAPES, load_model
 from certgen.models.seeds import model_paths, parse_seeds
 from certgen.models.training import Recipe, train
+from certgen.problem import load_problem
+from checker import check
 
 TINY = Recipe(max_of_k(3, 7), d_model=6, d_head=5, steps=20, batch_size=16)
 
@@ -62,6 +65,29 @@ def test_every_matrix_starts_normal_with_the_stated_deviation_and_biases_are_zer
         else:
             assert tensor.std() == pytest.approx(0.8 / 5, rel=0.1)
             assert abs(tensor.mean()) < 0.02
+
+
+def test_what_a_seed_stands_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrices in the order of the file, then sequences: a seed of an earlier version gives the same plain model."""
+    recipe = Recipe(max_of_k(3, 7), d_model=6, d_head=5, steps=1, batch_size=4)
+    generator = torch.Generator().manual_seed(5)
+    sizes = {"d_vocab": 7, "n_ctx": 3, "d_model": 6, "d_head": 5, "1": 1}
+    shapes = {name: [sizes[axis] for axis in axes] for name, axes in TENSOR_SHAPES.items() if ".b_" not in name}
+    expected = {
+        name: 0.8 / math.sqrt(6) * torch.randn(shape, generator=generator).numpy() for name, shape in shapes.items()
+    }
+    (model,) = train(replace(recipe, steps=0), [5])
+    assert all((model.tensors[name] == matrix).all() for name, matrix in expected.items())
+    seen = []
+    draw = training._random_inputs
+
+    def random_inputs(*arguments: Any) -> torch.Tensor:
+        seen.append(draw(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(training, "_random_inputs", random_inputs)
+    train(recipe, [5])
+    assert (seen[0][0] == torch.randint(7, (4, 3), generator=generator)).all()
 
 
 def test_the_first_step_is_that_of_adamw_with_the_recipe_s_rates() -> None:
@@ -210,9 +236,62 @@ def test_train_and_import_write_models(
     assert copy.sha256 in capsys.readouterr().out
 
 
+TINY_SIZES = ("--d-model", 4, "--d-head", 2, "--steps", 2, "--batch-size", 8)
+
+
+def test_another_model_gets_its_architecture_and_a_problem_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = ("--task", "sum-mod", "--modulus", 3, "--d-vocab", 4, "--format", "BOS n n ANS")
+    shape = ("--layers", 2, "--heads", 3, "--mlp", 5, "--act", "gelu", "--norm", "LNPre")
+    assert run(monkeypatch, "train", *task, *shape, *TINY_SIZES, "-o", "m.safetensors") == 0
+    command = "certgen prove m.safetensors --problem m.problem.json -o m.cert.json"
+    assert f"Prove it with: {command}\n" in capsys.readouterr().out
+
+    model = load_model("m.safetensors")
+    assert model.architecture.brief == "2L3H-gelu_erf-LNPre" and model.architecture.norms == ("pre", "final")
+    sizes = {"d_vocab": 6, "d_model": 4, "d_head": 2, "n_ctx": 4, "n_heads": 3, "d_mlp": 5, "d_vocab_out": 3}
+    assert model.sizes == sizes
+    assert load_problem("m.problem.json").bound_to(model).text == "sum-mod 3 of 2 in 4 positions"
+
+    assert run(monkeypatch, *command.split()[1:]) == 0
+    assert check("m.safetensors", "m.cert.json").total == 16
+
+
+def test_a_plain_model_of_another_task_gets_a_problem_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for task, files in (("max", 1), ("min", 2)):
+        assert run(monkeypatch, "train", "--k", 2, "--d-vocab", 3, "--task", task, *TINY_SIZES, "-o", task) == 0
+        assert len(list(Path(task).iterdir())) == files
+        assert load_model(f"{task}/{task}-of-2-vocab-3-seed-123.safetensors").is_default
+    assert load_problem("min/min-of-2-vocab-3-seed-123.problem.json").model_dump()["label"] == {"name": "min"}
+
+
+def test_models_of_two_shapes_have_two_names_and_heads_share_the_width(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shape in ((), ("--heads", 2), ("--mlp", 3), ("--norm", "LN")):
+        steps = ("--k", 2, "--d-vocab", 3, "--d-model", 4, "--steps", 0)
+        assert run(monkeypatch, "train", *steps, *shape, "-o", tmp_path) == 0
+    found = {path.name: load_model(path).d_head for path in tmp_path.glob("*.safetensors")}
+    parts = {"": 32, "1L2H-attn-only-": 16, "1L1H-relu-": 32, "1L1H-attn-only-LN-": 32}
+    assert found == {f"max-of-2-vocab-3-{part}seed-123.safetensors": d_head for part, d_head in parts.items()}
+
+
+def test_a_problem_file_replaces_no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.problem.json").symlink_to("m.safetensors")
+    assert run(monkeypatch, "train", "--k", 2, "--task", "min", "-o", "m.safetensors") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("train", "--task", "min"), "neither --k nor --format is given"),
+        (("train", "--k", 2, "--act", "silu"), "--act is given without --mlp"),
         (("train", "--k", 2, "--seed", 1, "--seeds", "1-2"), "--seed and --seeds are both given"),
         (("train", "--k", 2, "--seeds", "x"), "cannot read 'x'"),
         (("train", "--k", 2, "--seeds", "0-1", "-o", "m.safetensors"), "m.safetensors is one file"),
