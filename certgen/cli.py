@@ -17,8 +17,8 @@ from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
 from certgen.errors import UserError
-from certgen.files import as_argument, check_outputs
-from certgen.models.seeds import model_paths, parse_seeds
+from certgen.files import as_argument, check_outputs, write_atomically
+from certgen.models.seeds import beside, model_paths, parse_seeds
 from certgen.terminal import flush, prepare_streams, printable, say, show
 
 
@@ -57,6 +57,36 @@ class Engine(StrEnum):
 
     joblib = "joblib"
     dask = "dask"
+
+
+class TrainedTask(StrEnum):
+    """What a model can be trained for."""
+
+    max = "max"
+    min = "min"
+    nth_largest = "nth-largest"
+    argmax = "argmax"
+    sum_mod = "sum-mod"
+    contains = "contains"
+    first = "first"
+    last = "last"
+    majority = "majority"
+
+
+class TrainedActivation(StrEnum):
+    """Of the MLPs of a model that is trained; the values of Architecture, but for gelu."""
+
+    relu = "relu"
+    silu = "silu"
+    gelu = "gelu"
+    gelu_tanh = "gelu_tanh"
+
+
+class TrainedNorm(StrEnum):
+    """The LayerNorm of a model that is trained."""
+
+    LN = "LN"
+    LNPre = "LNPre"
 
 
 def main() -> None:
@@ -111,9 +141,55 @@ def options(
 @app.command()
 def train(
     k: Annotated[
-        int, typer.Option("--k", min=1, metavar="K", help="Sequence length: the model answers with the largest of K.")
-    ],
-    d_vocab: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+        int | None,
+        typer.Option(
+            "--k",
+            min=1,
+            max=1 << 17,
+            metavar="K",
+            show_default=False,
+            help="How many tokens the task is about; not needed with --format.",
+        ),
+    ] = None,
+    d_vocab: Annotated[int, typer.Option(min=1, max=1 << 26, metavar="N", help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+    task: Annotated[TrainedTask, typer.Option(metavar="NAME", help="What to answer; see below.")] = TrainedTask.max,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", min=1, metavar="N", show_default=False, help="For nth-largest; 1 is the largest."),
+    ] = None,
+    modulus: Annotated[int | None, typer.Option(min=1, metavar="N", show_default=False, help="For sum-mod.")] = None,
+    token: Annotated[
+        int | None, typer.Option(min=0, metavar="TOKEN", show_default=False, help="For contains: the token to find.")
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="WORDS", show_default=False, help='Where tokens stand among others: "BOS n SEP n ANS".'
+        ),
+    ] = None,
+    layers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Layers.")] = 1,
+    heads: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Attention heads of a layer.")] = 1,
+    mlp: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="D_MLP", show_default=False, help="Width of the MLP of a layer; none unless given."
+        ),
+    ] = None,
+    act: Annotated[
+        TrainedActivation | None,
+        typer.Option(
+            metavar="NAME", show_default=False, help="Activation of the MLP: relu (default), silu, gelu or gelu_tanh."
+        ),
+    ] = None,
+    norm: Annotated[
+        TrainedNorm | None,
+        typer.Option(metavar="NAME", show_default=False, help="LayerNorm: LN, or LNPre without weights."),
+    ] = None,
+    d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
+    d_head: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default=False, help="Width of a head; 32 / HEADS unless given."),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -128,13 +204,22 @@ def train(
     ] = Path("."),
     steps: Annotated[int, typer.Option(min=0, metavar="N", help="Optimizer steps.")] = 3_000,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Random sequences per step and seed.")] = 128,
-    d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
-    d_head: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the attention head.")] = 32,
     threads: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Threads of PyTorch; more are slower for small models.")
     ] = 1,
 ) -> None:
-    """Train max-of-K models: one layer, one head, attention only.
+    """Train models for a task: max-of-K unless another is named.
+
+    Tasks are max, min, nth-largest (with --n), argmax (a position), sum-mod
+    (with --modulus), contains (with --token; 0 or 1), first, last, majority.
+
+    A format says where the K tokens stand, n, and what stands between them:
+    each word in capitals is one more token.  The answer is read at the last
+    position.
+
+    Unless more is asked for, a model has one layer, one head and no MLP.  When
+    model or task are others, a problem file for `certgen prove` is written
+    beside the model.
 
     The accuracy printed is that of a random sample: an estimate with a
     standard error.  A proof needs a certificate.
@@ -145,22 +230,39 @@ def train(
 
       certgen train --k 5 --d-vocab 64 --seeds 0-9 -o models
 
-      certgen train --k 4 --seeds 0,3,7 -o "max-of-4-{seed}.safetensors"
+      certgen train --k 3 --d-vocab 12 --layers 2 --heads 2 --mlp 16 --norm LN -o model.safetensors
+
+      certgen train --task sum-mod --modulus 7 --d-vocab 10 --format "BOS n SEP n ANS" -o model.safetensors
     """
     from rich.console import Console
     from rich.progress import Progress, TextColumn
     from rich.table import Table
 
+    from certgen.models.exercises import exercise
     from certgen.models.model_file import save_model
-    from certgen.models.training import Recipe, train
+    from certgen.models.training import ACTIVATIONS, NORMALIZATIONS, Recipe, train
     from certgen.progress import watched
 
+    if act is not None and mlp is None:
+        raise UserError("--act is given without --mlp", "add the width of the MLP, for example --mlp 64")
     if seed is not None and seeds is not None:
         raise UserError("--seed and --seeds are both given", "put all of them into --seeds, for example --seeds 0-9")
     chosen = parse_seeds(seeds) if seeds is not None else [123 if seed is None else seed]
-    recipe = Recipe(k, d_vocab, d_model, d_head, steps, batch_size)
-    paths = model_paths(output, k, d_vocab, chosen)
-    check_outputs(paths, regular=True)
+    recipe = Recipe(
+        exercise(task, d_vocab, k, layout, {"n": n, "modulus": modulus, "token": token}),
+        d_model,
+        d_head or max(32 // heads, 1),
+        steps,
+        batch_size,
+        heads,
+        layers,
+        d_mlp=mlp or 0,
+        activation=ACTIVATIONS[act or "relu"] if mlp else "none",
+        normalization=NORMALIZATIONS[norm],
+    )
+    paths = model_paths(output, recipe.title, chosen)
+    problems = [] if recipe.is_default else [beside(path, "problem") for path in paths]
+    check_outputs([*paths, *problems], regular=True)
 
     progress = Progress(
         *Progress.get_default_columns(),
@@ -169,13 +271,13 @@ def train(
         disable=not watched(),
     )
     with progress:
-        task = progress.add_task(f"training max-of-{k}", total=steps, loss=float("nan"))
-        trained = train(recipe, chosen, lambda step, loss: progress.update(task, completed=step, loss=loss), threads)
+        bar = progress.add_task(f"training {recipe.exercise.title}", total=steps, loss=float("nan"))
+        trained = train(recipe, chosen, lambda step, loss: progress.update(bar, completed=step, loss=loss), threads)
 
     table = Table("seed", "loss", "sampled accuracy", "standard error")
     table.add_column("file", overflow="fold")  # a path that is cut short cannot be copied
     for model, path in zip(trained, paths, strict=True):
-        save_model(path, model.tensors)
+        save_model(path, model.tensors, recipe.architecture)
         table.add_row(
             str(model.seed),
             f"{model.loss:.5f}",
@@ -185,6 +287,12 @@ def train(
         )
     show(table)
     say(f"Loss and accuracy are over {trained[0].sample_size:,} random sequences per seed.")
+    for path in problems:
+        write_atomically(path, recipe.exercise.problem.to_bytes())
+    if problems:
+        first, problem, certificate = map(as_argument, (paths[0], problems[0], beside(paths[0], "cert")))
+        command = ["certgen", "prove", first, "--problem", problem, "-o", certificate]
+        say(f"Prove it with: {shlex.join(command)}")
 
 
 @app.command("import")
