@@ -345,8 +345,19 @@ def prove(
         Path, typer.Option("--output", "-o", metavar="FILE", help="The certificate; gzipped if it ends in .gz.")
     ],
     strategy: Annotated[
-        str, typer.Option("--strategy", "-s", metavar="NAME", help="One of `certgen strategies`.")
-    ] = "adaptive",
+        str | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            metavar="NAME",
+            show_default=False,
+            help="One of `certgen strategies`; adaptive, or brute-force where only that applies.",
+        ),
+    ] = None,
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
     ] = "0",
@@ -370,6 +381,9 @@ def prove(
     that wins most sequences.  It stops at --target or at --max-length; with
     neither, when the proof is three times as long as at the start.
 
+    It is for max-of-K by one layer with one head.  Every other model and every
+    other problem is proved by brute-force, which evaluates each input.
+
     Examples:
 
       certgen prove model.safetensors -o model.cert.json
@@ -378,21 +392,31 @@ def prove(
 
       certgen prove model.safetensors --strategy exact -o model.cert.json
 
+      certgen prove model.safetensors --problem problem.json -o p.cert.json
+
       check-cert model.safetensors model.cert.json
     """
     from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
+    from certgen.counts.work import about
     from certgen.decimals import at_least
+    from certgen.models.model_file import load_model
+    from certgen.problem import load_problem
     from certgen.progress import bar
-    from certgen.proving import prove
+    from certgen.proving import ask, no_other, prove, read_margin
 
-    check_outputs([output], [model])
-    certificate = prove(model, strategy, margin=margin, max_length=max_length, target=target, track=bar)
+    check_outputs([output], [model, problem])
+    loaded, asked = load_model(model), None if problem is None else load_problem(problem)
+    if strategy is None and not (question := ask(loaded, asked, read_margin(margin))).is_classic:
+        say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
+    certificate = prove(
+        loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar
+    )
     size = certificate.save(output)
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
     relation = "=" if claim.exact else ">="
     say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}), {size:,} bytes", output)
-    budget = needed_budget(certificate)
+    budget = needed_budget(certificate, loaded)
     options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
     say(f"Verify it with: {shlex.join(['check-cert', *options, as_argument(model), as_argument(output)])}", output)
 

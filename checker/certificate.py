@@ -13,17 +13,17 @@ from checker.decode import (
     fraction,
     integer,
     load_json,
+    mapping,
     record,
     text,
 )
 from checker.errors import Malformed
 from checker.facts import Fact
-from checker.model.weights import TENSORS
+from checker.problem.problem_file import Stated, decode_problem
 from checker.rules import RULES
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:compact-proofs:accuracy-certificate:v1"
-SIZES = ("d_vocab", "d_model", "d_head", "n_ctx")
 
 
 class Step(NamedTuple):
@@ -41,7 +41,7 @@ class Certificate(NamedTuple):
     file_digest: str
     tensor_digests: dict[str, str]
     sizes: dict[str, int]
-    k: int
+    problem: Stated
     margin: tuple[int, int]
     correct: int
     wrong: int
@@ -84,19 +84,17 @@ def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
     if isinstance(statement["predicate"], dict) and "formatVersion" in statement["predicate"]:
         constant(statement["predicate"]["formatVersion"], f"{at}.formatVersion", 1, "unsupported-version")
     predicate = record(statement["predicate"], at, fields)
-    task = record(predicate["task"], f"{at}.task", ("name", "k"))
-    constant(task["name"], f"{at}.task.name", "max-of-k")
     constant(predicate["semantics"], f"{at}.semantics", "exact-real")
     text(predicate["strategy"], f"{at}.strategy")
-    model = record(predicate["model"], f"{at}.model", (*SIZES, "tensors"))
-    tensors = record(model["tensors"], f"{at}.model.tensors", tuple(TENSORS))
+    model = mapping(predicate["model"], f"{at}.model")
+    tensors = mapping(model.pop("tensors", None), f"{at}.model.tensors")
     claim = record(predicate["claim"], f"{at}.claim", ("correct", "wrong", "total"))
     natural = bounded(0, 10**MAX_DIGITS)  # above every number that can be written
     return Certificate(
         file_digest=digest(file_digest["sha256"], "subject[0].digest.sha256"),
         tensor_digests={name: digest(value, f"{at}.model.tensors.{name}") for name, value in tensors.items()},
-        sizes={name: integer(model[name], f"{at}.model.{name}") for name in SIZES},
-        k=integer(task["k"], f"{at}.task.k"),
+        sizes={name: integer(value, f"{at}.model.{name}") for name, value in model.items()},
+        problem=decode_problem(predicate["task"], f"{at}.task"),
         margin=fraction(predicate["margin"], f"{at}.margin"),
         correct=natural(claim["correct"], f"{at}.claim.correct"),
         wrong=natural(claim["wrong"], f"{at}.claim.wrong"),

@@ -6,10 +6,11 @@ import os
 import sys
 
 from checker.certificate import decode_certificate
-from checker.decode import MAX_BYTES
+from checker.decode import MAX_BYTES, fraction_text, load_json
 from checker.errors import Malformed, Refusal, ResourceLimit, about
 from checker.kernel import Verdict, verify
 from checker.model.weights import MAX_MODEL_BYTES, read_weights
+from checker.problem.problem_file import decode_problem
 from checker.version import __version__
 
 DEFAULT_BUDGET = 1 << 25
@@ -30,17 +31,24 @@ def read(path: str, limit: int) -> bytes:
     return data
 
 
-def check(model_path: str, certificate_path: str, budget: int = DEFAULT_BUDGET) -> Verdict:
+def check(
+    model_path: str, certificate_path: str, budget: int = DEFAULT_BUDGET, problem_path: str | None = None
+) -> Verdict:
     """The verified claim of one certificate about one model file: exact integers, and the model's SHA-256.
 
     Raises a Refusal, with its reason as data, for anything else: Rejected (the proof does not hold), Malformed (a file
     that cannot be read, or is not of its format), OtherModel, ResourceLimit. `budget` bounds, for each step by itself,
-    the sequences or prefixes that it enumerates. Cost: that of the proof; certgen length measures it.
+    the sequences or prefixes that it enumerates. With a problem file, a certificate about any other problem is refused.
+    Cost: that of the proof; certgen length measures it.
     """
     with about("MODEL"):
         weights = read_weights(read(model_path, MAX_MODEL_BYTES))
+    problem = None
+    if problem_path is not None:
+        with about("PROBLEM"):
+            problem = decode_problem(load_json(read(problem_path, MAX_BYTES)), "")
     with about("CERT"):
-        return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget)
+        return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget, problem)
 
 
 def decimal(numerator: int, denominator: int) -> str:
@@ -52,7 +60,7 @@ def decimal(numerator: int, denominator: int) -> str:
 def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[str, object]]:
     """The outcome for a certificate, called CERT or CERT 2, as a verdict line and as JSON fields."""
     if isinstance(outcome, Refusal):
-        outcome.file = outcome.file if outcome.file == "MODEL" else file
+        outcome.file = outcome.file if outcome.file in ("MODEL", "PROBLEM") else file
         data: dict[str, object] = {
             "verdict": outcome.word.lower(),
             "exit_code": outcome.exit_code,
@@ -61,23 +69,26 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
         }
         data |= {"path": outcome.path, "expected": outcome.expected, "got": outcome.got}
         return f"{outcome.word} {outcome}", data
-    numerator, denominator = outcome.margin
-    margin = str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
-    fields: dict[str, object] = {"task": f"max-of-{outcome.k}", "d_vocab": outcome.d_vocab, "semantics": "exact-real"}
-    fields |= {"margin": margin, "model": f"sha256:{outcome.digest}"}
+    arch = outcome.architecture
+    fields: dict[str, object] = {"task": outcome.task, "d_vocab": outcome.d_vocab}
+    fields |= {"arch": arch.brief} if arch else {}
+    fields |= {"semantics": "exact-real", "margin": fraction_text(*outcome.margin)}
+    fields |= {"problem": f"sha256:{outcome.problem}"} if outcome.problem else {}
+    fields |= {"model": f"sha256:{outcome.digest}"}
     bound = decimal(outcome.correct, outcome.total)
     exact = outcome.correct + outcome.wrong == outcome.total
     line = f"VERIFIED accuracy {'=' if exact else '>='} {outcome.correct}/{outcome.total} ({bound}) "
     line += " ".join(f"{name}={value}" for name, value in fields.items())
     line += "" if file == "CERT" else f" in {file}"
     counts = {"correct": outcome.correct, "wrong": outcome.wrong, "total": outcome.total}
+    fields |= {"architecture": arch.json} if arch else {}
     return line, {"verdict": "verified", "exit_code": 0, "file": file, **counts, **fields}
 
 
-def outcome_of(model_path: str, certificate_path: str, budget: int) -> Verdict | Refusal:
+def outcome_of(model_path: str, certificate_path: str, budget: int, problem_path: str | None) -> Verdict | Refusal:
     """The verdict or the refusal; running out of memory, or an unforeseen failure, is a refusal too."""
     try:
-        return check(model_path, certificate_path, budget)
+        return check(model_path, certificate_path, budget, problem_path)
     except Refusal as refusal:
         return refusal
     except MemoryError:
@@ -106,16 +117,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="check-cert", description=__doc__, epilog=EPILOG)
     parser.add_argument("model", metavar="MODEL", help="the model's weights, a .safetensors file")
     parser.add_argument("certificates", metavar="CERT", nargs="+", help="a .cert.json or .cert.json.gz file")
+    parser.add_argument("--problem", metavar="PROBLEM", help="a problem file; a certificate about another is refused")
     parser.add_argument("--json", action="store_true", help="one JSON object per certificate instead of a line of text")
     parser.add_argument("--quiet", action="store_true", help="no output; the exit code says it all")
-    help_text = f"most sequences to enumerate before refusing with exit code 5 (default {DEFAULT_BUDGET})"
+    help_text = f"most work in a step before refusing with exit code 5 (default {DEFAULT_BUDGET})"
     parser.add_argument("--budget", type=positive, default=DEFAULT_BUDGET, metavar="N", help=help_text)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args(arguments)
     codes = []
     for number, path in enumerate(options.certificates, 1):
         file = f"CERT {number}" if len(options.certificates) > 1 else "CERT"
-        line, data = describe(outcome_of(options.model, path, options.budget), file)
+        line, data = describe(outcome_of(options.model, path, options.budget, options.problem), file)
         codes.append(int(str(data["exit_code"])))
         if not options.quiet and not written(json.dumps(data) if options.json else line):
             codes.append(InternalError.exit_code)

@@ -69,10 +69,16 @@ def decompress(data: bytes) -> bytes:
     return data
 
 
-def record(value: object, path: str, fields: tuple[str, ...]) -> dict[str, object]:
-    """An object with exactly these fields."""
+def mapping(value: object, path: str) -> dict[str, object]:
+    """An object with any fields."""
     if not isinstance(value, dict):
         raise Malformed("wrong-type", path, "an object", show(value))
+    return dict(value)
+
+
+def record(value: object, path: str, fields: tuple[str, ...]) -> dict[str, object]:
+    """An object with exactly these fields."""
+    value = mapping(value, path)
     if set(value) != set(fields):
         missing = [field for field in fields if field not in value]
         raise Malformed(
@@ -114,6 +120,17 @@ def bounded(low: int, high: int) -> Decoder[int]:
     return decode
 
 
+def choice(*names: str) -> Decoder[str]:
+    """A decoder of one of these strings."""
+
+    def decode(value: object, path: str) -> str:
+        if text(value, path) not in names:
+            raise Malformed("unsupported", path, f"one of {', '.join(names)}")
+        return str(value)
+
+    return decode
+
+
 def matrix(value: object, path: str) -> tuple[tuple[int, ...], ...]:
     """A list of rows of one length, neither empty."""
     rows = array(value, path, lambda row, at: array(row, at, integer))
@@ -143,3 +160,8 @@ def fraction(value: object, path: str) -> tuple[int, int]:
         if gcd(numerator, denominator) == 1 and match[2] != "1":
             return numerator, denominator
     raise Malformed("bad-fraction", path, 'a non-negative fraction "p" or "p/q" in lowest terms')
+
+
+def fraction_text(numerator: int, denominator: int) -> str:
+    """The fraction as it is written."""
+    return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 class Refusal(Exception):
     """The certificate was not verified. Subclasses fix the verdict word and the exit code.
 
-    `file` is MODEL or CERT once it is known which of the two the refusal is about.
+    `file` is MODEL, PROBLEM or CERT once it is known which the refusal is about.
     """
 
     word = "REFUSED"
@@ -50,7 +50,7 @@ def about(file: str) -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        refusal.file = file
+        refusal.file = refusal.file or file
         raise
 
 

@@ -1,7 +1,8 @@
 """Facts: what a step can conclude. Each is frozen, and accepts only stated facts that follow from it.
 
-A fact is always about one problem: one model, the task max-of-k with k = n_ctx, one margin. A sequence is "correct"
-when every wrong token's logit plus the margin is strictly below the logit of its largest token m.
+A fact is always about one problem: one model, one task with weights for its inputs, one margin. An input is "correct"
+when every other output's logit plus the margin is strictly below the logit of its label. Facts that speak of a maximum
+m are about the task max-of-k with k = n_ctx, where every input, called a sequence, weighs 1 and m is the label.
 """
 
 from collections.abc import Callable
@@ -27,6 +28,14 @@ class Fact(Protocol):
 
 EXPONENT = bounded(-(1 << 14), 1 << 14)
 BITS = bounded(8, 4096)
+
+
+def decode_precisions(value: object, path: str) -> tuple[int, ...]:
+    """One to eight increasing numbers of bits."""
+    bits = array(value, path, BITS)
+    if not 1 <= len(bits) <= 8 or list(bits) != sorted(set(bits)):
+        raise Malformed("out-of-range", path, "one to eight increasing numbers")
+    return bits
 
 
 def decode_rows(value: object, path: str) -> Rows:
@@ -169,8 +178,35 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Branches:
+    """counts: (t, correct, wrong) for every token t that can stand at the first position with a choice between tokens,
+    or at the first position if none has one. Of the inputs with t there, at least the weight `correct` is correct and
+    at least the weight `wrong` is not."""
+
+    counts: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def decode(cls, value: object, path: str) -> Self:
+        """{"counts": [[t, correct, wrong], ...]}"""
+        rows = decode_rows(record(value, path, ("counts",))["counts"], f"{path}.counts")
+        for index, row in enumerate(rows):
+            if len(row) != 3:
+                raise Malformed("wrong-type", f"{path}.counts[{index}]", "three integers", f"{len(row)} integers")
+        return cls(tuple([(t, correct, wrong) for t, correct, wrong in rows]))
+
+    def require_entails(self, stated: Self) -> None:
+        """The same branches in the same order, and no count above the derived one."""
+        require_same_length(len(self.counts), len(stated.counts), "counts")
+        for index, (derived, claimed) in enumerate(zip(self.counts, stated.counts, strict=True)):
+            if derived[0] != claimed[0]:
+                raise Rejected("wrong-region", f"counts[{index}]")
+            require_no_larger(claimed[1], derived[1], f"counts[{index}][1]")
+            require_no_larger(claimed[2], derived[2], f"counts[{index}][2]")
+
+
+@dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Of the d_vocab^k sequences at least `correct` are correct and at least `wrong` are not."""
+    """Of the inputs at least the weight `correct` is correct and at least the weight `wrong` is not."""
 
     correct: int
     wrong: int

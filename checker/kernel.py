@@ -3,52 +3,60 @@
 from dataclasses import dataclass
 
 from checker.certificate import Certificate
-from checker.errors import OtherModel, Rejected, located, show
+from checker.errors import OtherModel, Rejected, about, located, show
 from checker.facts import Accuracy, Fact
+from checker.model.architecture import Architecture
 from checker.model.weights import Weights
 from checker.problem import Problem
+from checker.problem.problem_file import Stated
 from checker.rules import RULES
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verified claim: at least `correct` of `total` sequences are correct and at least `wrong` are not, on the model
-    with this digest."""
+    """A verified claim: of the inputs of a task, which weigh `total`, at least the weight `correct` is correct by more
+    than the margin, and at least the weight `wrong` is not; on the model with this digest. `problem` is the digest of
+    the problem, None for max-of-k; `architecture` is None for a model file that does not say one."""
 
     correct: int
     wrong: int
     total: int
-    k: int
+    task: str
     d_vocab: int
+    architecture: Architecture | None
     margin: tuple[int, int]
+    problem: str | None
     digest: str
 
 
-def require_same_problem(certificate: Certificate, weights: Weights) -> None:
-    """The certificate is about this very file, and about the task and sizes that the file itself has."""
+def require_same_model(certificate: Certificate, weights: Weights) -> None:
+    """The certificate is about this very file, and states the sizes that the file itself has."""
     if certificate.file_digest != weights.file_digest:
         raise OtherModel("model-digest", "subject[0].digest.sha256", certificate.file_digest, weights.file_digest)
     if certificate.tensor_digests != weights.tensor_digests:
         raise OtherModel("tensor-digest", "predicate.model.tensors")
     if certificate.sizes != weights.sizes:
         raise Rejected("wrong-size", "predicate.model", str(weights.sizes))
-    if certificate.k != weights.sizes["n_ctx"]:
-        raise Rejected("wrong-task", "predicate.task.k", show(weights.sizes["n_ctx"]), show(certificate.k))
-    total = weights.sizes["d_vocab"] ** weights.sizes["n_ctx"]
-    if certificate.total != total:
-        raise Rejected("wrong-total", "predicate.claim.total", show(total), show(certificate.total))
 
 
-def verify(certificate: Certificate, weights: Weights, budget: int) -> Verdict:
-    """The verdict, or a Refusal. Reaching the return is the only way to succeed."""
-    require_same_problem(certificate, weights)
-    problem = Problem(weights, certificate.margin, budget)
+def verify(certificate: Certificate, weights: Weights, budget: int, wanted: Stated | None = None) -> Verdict:
+    """The verdict, about the wanted problem if one is given, or a Refusal. Only the return is success."""
+    require_same_model(certificate, weights)
+    with located("predicate.task"):
+        problem = Problem(weights, certificate.problem, certificate.margin, budget)
+    if wanted is not None:
+        with about("PROBLEM"):
+            required = Problem(weights, wanted, certificate.margin, budget).normal
+        if problem.normal != required:
+            raise Rejected("other-problem", "predicate.task", "the problem in PROBLEM")
+    if certificate.total != problem.total:
+        raise Rejected("wrong-total", "predicate.claim.total", show(problem.total), show(certificate.total))
     proved: list[Fact] = []
     for index, step in enumerate(certificate.steps):
         with located(f"predicate.steps[{index}]"):
             rule = RULES[step.rule]
             premises = tuple([fact_before(proved, number, at) for at, number in enumerate(step.premises)])
-            rule.require_premises(premises)
+            rule.require_applies(problem, premises)
             derived = rule.derive(problem, premises, step.args)
             with located("conclusion"):
                 derived.require_entails(step.conclusion)
@@ -61,10 +69,12 @@ def verify(certificate: Certificate, weights: Weights, budget: int) -> Verdict:
     return Verdict(
         claim.correct,
         claim.wrong,
-        certificate.total,
-        certificate.k,
+        problem.total,
+        problem.text,
         problem.v,
+        weights.architecture if weights.described else None,
         certificate.margin,
+        problem.digest,
         weights.file_digest,
     )
 

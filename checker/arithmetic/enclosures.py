@@ -52,15 +52,27 @@ def ln2_enclosure(scale: int) -> Enclosure:
     return Enclosure(lower >> 16, ((lower + work + 1) >> 16) + 1)
 
 
+def pi_enclosure(scale: int) -> Enclosure:
+    """lower <= pi * 2^scale <= upper, from Machin's pi = 16 arctan(1/5) - 4 arctan(1/239)."""
+    work = scale + 16
+    # arctan(1/n) = sum over j of (-1)^j / ((2j + 1) n^(2j + 1)); below 2^-work the terms are left out
+    terms = range(work // 4 + 1)
+    total = sum([(-1) ** j * ((16 << work) // ((2 * j + 1) * 5 ** (2 * j + 1))) for j in terms])
+    total -= sum([(-1) ** j * ((4 << work) // ((2 * j + 1) * 239 ** (2 * j + 1))) for j in terms])
+    doubt = 2 * len(terms) + 2  # each term lost less than 1, and the first one left out is less than 1
+    return Enclosure((total - doubt) >> 16, -(-(total + doubt) >> 16))
+
+
 def exp_enclosure(lower: int, upper: int, scale: int, bits: int, ln2: Enclosure) -> Power:
     """(low, high, shift) with low <= exp(-x) * 2^(bits + shift) <= high for every x in [lower, upper] / 2^scale.
 
-    Requires 0 <= lower <= upper, and ln2 an enclosure of ln 2 * 2^scale. high is at most 2^bits, and both are near it
-    however small exp(-x) is.
+    Requires lower <= upper, and ln2 an enclosure of ln 2 * 2^scale. high is at most 2^bits, and both are near it
+    however small or large exp(-x) is: the shift is negative where exp(-x) is above 1.
     """
-    shift = lower // ln2.high
-    low = exp_lower(upper - shift * ln2.low, scale, bits)
-    return Power(low, exp_upper(lower - shift * ln2.high, scale, bits), shift)
+    least, most = ln2 if lower >= 0 else ln2[::-1]  # the ends that leave a smallest and a largest remainder
+    shift = lower // most
+    low = exp_lower(upper - shift * least, scale, bits)
+    return Power(low, exp_upper(lower - shift * most, scale, bits), shift)
 
 
 def halvings(x: int, scale: int) -> int:

@@ -36,3 +36,13 @@ def blocks_with_bits(number: int, count: int, span: int) -> int:
     half = count // 2
     low = number & ((1 << (half * span)) - 1)
     return blocks_with_bits(low, half, span) + blocks_with_bits(number >> (half * span), count - half, span)
+
+
+def split(number: int, count: int, span: int) -> list[int]:
+    """The `count` blocks of `span` bits, lowest first: what was packed side by side. Linear, times a log."""
+    if count > 8:
+        half = count // 2
+        low = number & ((1 << (half * span)) - 1)
+        return split(low, half, span) + split(number >> (half * span), count - half, span)
+    mask = (1 << span) - 1
+    return [(number >> (index * span)) & mask for index in range(count)]

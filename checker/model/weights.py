@@ -11,25 +11,10 @@ from typing import NamedTuple
 from checker.arithmetic.matrices import Matrix
 from checker.decode import Integer, array, integer, load_json, record, text
 from checker.errors import Malformed, show
+from checker.model.architecture import ENTRY, Architecture, decode_architecture, one_head, tensor_axes
 
 MAX_MODEL_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 20
-
-# Tensor name -> its shape; "1" is the single head.
-TENSORS = {
-    "embed.W_E": ("d_vocab", "d_model"),
-    "pos_embed.W_pos": ("n_ctx", "d_model"),
-    "blocks.0.attn.W_Q": ("1", "d_model", "d_head"),
-    "blocks.0.attn.W_K": ("1", "d_model", "d_head"),
-    "blocks.0.attn.W_V": ("1", "d_model", "d_head"),
-    "blocks.0.attn.W_O": ("1", "d_head", "d_model"),
-    "blocks.0.attn.b_Q": ("1", "d_head"),
-    "blocks.0.attn.b_K": ("1", "d_head"),
-    "blocks.0.attn.b_V": ("1", "d_head"),
-    "blocks.0.attn.b_O": ("d_model",),
-    "unembed.W_U": ("d_model", "d_vocab"),
-    "unembed.b_U": ("d_vocab",),
-}
 
 
 class Format(NamedTuple):
@@ -50,12 +35,17 @@ FORMATS = {
 
 
 class Weights(NamedTuple):
-    """A model file: digests, sizes, and the tensors without the head axis (a vector is one row)."""
+    """A model file: digests, sizes, tensors (rows of the last axis, a vector is one row), and the architecture.
+
+    `described` is false for a file that does not say its architecture: one attention-only block with one head.
+    """
 
     file_digest: str
     tensor_digests: dict[str, str]
     sizes: dict[str, int]
     tensors: dict[str, Matrix]
+    architecture: Architecture
+    described: bool
 
 
 def dyadic(raw: bytes, kind: Format, path: str) -> tuple[list[int], int]:
@@ -76,20 +66,24 @@ def dyadic(raw: bytes, kind: Format, path: str) -> tuple[list[int], int]:
     return [significand << max(biased - lowest, 0) for significand, biased in parts], lowest - bias
 
 
-def tensor_bytes(data: bytes) -> dict[str, tuple[Format, tuple[int, ...], bytes]]:
-    """Name -> (format, shape, raw bytes) for exactly the tensors in TENSORS, with no gap, overlap or extra byte."""
+def read_header(data: bytes) -> tuple[dict[str, object], Architecture | None, bytes]:
+    """The entries of the header, the architecture if the metadata says one, and the bytes that follow."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(MAX_HEADER_BYTES, len(data) - 8) or data[8:9] != b"{":
         raise Malformed("bad-safetensors", "header", f"a header of at most {MAX_HEADER_BYTES} bytes inside the file")
     header = load_json(data[8 : 8 + length])
+    architecture = None
     if isinstance(header, dict) and isinstance(header.get("__metadata__", {}), dict):
-        for value in header.pop("__metadata__", {}).values():
-            text(value, "__metadata__")
-    body, end, found = data[8 + length :], 0, {}
-    entries = {
-        name: record(entry, name, ("dtype", "shape", "data_offsets"))
-        for name, entry in record(header, "tensors", tuple(TENSORS)).items()
-    }
+        metadata = header.pop("__metadata__", {})
+        strings = {name: text(value, "__metadata__") for name, value in metadata.items()}
+        architecture = decode_architecture(strings[ENTRY]) if ENTRY in strings else None
+    return record(header, "tensors", tuple(tensor_axes(architecture))), architecture, data[8 + length :]
+
+
+def tensor_bytes(header: dict[str, object], body: bytes) -> dict[str, tuple[Format, tuple[int, ...], bytes]]:
+    """Name -> (format, shape, raw bytes) for the tensors of the header, with no gap, overlap or extra byte."""
+    end, found = 0, {}
+    entries = {name: record(entry, name, ("dtype", "shape", "data_offsets")) for name, entry in header.items()}
     offsets = {name: array(entry["data_offsets"], f"{name}.data_offsets", integer) for name, entry in entries.items()}
     for name in sorted(entries, key=lambda name: offsets[name]):
         shape = array(entries[name]["shape"], f"{name}.shape", integer)
@@ -111,21 +105,25 @@ def tensor_bytes(data: bytes) -> dict[str, tuple[Format, tuple[int, ...], bytes]
 
 
 def read_weights(data: bytes, integer_type: Integer = int) -> Weights:
-    """The model in `data`. Sizes are read off W_E, W_Q and W_pos, and every other tensor must agree with them."""
-    found = tensor_bytes(data)
-    sizes = {"1": 1}
-    for name, axes in TENSORS.items():
+    """The model in `data`. A size is read off the first tensor that has it; every other tensor must agree."""
+    header, architecture, body = read_header(data)
+    found = tensor_bytes(header, body)
+    sizes = {"n_heads": architecture.heads if architecture else 1}
+    for name, axes in tensor_axes(architecture).items():
         shape = found[name][1]
         if len(shape) != len(axes):
             raise Malformed("bad-shape", f"{name}.shape", f"[{', '.join(axes)}]", f"{len(shape)} axes")
         for axis, extent in zip(axes, shape, strict=True):
             if sizes.setdefault(axis, extent) != extent:
                 raise Malformed("bad-shape", f"{name}.shape", f"{axis} = {sizes[axis]}", show(extent))
-    del sizes["1"]
     tensors = {}
     for name, (kind, shape, raw) in found.items():
         numbers, exponent = dyadic(raw, kind, name)
         entries = [integer_type(number) for number in numbers]
         tensors[name] = Matrix([entries[i : i + shape[-1]] for i in range(0, len(entries), shape[-1])], exponent)
+    if architecture is None or architecture.blocks == 0:
+        del sizes["n_heads"]  # the one head of a file that says no architecture is not among its sizes
     digests = {name: hashlib.sha256(raw).hexdigest() for name, (_, _, raw) in found.items()}
-    return Weights(hashlib.sha256(data).hexdigest(), digests, sizes, tensors)
+    described = architecture is not None
+    architecture = architecture or one_head(sizes["d_head"])
+    return Weights(hashlib.sha256(data).hexdigest(), digests, sizes, tensors, architecture, described)

@@ -1,22 +1,108 @@
-"""What a proof is about: the task max-of-k for one model and one margin; and what checking it may cost."""
+"""What a proof is about: one model, weights for its inputs, their labels, a margin; and what checking it may cost."""
 
+import hashlib
+import json
+from functools import cached_property
+from math import prod
+
+from checker.errors import Rejected, located, show
 from checker.model.attention import Attention
 from checker.model.circuits import Circuits
 from checker.model.weights import Weights
 from checker.problem.budget import Budget
+from checker.problem.labels import Task, label_of
+from checker.problem.problem_file import Position, ProblemFile, Stated
 
 
 class Problem:
-    """Max-of-k for one model, k = n_ctx, v = d_vocab. The margin is the fraction numerator / denominator >= 0."""
+    """One problem of one model. The margin is the fraction numerator / denominator >= 0.
 
-    def __init__(self, weights: Weights, margin: tuple[int, int], budget: int) -> None:
-        self.circuits = Circuits(weights)
-        self.attention = Attention(self.circuits)
-        self.margin = margin
-        self.budget = Budget(budget)
-        self.v, self.k = self.circuits.v, self.circuits.k
+    k positions; `choices[p]` maps each token that can stand at position p to its weight, which is positive; `total` is
+    the weight of all inputs. The logits are read at position `readout`, or pooled if it is None.
+    """
+
+    def __init__(self, weights: Weights, stated: Stated, margin: tuple[int, int], budget: int) -> None:
+        self.weights, self.margin, self.budget = weights, margin, Budget(budget)
+        self.v, self.stated = weights.sizes["d_vocab"], stated
+        pooled = weights.architecture.pool != "none"
+        if isinstance(stated, int):
+            if stated != weights.sizes["n_ctx"] or pooled:
+                raise Rejected("wrong-task", "k", show(weights.sizes["n_ctx"]), show(stated))
+            stated = ProblemFile((Position(range(self.v), None),) * stated, Task("max", {}, None), None)
+        self.k = len(stated.positions)
+        if not 0 < self.k <= weights.sizes["n_ctx"]:
+            raise Rejected("wrong-task", "inputs", f"1 to {show(weights.sizes['n_ctx'])} positions", show(self.k))
+        table = [weighed(position, self.v, f"inputs[{p}]") for p, position in enumerate(stated.positions)]
+        self.choices = [{token: weight for token, weight in row.items() if weight} for row in table]
+        self.total = prod([sum(row.values()) for row in self.choices])
+        self.readout = None if pooled else self.k - 1 if stated.readout is None else stated.readout
+        if not 0 <= (self.readout or 0) < self.k or (pooled and stated.readout is not None):
+            raise Rejected("wrong-task", "readout", "none: it pools" if pooled else f"0 to {self.k - 1}")
+        self.task, self.of = stated.task, stated.task.of or tuple(range(self.k))
+        if stated.task.of == () or list(self.of) != sorted(set(self.of)) or not 0 <= self.of[0] <= self.of[-1] < self.k:
+            raise Rejected("wrong-task", "label.of", f"increasing positions from 0 to {self.k - 1}")
+        with located("label"):
+            self.label = label_of(stated.task, self.of, self.v)
+
+    @property
+    def outputs(self) -> int:
+        """How many logits there are."""
+        return len(self.weights.tensors["unembed.b_U"].rows[0])
+
+    @property
+    def is_max_of_k(self) -> bool:
+        """The uniform task max-of-k with k = n_ctx, on one attention-only block with one head."""
+        uniform = all(list(row.values()) == [1] * self.v for row in self.choices)
+        whole = self.k == self.weights.sizes["n_ctx"] and self.readout == self.k - 1
+        return not self.weights.described and uniform and whole and self.task.name == "max" and len(self.of) == self.k
+
+    @cached_property
+    def circuits(self) -> Circuits:
+        """The exact tables of the one head."""
+        return Circuits(self.weights)
+
+    @cached_property
+    def attention(self) -> Attention:
+        """The attention weights of the one head."""
+        return Attention(self.circuits)
 
     def margin_upper(self, exponent: int) -> int:
         """The margin rounded up to a multiple of 2^exponent."""
         numerator, denominator = self.margin
         return -(-(numerator << max(-exponent, 0)) // (denominator << max(exponent, 0)))
+
+    @property
+    def text(self) -> str:
+        """The task in words, such as max-of-4, or max of 5 in 11 positions."""
+        if isinstance(self.stated, int):
+            return f"max-of-{self.k}"
+        args, read = self.task.args, len(self.of)
+        if self.task.name == "automaton":
+            reading = f"in {self.k}" if read == self.k else f"reading {read} of {self.k}"
+            return f"automaton of {args['states']} states {reading} positions"
+        words = [self.task.name, *map(str, args.values()), *[f"of {read}"] * (read < self.k), f"in {self.k} positions"]
+        return " ".join(words)
+
+    @property
+    def normal(self) -> str:
+        """The problem in its normal form, canonical JSON: equal for all files that state the same."""
+        inputs = [[row.get(token, 0) for token in range(self.v)] for row in self.choices]
+        label = {"name": self.task.name, **self.task.args, "of": self.of}
+        normal = {"inputs": inputs, "label": label, "readout": self.readout}
+        return json.dumps(normal, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the normal form; None for a task that is named alone."""
+        return None if isinstance(self.stated, int) else hashlib.sha256(self.normal.encode()).hexdigest()
+
+
+def weighed(position: Position, v: int, path: str) -> dict[int, int]:
+    """Token -> weight: distinct tokens of the model, natural weights, one of them positive."""
+    tokens, weights = position
+    if not tokens or not 0 <= min(tokens) <= max(tokens) < v or len(set(tokens)) < len(tokens):
+        raise Rejected("wrong-task", f"{path}.tokens", f"distinct tokens from 0 to {v - 1}")
+    weights = (1,) * len(tokens) if weights is None else weights
+    if len(weights) != len(tokens) or min(weights) < 0 or not any(weights):
+        raise Rejected("wrong-task", f"{path}.weights", "natural numbers, one for each token, and not all 0")
+    return dict(sorted(zip(tokens, weights, strict=True)))

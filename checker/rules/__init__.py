@@ -5,6 +5,7 @@ from checker.facts import (
     EXPONENT,
     Accuracy,
     AttentionRanges,
+    Branches,
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
@@ -14,6 +15,7 @@ from checker.facts import (
     UpperTable,
     ValuePathSpread,
     ValuePathUpper,
+    decode_precisions,
     decode_rows,
 )
 from checker.lemmas.groups import decode_groups
@@ -26,6 +28,7 @@ from checker.rules.direct_path_centred_spread import direct_path_centred_spread
 from checker.rules.direct_path_spread import direct_path_spread
 from checker.rules.direct_path_upper import direct_path_upper
 from checker.rules.enumerate_sequences import enumerate_sequences
+from checker.rules.evaluate_inputs import evaluate_inputs
 from checker.rules.gap_cells import gap_cells
 from checker.rules.max_token_drop import max_token_drop
 from checker.rules.max_token_envelope import max_token_envelope
@@ -39,6 +42,7 @@ from checker.rules.score_residual_spread import score_residual_spread
 from checker.rules.score_singular_value import score_singular_value
 from checker.rules.separable_counts import separable_counts
 from checker.rules.total import total
+from checker.rules.total_branches import total_branches
 from checker.rules.value_path_spread import value_path_spread
 from checker.rules.value_path_upper import value_path_upper
 
@@ -49,6 +53,7 @@ SIGMA = {"sigma": NATURAL, "exponent": EXPONENT}
 SINGULAR_ARGS = {**PEELS, **SIGMA, "ridge": NATURAL, "ridge_exponent": EXPONENT, "witness": matrix}
 GAPS = {"gaps": lambda value, path: array(value, path, decode_rows)}
 QUERIES = {"queries": lambda value, path: array(value, path, integer)}
+PRECISIONS: dict[str, Decoder[object]] = {"bits": decode_precisions}
 CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 
 RULES = {
@@ -74,4 +79,6 @@ RULES = {
     "separable_counts": Rule(separable_counts, (ScoreApproximation,), {**LANE_ARGS, "groups": decode_groups}, Tally),
     "branch_sequences": Rule(branch_sequences, (), {**LANE_ARGS, **QUERIES}, Tally),
     "total": Rule(total, (Tally,), {}, Accuracy, repeat=True),
+    "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Branches, general=True),
+    "total_branches": Rule(total_branches, (Branches,), {}, Accuracy, general=True),
 }

@@ -19,7 +19,8 @@ LANE_ARGS: dict[str, Decoder[object]] = {"exponent": EXPONENT, **WEIGHT_ARGS}
 class Rule:
     """A pure derivation (problem, premises, args) -> fact, and the exact types it works on.
 
-    With `repeat` the last premise type stands for one or more premises.
+    With `repeat` the last premise type stands for one or more premises. A rule that is not `general` is a theorem about
+    the uniform task max-of-k on one attention-only block with one head, and nothing else.
     """
 
     derive: Callable[[Problem, Any, Any], Fact]
@@ -27,9 +28,12 @@ class Rule:
     args: dict[str, Decoder[object]]
     concludes: type[Fact]
     repeat: bool = False
+    general: bool = False
 
-    def require_premises(self, facts: tuple[Fact, ...]) -> None:
-        """As many premises as the rule needs, each of its type."""
+    def require_applies(self, problem: Problem, facts: tuple[Fact, ...]) -> None:
+        """A problem that the rule is about; as many premises as it needs, each of its type."""
+        if not (self.general or problem.is_max_of_k):
+            raise Rejected("wrong-problem", "rule", "max-of-k, uniform, on one attention-only block with one head")
         expected = list(self.premises)
         if self.repeat:
             expected += expected[-1:] * (len(facts) - len(expected))

@@ -58,7 +58,7 @@ def test_the_logits_are_those_of_the_definition(model: Model) -> None:
 def test_more_sequences_than_fit_at_once_are_taken_in_turn(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     x = samples(model)["x"]
     whole = logits(model, x)
-    monkeypatch.setattr("certgen.models.forward._CHUNK", 7)
+    monkeypatch.setattr("certgen.models.forward.MOST_FLOATS", 7 * 3 * 3 * 6)
     assert logits(model, x) == pytest.approx(whole, rel=1e-14)
 
 

@@ -1,0 +1,223 @@
+"""Every input decided, as the checker will do it: in float64 where that tells, in ball arithmetic where it does not.
+
+What the checker can decide depends on the number of bits that it keeps. So for each input the number is found that
+suffices; then the numbers that cost least altogether are chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import NamedTuple
+
+import flint
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+
+from certgen.counts.work import passes, work
+from certgen.models.ball_forward import BallForward
+from certgen.models.forward import FLOAT_BITS, FloatArray, IntArray, evaluate
+from certgen.models.model_file import Model
+from certgen.problem import Branch, Task
+
+BATCH = 1 << 13  # inputs at a time: bounds the memory, not the result
+MOST_OPEN = 1 << 10  # inputs of a part that are decided in ball arithmetic
+MOST_UNRESOLVED = 32  # inputs that may turn out to be as good as tied before others are given up sooner
+PRECISIONS = (192, 768, 3_072)  # bits of the ball arithmetic, tried one after another
+BASES = (32, 40, 48, 56, 63, 96, 128, 192, 256, 512)
+MOST_BITS = 4_096  # of the format
+SPARE_BITS = 1
+SAMPLE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A model, what it is asked, and by how much the answer has to win."""
+
+    model: Model
+    task: Task
+    margin: Fraction
+
+    @property
+    def is_classic(self) -> bool:
+        """Is it what every strategy is for: max-of-k by one layer with one head?"""
+        return self.model.is_default and self.task.is_max_of_k
+
+    @cached_property
+    def balls(self) -> BallForward:
+        return BallForward(self.model)
+
+
+class Gaps(NamedTuple):
+    """Per input how far the right logit is ahead of the best other one and the margin; `bits` that suffice to decide.
+
+    `bits` is infinite for an input that float64 cannot decide. A model with one output is ahead by infinity.
+    """
+
+    gap: FloatArray
+    bits: FloatArray
+
+
+def gaps(question: Question, tokens: IntArray, base: int) -> Gaps:
+    """For inputs `tokens` [n, k]. No input gets fewer bits than `base`, from which on the radius does not grow."""
+    found = evaluate(question.model, tokens, question.task.readout, base)
+    rows, labels, margin = np.arange(len(tokens)), question.task.labels(tokens), float(question.margin)
+    with np.errstate(all="ignore"):
+        right = found.logits[rows, labels]
+        others = found.logits.copy()
+        others[rows, labels] = -np.inf
+        gap = right - others.max(axis=1) - margin
+        sure = np.abs(gap) - 2 * found.noise - math.ldexp(abs(margin), -FLOAT_BITS)
+        bits = needed_bits(np.log2(sure), found.radius, base)
+    return Gaps(gap, np.where((sure > 0) & np.isfinite(found.radius), bits, np.inf))
+
+
+def needed_bits(log_gap: FloatArray, radius: FloatArray, base: int) -> FloatArray:
+    """The fewest bits at which twice the radius, which is in units of 2^-bits, is below the gap 2^log_gap."""
+    bits: FloatArray = np.maximum(np.ceil(np.log2(2 * radius + 4) - log_gap) + SPARE_BITS, base)
+    return bits
+
+
+def choose_base(question: Question) -> int:
+    """The fewest bits at which the radius, in units, is nearly what it is with more, for some of the inputs."""
+    number = question.task.number
+    step = max(1, number // SAMPLE)
+    tokens = np.concatenate([question.task.inputs(i, i + 1).tokens for i in range(0, number, step)][:SAMPLE])
+    limit = evaluate(question.model, tokens, question.task.readout, MOST_BITS).radius
+    finite = np.isfinite(limit)
+    for base in BASES:
+        if (evaluate(question.model, tokens, question.task.readout, base).radius <= 1.25 * limit)[finite].all():
+            return base
+    return BASES[-1]
+
+
+class Part(BaseModel):
+    """Some inputs of one branch: by needed bits the weight of those correct and wrong, and their number.
+
+    `open` are the numbers of inputs that float64 does not decide; of `given_up` more it is not known which they are.
+    """
+
+    token: int
+    decided: dict[int, tuple[int, int, int]]
+    open: list[int]
+    given_up: int = 0
+
+
+def evaluate_part(question: Question, branch: Branch, base: int) -> Part:
+    """All inputs from `start` to `stop` of a branch, or of a piece of one."""
+    decided: dict[int, tuple[int, int, int]] = {}
+    left: list[int] = []
+    given_up = 0
+    for start in range(branch.start, branch.stop, BATCH):
+        tokens, weights = question.task.inputs(start, min(start + BATCH, branch.stop))
+        gap, bits = gaps(question, tokens, base)
+        for needed in np.unique(bits[bits <= MOST_BITS]).tolist():
+            here = bits == needed
+            right, wrong = (weights[here & side].sum() for side in (gap > 0, gap <= 0))
+            before = decided.get(int(needed), (0, 0, 0))
+            decided[int(needed)] = (before[0] + int(right), before[1] + int(wrong), before[2] + int(here.sum()))
+        unsure = (start + np.flatnonzero(bits > MOST_BITS).astype(object)).tolist()
+        room = MOST_OPEN - len(left)
+        left, given_up = left + unsure[:room], given_up + len(unsure[room:])
+    return Part(token=branch.token, decided=decided, open=left, given_up=given_up)
+
+
+class Conclusion(NamedTuple):
+    """What the checker is told: numbers of bits, and for each token of the first choice the weight decided."""
+
+    bits: list[int]
+    counts: list[list[int]]
+
+
+def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion:
+    """Decide what float64 left open, choose the numbers of bits, and add up. Undecided is what no bits decide."""
+    parts = list(parts)
+    tables = [(part.token, needed, counts) for part in parts for needed, counts in part.decided.items()]
+    left = [(part.token, index) for part in parts for index in part.open]
+    given_up = sum(part.given_up for part in parts)
+    unresolved = 0
+    for token, index in left:
+        precisions = PRECISIONS if unresolved < MOST_UNRESOLVED else PRECISIONS[:1]
+        (tokens,), (weight,) = question.task.inputs(index, index + 1)
+        verdict = decide_in_balls(question, tokens.tolist(), precisions)
+        found = math.inf if verdict is None else bits_for(question, tokens, verdict.log_gap, base)
+        if verdict is None or found > MOST_BITS:
+            unresolved += 1
+        else:
+            side = (int(weight), 0, 1) if verdict.correct else (0, int(weight), 1)
+            tables.append((token, int(found), side))
+    bits = choose_bits(question, tables, unresolved + given_up, base)
+    counts = {branch.token: [branch.token, 0, 0] for branch in question.task.branches}
+    for token, needed, (correct, wrong, _) in tables:
+        if needed <= bits[-1]:
+            counts[token][1] += correct
+            counts[token][2] += wrong
+    return Conclusion(bits, list(counts.values()))
+
+
+class Verdict(NamedTuple):
+    """Is an input correct, and the binary logarithm of how far it is from the limit."""
+
+    correct: bool
+    log_gap: float
+
+
+def decide_in_balls(question: Question, tokens: list[int], precisions: Sequence[int]) -> Verdict | None:
+    """None if no precision decides, as in a tie."""
+    label = int(question.task.labels(np.array([tokens]))[0])
+    for precision in precisions:
+        with flint.ctx.workprec(precision):
+            ahead = leads(question, tokens, label)
+            if all(lead > 0 for lead in ahead):
+                least = min((lead.abs_lower() for lead in ahead), default=flint.arb(1))
+                return Verdict(True, float(least.log()) / math.log(2))
+            behind = [lead.abs_lower() for lead in ahead if lead < 0]
+            if behind:
+                return Verdict(False, float(max(behind).log()) / math.log(2))
+    return None
+
+
+def leads(question: Question, tokens: list[int], label: int) -> list[flint.arb]:
+    """How far the right logit is ahead of each other one and the margin, in the precision of the context."""
+    logits = question.balls.logits(tokens, question.task.readout)
+    margin = flint.arb(question.margin.numerator) / question.margin.denominator
+    return [logits[label] - logit - margin for y, logit in enumerate(logits) if y != label]
+
+
+def bits_for(question: Question, tokens: npt.NDArray[np.int64], log_gap: float, base: int) -> float:
+    """Bits that decide an input whose gap is known; infinite if there are none."""
+    best = math.inf
+    for rung in (base, 64, 256, 1_024, MOST_BITS):  # near ties may need so many bits that the radius is known better
+        if base <= rung < best:
+            radius = evaluate(question.model, tokens[None], question.task.readout, rung).radius
+            best = min(best, float(needed_bits(np.array([log_gap]), radius, rung)[0]))
+    return best
+
+
+def choose_bits(
+    question: Question, tables: Sequence[tuple[int, int, tuple[int, int, int]]], tied: int, base: int
+) -> list[int]:
+    """One number of bits for all inputs, or a smaller one for most and a larger one for the rest: what costs less.
+
+    Trying again never costs more than the first pass, as check-cert counts work.
+    """
+    number: dict[int, int] = {}
+    for _, needed, (_, _, inputs) in tables:
+        number[needed] = number.get(needed, 0) + inputs
+    if not number:
+        return [base]
+    model, task = question.model, question.task
+    positions = passes(model, task)
+
+    def again(bits: int) -> int:
+        return task.k * (tied + sum(inputs for needed, inputs in number.items() if needed > bits))
+
+    choices = [([bits], positions * (bits + 32)) for bits in [max(number)]]
+    for bits in sorted(number)[:-1]:
+        if again(bits) * work(model, task.k, max(number)) <= positions * work(model, task.k, bits):
+            choices.append(([bits, max(number)], positions * (bits + 32) + again(bits) * (max(number) + 32)))
+    return min(choices, key=lambda choice: choice[1])[0]

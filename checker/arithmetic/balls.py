@@ -1,0 +1,105 @@
+"""Real vectors within one radius of a centre, and what linear layers and LayerNorm do to them.
+
+The unit of a centre and a radius is 2^-bits, for one number of bits throughout. The theorems are in docs/rules.md,
+section "Balls".
+"""
+
+from functools import cache
+from operator import mul
+from typing import NamedTuple
+
+from checker.arithmetic.enclosures import sqrt_enclosure
+from checker.arithmetic.matrices import Matrix
+from checker.arithmetic.packing import repeat, split
+
+
+class TooCoarse(Exception):
+    """With this radius or so few bits nothing can be said: a denominator may be zero."""
+
+
+class Ball(NamedTuple):
+    """All real vectors with every entry within `radius` of the entry of `centre`, in units of 2^-bits."""
+
+    centre: list[int]
+    radius: int
+
+    @property
+    def largest(self) -> int:
+        """A bound on the absolute value of every entry of every vector in the ball."""
+        return max(map(abs, self.centre)) + self.radius
+
+    def plus(self, other: "Ball") -> "Ball":
+        """The sums of vectors of the two balls."""
+        return Ball([x + y for x, y in zip(self.centre, other.centre, strict=True)], self.radius + other.radius)
+
+
+def ceil_shift(number: int, bits: int) -> int:
+    """ceil(number / 2^bits)."""
+    return -(-number >> bits)
+
+
+def rounded(matrix: Matrix, bits: int) -> list[list[int]]:
+    """The entries to the nearest multiple of 2^-bits: none is off by more than half of that unit."""
+    shift = -matrix.exponent - bits
+    if shift <= 0:
+        return [[x << -shift for x in row] for row in matrix.rows]
+    half = 1 << (shift - 1)
+    return [[(x + half) >> shift for x in row] for row in matrix.rows]
+
+
+class Linear:
+    """x -> x W + b. The rows of W lie packed in one integer each: one product for each entry of x."""
+
+    def __init__(self, W: Matrix, b: Matrix, bits: int) -> None:
+        self.bits, self.rows, (self.bias,) = bits, rounded(W, bits), rounded(b, bits)
+        columns = [sum(map(abs, column)) for column in zip(*self.rows, strict=True)]
+        self.sum = max(columns)
+        self.norm = self.sum + len(W.rows)  # at least the largest column sum of |W|, in units
+        self.packed = cache(self.pack)
+
+    def pack(self, size: int) -> tuple[int, int, int, list[int]]:
+        """Bits of a lane, half its range, the packed bias and the packed rows, for centres below 2^size."""
+        bias = [x << self.bits for x in self.bias]
+        span = ((self.sum << size) + max(map(abs, bias))).bit_length() + 1
+        half = 1 << (span - 1)
+        start, *rows = [sum([x << (span * j) for j, x in enumerate(row)]) for row in [bias, *self.rows]]
+        return span, half, start + half * repeat(1, len(bias), span), rows
+
+    def __call__(self, x: Ball) -> Ball:
+        """Within radius * norm of the image of the centre; W costs half a unit for each entry of x, rounding 2."""
+        span, half, start, rows = self.packed(-max(map(abs, x.centre)).bit_length() // 16 * -16)
+        lanes = split(sum(map(mul, rows, x.centre), start), len(self.bias), span)
+        low = half >> self.bits
+        error = ceil_shift(x.radius * self.norm, self.bits) + ceil_shift(sum(map(abs, x.centre)), self.bits + 1) + 2
+        return Ball([(lane >> self.bits) - low for lane in lanes], error)
+
+
+class LayerNorm:
+    """x -> (x - mean) / sqrt(var + eps), then times w plus b if these are given."""
+
+    def __init__(self, eps: tuple[int, int], weights: list[Matrix], bits: int) -> None:
+        self.eps, self.bits = eps, bits
+        self.weights = [rounded(weight, bits)[0] for weight in weights]
+
+    def __call__(self, x: Ball) -> Ball:
+        """Error (2 r + r max|LN(c)|) / max(sigma(c) - r, sqrt(eps)); sigma is kept to `fine` more bits."""
+        bits, n, (numerator, denominator) = self.bits, len(x.centre), self.eps
+        total, fine = sum(x.centre), self.bits + 16
+        deviations = [n * c - total for c in x.centre]
+        cube = n * n * n
+        variance = sum(map(mul, deviations, deviations)) * denominator + ((numerator * cube) << (2 * bits))
+        sigma = sqrt_enclosure(variance, cube * denominator, fine).low
+        floor = sqrt_enclosure(numerator, denominator, bits + fine).low
+        least = max(sigma - (x.radius << fine), floor)
+        if least <= 0 or sigma <= 0:
+            raise TooCoarse
+        centre = [(d << (bits + fine)) // (n * sigma) for d in deviations]
+        largest = max(map(abs, centre)) + 1
+        spread = -(-((x.radius * ((2 << bits) + largest)) << fine) // least)
+        ball = Ball(centre, spread - -largest // sigma + 1)
+        if not self.weights:
+            return ball
+        w, b = self.weights
+        scale = max(map(abs, w)) + 1
+        error = ceil_shift(ball.radius * scale, bits) + ceil_shift(largest, bits + 1) + 2
+        return Ball([((c * x) >> bits) + y for c, x, y in zip(centre, w, b, strict=True)], error)

@@ -1,0 +1,58 @@
+"""What a problem file says: the tokens of each position and their weights, the label, and where logits are read."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from checker.decode import array, constant, integer, record
+from checker.errors import Malformed
+from checker.problem.labels import Task, decode_task
+
+RANGE = re.compile("(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})")
+
+
+class Position(NamedTuple):
+    """The tokens that can stand at a position, and the weight of each (None: all 1)."""
+
+    tokens: Sequence[int]
+    weights: tuple[int, ...] | None
+
+
+class ProblemFile(NamedTuple):
+    """A decoded problem. Whether it fits a model is for Problem to say."""
+
+    positions: tuple[Position, ...]
+    task: Task
+    readout: int | None
+
+
+Stated = ProblemFile | int  # k, for the task that is named alone
+
+
+def decode_position(value: object, path: str) -> Position:
+    """{"tokens": [t, ...] or "a-b"}, and "weights": [w, ...] if they are not all 1."""
+    weighted = isinstance(value, dict) and "weights" in value
+    fields = record(value, path, ("tokens", *["weights"] * weighted))
+    tokens: Sequence[int]
+    if isinstance(fields["tokens"], str):
+        match = RANGE.fullmatch(fields["tokens"])
+        if not match or int(match[1]) > int(match[2]):
+            raise Malformed("bad-range", f"{path}.tokens", 'a range "a-b" with a <= b')
+        tokens = range(int(match[1]), int(match[2]) + 1)
+    else:
+        tokens = array(fields["tokens"], f"{path}.tokens", integer)
+    weights = array(fields["weights"], f"{path}.weights", integer) if weighted else None
+    return Position(tokens, weights)
+
+
+def decode_problem(value: object, path: str) -> Stated:
+    """A problem; or k, of the task {"name": "max-of-k", "k": k}."""
+    if isinstance(value, dict) and "name" in value:
+        fields = record(value, path, ("name", "k"))
+        constant(fields["name"], f"{path}.name", "max-of-k")
+        return integer(fields["k"], f"{path}.k")
+    read = isinstance(value, dict) and "readout" in value
+    fields = record(value, path, ("inputs", "label", *["readout"] * read))
+    positions = array(fields["inputs"], f"{path}.inputs", decode_position)
+    task = decode_task(fields["label"], f"{path}.label")
+    return ProblemFile(positions, task, integer(fields["readout"], f"{path}.readout") if read else None)

@@ -1,0 +1,71 @@
+"""Rule evaluate_inputs; proof: docs/rules.md#evaluate_inputs."""
+
+from functools import reduce
+from math import prod
+from typing import Any
+
+from checker.arithmetic.balls import Ball
+from checker.errors import Rejected, show
+from checker.facts import Branches
+from checker.model.forward import Forward
+from checker.problem import Problem
+
+UNIT = "thousands of multiply-adds"
+
+
+def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Branches:
+    """Every input evaluated, along the trie of their prefixes.
+
+    Requires   args.bits, increasing: an input that is too close to call is evaluated again, alone, with the next.
+    Concludes  Branches: per token that can stand at the first position with a choice, correct and wrong inputs.
+    Cost       a forward pass of one position for each prefix under a causal mask, of all positions for each input
+               otherwise. The budget counts a thousand multiply-adds of `bits` bits, an exponential as one.
+    """
+    forwards = [Forward(problem.weights, problem.k, problem.readout, bits) for bits in args["bits"]]
+    first, spent = forwards[0], passes(problem) * forwards[0].work
+    problem.budget.afford(spent, UNIT)
+    branch = next((p for p, row in enumerate(problem.choices) if len(row) > 1), 0)
+    counts = {token: [0, 0] for token in problem.choices[branch]}
+    waiting = [(first.start, 1, problem.label.start)]
+    while waiting:
+        prefix, weight, state = waiting.pop()
+        if (p := len(prefix.tokens)) < problem.k:
+            for token, times in problem.choices[p].items():
+                waiting.append((first.after(prefix, token), weight * times, problem.label.step(state, p, token)))
+            continue
+        label = problem.label.output(state)
+        if not 0 <= label < problem.outputs:
+            raise Rejected("wrong-task", "label", f"outputs from 0 to {problem.outputs - 1}", show(label))
+        sign = decided(problem, first, first.logits(prefix), label)
+        for forward in forwards[1:]:
+            if sign == 0:
+                spent += problem.k * forward.work
+                problem.budget.afford(spent, UNIT)
+                whole = reduce(forward.after, prefix.tokens, forward.start)
+                sign = decided(problem, forward, forward.logits(whole), label)
+        if sign:
+            counts[prefix.tokens[branch]][sign < 0] += weight
+    return Branches(tuple([(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
+
+
+def passes(problem: Problem) -> int:
+    """How many positions are evaluated, and inputs looked at."""
+    choices = [len(row) for row in problem.choices]
+    if problem.weights.architecture.mask == "full":
+        return problem.k * prod(choices)
+    last = problem.k if problem.readout is None else problem.readout + 1
+    return sum([prod(choices[: p + 1]) for p in range(last)]) + prod(choices)
+
+
+def decided(problem: Problem, forward: Forward, logits: Ball | None, label: int) -> int:
+    """1 if the input is correct, -1 if it is not, 0 if the ball holds both."""
+    if logits is None:
+        return 0
+    rivals = logits.centre[:label] + logits.centre[label + 1 :]
+    if not rivals:
+        return 1
+    numerator, denominator = problem.margin
+    gap, doubt = logits.centre[label] - max(rivals), 2 * logits.radius
+    if (gap - doubt) * denominator > numerator << forward.bits:
+        return 1
+    return -1 if (gap + doubt) * denominator <= numerator << forward.bits else 0
