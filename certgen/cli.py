@@ -285,6 +285,12 @@ def import_(
 def logits(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
     tokens: Annotated[list[int], typer.Argument(metavar="TOKEN", help="The sequence, K tokens.")],
+    position: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="P", show_default=False, help="The position of the logits, from 0; the last unless given."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, with the logits in the order of tokens.")
     ] = False,
@@ -294,9 +300,11 @@ def logits(
     The largest come first, in float64.  They are those of the function that a certificate is about: compare them
     with what your own program computes.
 
-    Example:
+    Examples:
 
       certgen logits model.safetensors 3 14 15 9
+
+      certgen logits model.safetensors 10 3 11 7 12 --position 4
     """
     import json
 
@@ -305,13 +313,17 @@ def logits(
     from certgen.models import forward
     from certgen.models.model_file import load_model
 
-    row = forward.logits(load_model(model), [tokens])[0]
+    loaded = load_model(model)
+    if position is not None and loaded.architecture.pool != "none":
+        raise UserError(f"{model} pools over positions, and --position is given", "leave it out")
+    row = forward.logits(loaded, [tokens], position)[0]
     if as_json:
         say(json.dumps({"sequence": tokens, "logits": row.tolist()}))
         return
     table = Table("token", "logit", "")
     for token in (-row).argsort(kind="stable").tolist():
-        table.add_row(str(token), f"{row[token]:.6f}", "the largest token" if token == max(tokens) else "")
+        largest = loaded.d_vocab_out == loaded.d_vocab and token == max(tokens)
+        table.add_row(str(token), f"{row[token]:.6f}", "the largest token" if largest else "")
     show(table)
 
 
@@ -408,9 +420,7 @@ def prove(
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
     if strategy is None and not (question := ask(loaded, asked, read_margin(margin))).is_classic:
         say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
-    certificate = prove(
-        loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar
-    )
+    certificate = prove(loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar)
     size = certificate.save(output)
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
