@@ -106,6 +106,7 @@ class Recipe(_Strict):
 
     `mask` is the name of a stored mask that says what positions see, `local_mask` of one that is used only where
     attention is causal, and so says no more than whether it is local; `ignore` are buffers that say nothing.
+    `doubtful` are settings that versions of the program take differently when they are off.
     """
 
     name: str
@@ -113,10 +114,11 @@ class Recipe(_Strict):
     ignore: tuple[str, ...] = ()
     mask: str | None = None
     local_mask: str | None = None
+    doubtful: tuple[str, ...] = ()
     tensors: dict[str, Source]
     architecture: Function = Function()
 
-    @field_validator("ignore", mode="before")
+    @field_validator("ignore", "doubtful", mode="before")
     @classmethod
     def _sequence(cls, names: object) -> object:
         return tuple(names) if isinstance(names, list) else names

@@ -140,6 +140,11 @@ def _unsaid(what: str, fit: Fit, example: str) -> UserError:
 def _scale(fit: Fit, sizes: Sizes, given: Sequence[Statement], options: Mapping[str, str]) -> tuple[Fraction, str]:
     d_head = sizes.known["d_head"]
     if value_of(given, "use_attn_scale") is False and "attn_scale" not in options:
+        if "use_attn_scale" in fit.recipe.doubtful:
+            raise UserError(
+                "use_attn_scale is False, which not every version of the program heeds",
+                "say what scores are divided by: --set attn_scale=1 or --set 'attn_scale=sqrt(d_head)'",
+            )
         return Fraction(1), ""
     said = value_of(given, "attn_scale")
     if "attn_scale" not in options and isinstance(said, int | float) and math.isfinite(said) and said > 0:

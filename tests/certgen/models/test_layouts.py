@@ -120,6 +120,14 @@ def test_heads_in_one_axis_are_an_assumption_unless_the_settings_count_them(tmp_
         import_checkpoint(path)
 
 
+def test_a_setting_that_versions_take_differently_is_a_question(tmp_path: Path) -> None:
+    config = {"n_heads": 1, "use_attn_scale": False}
+    path = save_torch(tmp_path / "m.pth", {"model": bridge(WEIGHTS), "config": config})
+    with pytest.raises(UserError, match=r"use_attn_scale is False, which not every version .*\n.*--set attn_scale=1"):
+        import_checkpoint(path)
+    assert import_checkpoint(path, options=["attn_scale=1"]).architecture.attn_scale_squared == "1"
+
+
 @pytest.mark.parametrize(("keys"), [("model", "model_state_dict"), ("model", "ema"), ("net", "teacher"), ("a", "b")])
 def test_two_different_state_dicts_are_refused_naming_both(tmp_path: Path, keys: tuple[str, str]) -> None:
     other = {name: tensor + 1 for name, tensor in WEIGHTS.items()}
