@@ -321,23 +321,47 @@ def import_(
             help="An .npz with x and logits of your own forward pass, to agree with.",
         ),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            show_default=False,
+            help="How tensors are named and laid out; without it, the recipe that fits is found.",
+        ),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            show_default=False,
+            help="What the checkpoint does not say: heads, mask, activation, eps, ...; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Turn a checkpoint into a model file.
 
     Refused, by name, is everything that the theory does not cover.
 
-    Accepted are models with one layer, one head, learned positions, no
-    LayerNorm and no MLP: state dicts of TransformerLens 1 to 4, and .npz files
-    with W_E, W_pos, W_Q, W_K, W_V, W_O, W_U.  Biases b_* are kept; missing ones
-    are zero.  Settings that are stored beside the weights are checked.
+    A recipe says how a program names and lays out its tensors.  There are
+    recipes for TransformerLens, the grokking transformer, nanoGPT, GPT-2,
+    torch.nn.TransformerEncoder, torch.nn.MultiheadAttention, models with one
+    module a head, verified-circuits, and .npz files of W_E, W_pos, W_Q, ...;
+    docs/recipes.md says how to write one.  Settings that are stored beside the
+    weights are used and checked; missing biases are zero.
 
-    A checkpoint does not record everything: what had to be assumed is printed.
-    Samples of your own forward pass, tokens x [n, k] and logits [n, d_vocab],
-    tell whether the assumptions are right.
+    A checkpoint does not record everything: what had to be assumed is printed,
+    and --set overrules it: heads=4, mask=full or causal, attn_scale=1 or
+    sqrt(d_head), activation=relu, silu, gelu_tanh or gelu_erf,
+    normalization=LN or LNPre, norms=pre or post, eps=1e-5, pool=none, sum or
+    mean.  Samples of your own forward pass, tokens x [n, k] and logits
+    [n, d_vocab_out], tell whether the assumptions are right.
 
     Examples:
 
       certgen import max-of-4.pth -o model.safetensors
+
+      certgen import encoder.pt -o model.safetensors --set heads=4 --set norms=pre
 
       certgen import weights.npz -o model.safetensors --k 4 --config config.json --compare samples.npz
     """
@@ -345,8 +369,9 @@ def import_(
     from certgen.models.importing import import_checkpoint
     from certgen.models.model_file import load_model, save_model
 
-    check_outputs([output], [checkpoint, config, compare], regular=True)
-    imported = import_checkpoint(checkpoint, k, config)
+    own_recipe = Path(recipe) if recipe is not None and recipe.endswith(".toml") else None
+    check_outputs([output], [checkpoint, config, compare, own_recipe], regular=True)
+    imported = import_checkpoint(checkpoint, k, config, recipe, options or [])
     notes = list(imported.notes)
     if compare is not None:
         agreement = comparing.compare(imported.model, compare)
@@ -354,12 +379,12 @@ def import_(
             f"agrees with {compare} on {agreement.samples:,} samples: largest difference {agreement.largest:.2g}, "
             f"allowed {agreement.tolerance:.2g}"
         )
-    save_model(output, imported.tensors)
+    save_model(output, imported.tensors, imported.architecture)
     model = load_model(output)
-    say(
-        f"{output}: max-of-{model.n_ctx}, d_vocab={model.d_vocab}, d_model={model.d_model}, d_head={model.d_head}, "
-        f"sha256:{model.sha256}"
-    )
+    what, sizes = model.architecture.brief, dict(model.sizes)
+    if model.is_default:
+        what = f"max-of-{sizes.pop('n_ctx')}"
+    say(f"{output}: {what}, {', '.join(f'{name}={size}' for name, size in sizes.items())}, sha256:{model.sha256}")
     for note in notes:
         say(note)
 
@@ -371,6 +396,12 @@ def logits(
     problem: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
+    position: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="P", show_default=False, help="The position of the logits, from 0; the last unless given."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, with the logits in the order of tokens.")
@@ -389,6 +420,8 @@ def logits(
       certgen logits model.safetensors 3 14 15 9
 
       certgen logits model.safetensors 3 14 15 9 --problem problem.json
+
+      certgen logits model.safetensors 10 3 11 7 12 --position 4
     """
     import json
 
@@ -401,9 +434,13 @@ def logits(
 
     loaded = load_model(model)
     task = None if problem is None else load_problem(problem).bound_to(loaded)
+    if task is not None and position is not None:
+        raise UserError("--problem and --position are both given", "the problem says where the answer is read")
     if task is not None and len(tokens) != task.k:
         raise UserError(f"{len(tokens)} tokens given, and the problem has {task.k} positions", f"give {task.k} tokens")
-    row = forward.logits(loaded, [tokens], None if task is None else task.readout)[0]
+    if position is not None and loaded.architecture.pool != "none":
+        raise UserError(f"{model} pools over positions, and --position is given", "leave it out")
+    row = forward.logits(loaded, [tokens], position if task is None else task.readout)[0]
     if as_json:
         say(json.dumps({"sequence": tokens, "logits": row.tolist()}))
         return
