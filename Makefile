@@ -78,6 +78,8 @@ bench-scaling: .venv/test
 schema: .venv/base
 	$(BIN)/python -c 'from certgen.certificate.statement import json_schema; print(json_schema(), end="")' \
 		> schemas/certificate-v1.schema.json
+	$(BIN)/python -c 'from certgen.problem.problem_file import json_schema; print(json_schema(), end="")' \
+		> schemas/problem-v1.schema.json
 
 # The documentation site, in out/site; needs no network.
 docs: .venv/docs

@@ -9,55 +9,109 @@ from fractions import Fraction
 from numbers import Integral, Rational
 from typing import TypeAlias
 
-from certgen.certificate.proof import require_expressible
+from certgen.certificate.proof import DEFAULT_BUDGET, require_expressible
 from certgen.certificate.statement import Certificate
+from certgen.counts.evaluation import Question
+from certgen.counts.work import evaluation_work
 from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import MAX_DIGITS, Model, load_model
+from certgen.problem import MaxOfK, Problem, load_problem, max_of_k
 from certgen.progress import Track, quiet
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
+from certgen.strategies.brute_force import MOST_WORK, evaluate_all, require_affordable
 
 Number: TypeAlias = Fraction | Decimal | str | float
+AnyProblem: TypeAlias = Problem | MaxOfK | str | os.PathLike[str]
 
 
 def prove(
     model: Model | str | os.PathLike[str],
-    strategy: str = "adaptive",
+    strategy: str | None = None,
     *,
+    problem: AnyProblem | None = None,
     margin: Number = 0,
     max_length: int | None = None,
     target: Number | None = None,
     track: Track = quiet,
 ) -> Certificate:
-    """A certificate of a lower bound on the sequences answered correctly, by more than `margin` (in logits).
+    """A certificate of a lower bound on the inputs answered correctly, by more than `margin` (in logits).
 
-    `model` comes from `load_model`, or is the path of a model file. `margin` is an exact number: a Fraction, an
-    integer, or text such as 1/8 or 0.125. `max_length` (operations of the check, as `certgen length` measures them) and
+    `model` comes from `load_model`, or is the path of a model file. `problem` is what it is asked, from `load_problem`
+    or the path of a problem file: max-of-k unless given. `margin` is an exact number: a Fraction, an integer, or text
+    such as 1/8 or 0.125. Without a `strategy` it is adaptive for max-of-k by one layer with one head, else brute-force,
+    which is for every model and problem. `max_length` (operations of the check, as `certgen length` measures them) and
     `target` (a bound on the accuracy, from 0 to 1) are for the strategy adaptive. `track` shows the progress of the
-    search. The certificate is a claim until the checker has verified it. Raises UserError for an unknown strategy, a
-    margin or target that makes no sense, or a proof too large for the strategy, and TypeError for an argument of a
-    wrong type. The cost is the strategy's; see `certgen strategies`.
+    search. The certificate is a claim until the checker has verified it. Raises UserError for a strategy that is
+    unknown or not for this model and problem, a margin or target that makes no sense, or a proof too large for the
+    strategy, and TypeError for an argument of a wrong type. The cost is the strategy's; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
         raise wrong_type("model", "a Model from load_model(), or the path of a model file", model)
-    if not isinstance(strategy, str):
+    if strategy is not None and not isinstance(strategy, str):
         raise wrong_type("strategy", "a name such as 'adaptive'", strategy)
+    if problem is not None and not isinstance(problem, Problem | MaxOfK | str | os.PathLike):
+        raise wrong_type("problem", "a problem from load_problem(), or the path of a problem file", problem)
     if max_length is not None and not isinstance(max_length, Integral):
         raise wrong_type("max_length", "a number of operations, an int", max_length)
     exact_margin = read_margin(margin)
     exact_target = None if target is None else read_target(target)
-    if strategy not in STRATEGIES:
+    if strategy is not None and strategy not in STRATEGIES:
         hint = did_you_mean(strategy, STRATEGIES, "certgen strategies")
         raise UserError(f"there is no strategy {strategy!r}", hint)
-    if strategy != "adaptive" and (max_length is not None or target is not None):
+    if strategy not in ("adaptive", None) and (max_length is not None or target is not None):
         raise UserError(f"the strategy {strategy} has no length or target to choose", "the strategy adaptive has both")
+    question = ask(model, problem, exact_margin)
+    require_expressible(question.model, question.task)
+    if not question.is_classic:
+        require_applicable(question, strategy)
+        if max_length is not None or target is not None:
+            raise UserError(f"{no_other(question)}; it has no length or target to choose", "leave both out")
+        if strategy is None:
+            require_affordable(question, DEFAULT_BUDGET, otherwise=f"{no_other(question)}{also_larger(question)}")
+        return evaluate_all(question, track)
+    circuits = Circuits(question.model, exact_margin)
+    if strategy in ("adaptive", None):
+        certificate = adaptive(circuits, track, None if max_length is None else int(max_length), exact_target)
+    else:
+        certificate = STRATEGIES[strategy].prove(circuits, track)
+    return certificate.about(question.task.json)
+
+
+def ask(model: Model | str | os.PathLike[str], problem: AnyProblem | None, margin: Fraction) -> Question:
+    """The question whether the model solves the problem; UserError if they do not fit together."""
     loaded = model if isinstance(model, Model) else load_model(model)
-    require_expressible(loaded)
-    circuits = Circuits(loaded, exact_margin)
-    if strategy == "adaptive":
-        return adaptive(circuits, track, None if max_length is None else int(max_length), exact_target)
-    return STRATEGIES[strategy].prove(circuits, track)
+    task = max_of_k(loaded) if problem is None else read_problem(problem).bound_to(loaded)
+    return Question(loaded, task, margin)
+
+
+def read_problem(problem: AnyProblem) -> Problem | MaxOfK:
+    """The problem, from its file if a path is given; UserError if that is none."""
+    return load_problem(problem) if isinstance(problem, str | os.PathLike) else problem
+
+
+def require_applicable(question: Question, strategy: str | None) -> None:
+    """UserError unless the strategy can prove something about this question; None leaves the choice open."""
+    if strategy in ("brute-force", None) or question.is_classic:
+        return
+    given = f"this is {question.task.text}, {question.model.architecture.brief}"
+    reason = f"the strategy {strategy} is for max-of-k by one layer with one head, attention only; {given}"
+    raise UserError(reason, "the strategy brute-force is for every model and problem")
+
+
+def no_other(question: Question) -> str:
+    """Why brute force: one line."""
+    if question.model.is_default:
+        return f"only the strategy brute-force is for the task {question.task.text}"
+    return f"only the strategy brute-force is for models such as this one, {question.model.architecture.brief}"
+
+
+def also_larger(question: Question) -> str:
+    """What a hint adds when brute force is a matter of patience."""
+    if evaluation_work(question.model, question.task) > MOST_WORK:
+        return "; choose a smaller problem: fewer positions, or fewer tokens at a position"
+    return "; --strategy brute-force does it all the same"
 
 
 def wrong_type(name: str, wanted: str, given: object) -> TypeError:

@@ -38,6 +38,12 @@ class BranchArgs(LaneArgs):
     queries: list[Natural]
 
 
+class EvaluateArgs(Shape):
+    """Vectors are kept to multiples of 2^-bits; an input that is undecided then is tried with the next number."""
+
+    bits: Annotated[list[Bits], Field(min_length=1, max_length=8)]
+
+
 class Group(Shape):
     """A maximum m; classes of wrong tokens, blocks of queries and pools of positions as bit masks.
 

@@ -12,9 +12,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from certgen.certificate.consistency import require_consistent
+from certgen.certificate.consistency import counts_branches, positions, require_consistent, task_of
 from certgen.certificate.facts import (
     AttentionRanges,
+    Branches,
     CubicTokens,
     DirectPathSpread,
     MaxTokenPath,
@@ -26,6 +27,7 @@ from certgen.certificate.losses import regions, with_maximum
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import RULES, AnyStep
 from certgen.decimals import percent_at_least, percent_at_most
+from certgen.problem import Task
 from certgen.terminal import printable
 
 MOST_ROWS = 12
@@ -61,8 +63,10 @@ def explain(certificate: Certificate) -> RenderableType:
 
 def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
     predicate = certificate.predicate
-    v, k = predicate.model.d_vocab, predicate.task.k
-    yield from claimed(certificate)
+    task = task_of(certificate) if counts_branches(certificate) else None
+    yield from claimed(certificate, task)
+    if task is not None:
+        yield Paragraph(f"Task {task.text}.")
     yield Paragraph(f"Model {printable(certificate.subject[0].name)}")
     yield Paragraph(f"sha256 {certificate.subject[0].digest.sha256}")
     yield Paragraph(f"Strategy {printable(predicate.strategy)}: {counted(len(predicate.steps), 'step')}.")
@@ -70,24 +74,29 @@ def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
         origin = f"from {', '.join(map(str, step.premises))}" if step.premises else "from the weights"
         head = f"{number:>3}. "
         yield ""
-        yield Paragraph(f"{step.rule} ({origin}): {stated(step)}", head, style="bold")
+        yield Paragraph(f"{step.rule} ({origin}): {stated(step, noun_of(task))}", head, style="bold")
         yield Paragraph(RULES[step.rule].meaning, " " * len(head))
     yield ""
-    yield from (table for table in tables(v, k, predicate.steps) if table.row_count)
+    v, k = predicate.model.d_vocab, positions(predicate.task)
+    found = tables(v, k, predicate.steps) if task is None else tables_of_branches(task, predicate.steps)
+    yield from (table for table in found if table.row_count)
 
 
-def claimed(certificate: Certificate) -> Iterator[Paragraph]:
-    """What the certificate claims, as equality where it counts all sequences."""
-    predicate = certificate.predicate
-    claim, total = predicate.claim, f"{predicate.model.d_vocab}^{predicate.task.k}"
+def claimed(certificate: Certificate, task: Task | None) -> Iterator[Paragraph]:
+    """What the certificate claims, as equality where it counts all sequences; `task` if it counts branches."""
+    predicate, claim = certificate.predicate, certificate.predicate.claim
+    total = f"{predicate.model.d_vocab}^{positions(predicate.task)} sequences"
+    if task is not None:
+        total = f"{written(task.number)} inputs"
+        total += "" if task.number == task.total else f", by their weights, which are {written(task.total)} together"
     undecided = claim.total - claim.correct - claim.wrong
     correct, whole = (written(count, MOST_CLAIMED_BITS) for count in (claim.correct, claim.total))
     bound = f"{'>=' if undecided else '='} {correct} / {whole}"
     share = percent_at_least(Fraction(claim.correct, claim.total))
-    yield Paragraph(f"Claim (not checked here; run check-cert): accuracy {bound} ({share}) over all {total} sequences.")
+    yield Paragraph(f"Claim (not checked here; run check-cert): accuracy {bound} ({share}) over all {total}.")
     if predicate.margin != "0":
         yield Paragraph(f"An answer is correct if its logit wins by more than {predicate.margin}.")
-    yield Paragraph(f"Proved: {decided(claim.correct, claim.wrong)}. Left open: {written(undecided)}.")
+    yield Paragraph(f"Proved: {decided(claim.correct, claim.wrong, noun_of(task))}. Left open: {written(undecided)}.")
 
 
 def written(number: int, most_bits: int = MOST_BITS) -> str:
@@ -100,7 +109,14 @@ def counted(number: int, noun: str) -> str:
     return f"{written(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def stated(step: AnyStep) -> str:
+def noun_of(task: Task | None) -> str:
+    """What is counted: sequences of max-of-k, inputs of other problems, or their weight if they do not weigh 1 each."""
+    if task is None:
+        return "sequence"
+    return "input" if task.number == task.total else "unit"
+
+
+def stated(step: AnyStep, noun: str = "sequence") -> str:
     """One line on a conclusion."""
     conclusion = step.conclusion
     if isinstance(conclusion, UpperTable):
@@ -126,14 +142,20 @@ def stated(step: AnyStep) -> str:
     if isinstance(conclusion, Tally):
         correct, wrong = (sum(count[entry] for count in conclusion.counts) for entry in (3, 4))
         return f"{decided(correct, wrong)} in {counted(len(conclusion.counts), 'region')}"
-    return decided(conclusion.correct, conclusion.wrong)
+    if isinstance(conclusion, Branches):
+        correct, wrong = (sum(count[entry] for count in conclusion.counts) for entry in (1, 2))
+        branches = f"{written(len(conclusion.counts))} branch{'' if len(conclusion.counts) == 1 else 'es'}"
+        return f"{decided(correct, wrong, noun)} in {branches}"
+    return decided(conclusion.correct, conclusion.wrong, noun)
 
 
-def decided(correct: int, wrong: int) -> str:
-    """Sequences that a step decides."""
+def decided(correct: int, wrong: int, noun: str = "sequence") -> str:
+    """What a step decides."""
+    if noun == "unit":
+        return f"correct inputs of weight {written(correct)}" + (f", wrong ones of {written(wrong)}" if wrong else "")
     if not wrong:
-        return counted(correct, "correct sequence")
-    return f"{written(correct)} correct and {counted(wrong, 'wrong sequence')}"
+        return counted(correct, f"correct {noun}")
+    return f"{written(correct)} correct and {counted(wrong, f'wrong {noun}')}"
 
 
 def span(table: UpperTable) -> str:
@@ -169,11 +191,30 @@ def tables(v: int, k: int, steps: list[AnyStep]) -> Iterator[Table]:
             yield losses_by_cell(v, k, step.conclusion)
 
 
+def tables_of_branches(task: Task, steps: list[AnyStep]) -> Iterator[Table]:
+    """The same by the token at the first position that has a choice."""
+    conclusion = steps[steps[-1].premises[0]].conclusion
+    total = {branch.token: task.weight_of(branch.token) for branch in task.branches}
+    wrong = {token: count for token, _, count in conclusion.counts}
+    undecided = {token: total[token] - correct - wrong[token] for token, correct, _ in conclusion.counts}
+    what = "inputs" if task.number == task.total else "weight"
+    first = f"token at position {task.space.first_choice}"
+    slack = f"Where the slack is: {what} left open"
+    yield by_maximum(slack, "left open", undecided, total, percent_at_most, (first, what))
+    proved = "Inputs proved wrong" if what == "inputs" else "Weight proved wrong"
+    yield by_maximum(proved, "proved wrong", wrong, total, percent_at_least, (first, what))
+
+
 def by_maximum(
-    title: str, name: str, parts: dict[int, int], total: dict[int, int], percent: Callable[[Fraction], str]
+    title: str,
+    name: str,
+    parts: dict[int, int],
+    total: dict[int, int],
+    percent: Callable[[Fraction], str],
+    columns: tuple[str, str] = ("maximum m", "sequences"),
 ) -> Table:
-    """The maxima m with most of these sequences."""
-    table = Table("maximum m", "sequences", name, "share of all " + name, title=title)
+    """The maxima m, or first tokens, with most of these sequences."""
+    table = Table(*columns, name, "share of all " + name, title=title)
     everything = sum(parts.values())
     largest = sorted(((part, m) for m, part in parts.items() if part), reverse=True)
     for part, m in largest[:MOST_ROWS]:

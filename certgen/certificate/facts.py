@@ -69,8 +69,17 @@ class Tally(Shape):
     counts: list[Annotated[list[Natural], Field(min_length=5, max_length=5)]]
 
 
+class Branches(Shape):
+    """[t, correct, wrong]: inputs decided that have t at the first position with a choice, by weight."""
+
+    counts: list[Annotated[list[Natural], Field(min_length=3, max_length=3)]]
+
+
 class Accuracy(Shape):
-    """At least `correct` sequences are answered correctly, and at least `wrong` are not."""
+    """Inputs of at least the weight `correct` are answered correctly, and of at least `wrong` are not.
+
+    Without a problem file the inputs are all sequences, and each weighs 1.
+    """
 
     correct: Natural
     wrong: Natural

@@ -105,7 +105,7 @@ def losses(certificate: Certificate) -> Losses:
 
     All losses by m add up to v^k less the sequences proved, and so do those by n together with the unsplit ones.
     """
-    v, k = certificate.predicate.model.d_vocab, certificate.predicate.task.k
+    v, k = certificate.predicate.model.d_vocab, certificate.predicate.model.n_ctx
     proved_by_m, proved_by_n, unsplit_by_n = [0] * v, [0] * k, [0] * k
     unsplit_proved = 0
     for region in smallest_regions(certificate.predicate.steps, k):

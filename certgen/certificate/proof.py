@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from certgen.certificate.facts import Accuracy, Tally
-from certgen.certificate.statement import Certificate, Claim, ModelInfo, Predicate, Sha256, Subject, Task
+from certgen.certificate.facts import Accuracy, Branches, Tally
+from certgen.certificate.statement import Certificate, Claim, ModelInfo, Predicate, Sha256, Subject, read_task
 from certgen.certificate.steps import AnyStep, infer
+from certgen.counts.work import evaluation_work
 from certgen.errors import UserError
 from certgen.files import in_unicode
 from certgen.models.model_file import MAX_DIGITS, Model
+from certgen.problem import Task, max_of_k
 
-DEFAULT_BUDGET = 1 << 25  # sequences that check-cert enumerates unless it is told more
+RETRIED = 2  # the most that evaluating inputs again costs, as a factor; see counts/evaluation.py
+DEFAULT_BUDGET = 1 << 25  # sequences, or thousands of multiply-adds, that check-cert affords unless it is told more
 
 
-def require_expressible(model: Model) -> None:
-    """UserError if a certificate would need longer numbers than the format has: of sequences, or sets as bit masks."""
-    v, k = model.d_vocab, model.n_ctx
+def require_expressible(model: Model, task: Task) -> None:
+    """UserError if a certificate would need longer numbers than the format has: of inputs, or sets as bit masks."""
+    v, k = model.d_vocab, task.k
     most = 10**MAX_DIGITS
+    if not task.is_max_of_k:
+        if (k > MAX_DIGITS and task.number > 1) or task.total >= most:
+            reason = f"the weight of all inputs has more than {MAX_DIGITS:,} digits, too many for a certificate"
+            raise UserError(reason, "choose a smaller problem: fewer positions, or smaller weights")
+        return
     if v > 1 and (k > most.bit_length() or v**k >= most):
         reason = f"{v}^{k} sequences: that number has more than {MAX_DIGITS:,} digits, too many for a certificate"
         raise UserError(reason, "prove a model with shorter sequences, or with fewer tokens")
@@ -26,17 +34,25 @@ def require_expressible(model: Model) -> None:
         raise UserError(f"{model.path}: {reason}", "prove a model with shorter sequences, or with fewer tokens")
 
 
-def needed_budget(certificate: Certificate) -> int:
-    """What check-cert has to be allowed by --budget: all sequences if one by one is the way, else its default."""
-    enumerated = any(step.rule == "enumerate_sequences" for step in certificate.predicate.steps)
-    return max(DEFAULT_BUDGET, certificate.predicate.claim.total if enumerated else 0)
+def needed_budget(certificate: Certificate, model: Model) -> int:
+    """What check-cert has to be allowed by --budget: the cost of evaluating every input if the proof does, else its
+    default."""
+    needed = DEFAULT_BUDGET
+    for step in certificate.predicate.steps:
+        if step.rule == "enumerate_sequences":
+            needed = max(needed, certificate.predicate.claim.total)
+        if step.rule == "evaluate_inputs":
+            once = evaluation_work(model, certificate.predicate.task.bound_to(model), step.args.bits[0])
+            needed = max(needed, once if len(step.args.bits) == 1 else RETRIED * once)
+    return needed
 
 
 class Proof:
-    """Collects steps; `certificate` closes the proof with the sum of its tallies."""
+    """Collects steps; `certificate` closes the proof with the sum of its tallies, or of its branches."""
 
-    def __init__(self, model: Model, margin: Fraction) -> None:
+    def __init__(self, model: Model, margin: Fraction, task: Task | None = None) -> None:
         self.model, self.margin = model, margin
+        self.task = max_of_k(model) if task is None else task
         self.steps: list[AnyStep] = []
 
     def add(self, step: AnyStep) -> int:
@@ -44,26 +60,21 @@ class Proof:
         self.steps.append(step)
         return len(self.steps) - 1
 
-    def certificate(self, strategy: str, tallies: list[int]) -> Certificate:
-        """The statement of what all regions of these steps together count."""
+    def certificate(self, strategy: str, counted: list[int]) -> Certificate:
+        """The statement of what all regions, or branches, of these steps together count."""
         model = self.model
-        conclusions = [self.steps[number].conclusion for number in tallies]
-        counts = [count for tally in conclusions if isinstance(tally, Tally) for count in tally.counts]
-        correct, wrong = (sum(count[entry] for count in counts) for entry in (3, 4))
-        self.add(infer("total", Accuracy(correct=correct, wrong=wrong), premises=tallies))
+        conclusions = [self.steps[number].conclusion for number in counted]
+        counts = [count for found in conclusions if isinstance(found, Tally | Branches) for count in found.counts]
+        correct, wrong = (sum(count[entry] for count in counts) for entry in (-2, -1))
+        last = "total_branches" if isinstance(conclusions[0], Branches) else "total"
+        self.add(infer(last, Accuracy(correct=correct, wrong=wrong), premises=counted))
         return Certificate(
             subject=[Subject(name=in_unicode(model.path.name), digest=Sha256(sha256=model.sha256))],
             predicate=Predicate(
-                task=Task(k=model.n_ctx),
-                model=ModelInfo(
-                    d_vocab=model.d_vocab,
-                    d_model=model.d_model,
-                    d_head=model.d_head,
-                    n_ctx=model.n_ctx,
-                    tensors=dict(model.tensor_sha256),
-                ),
+                task=read_task(self.task.json),
+                model=ModelInfo.model_validate({**model.sizes, "tensors": dict(model.tensor_sha256)}),
                 margin=str(self.margin),
-                claim=Claim(correct=correct, wrong=wrong, total=model.d_vocab**model.n_ctx),
+                claim=Claim(correct=correct, wrong=wrong, total=self.task.total),
                 strategy=strategy,
                 steps=self.steps,
             ),

@@ -5,38 +5,75 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import zlib
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from certgen.certificate.facts import Accuracy
 from certgen.certificate.shapes import Digest, Positive, Shape
 from certgen.certificate.steps import AnyStep
 from certgen.errors import UserError
 from certgen.files import has_digest, read_input, write_atomically
+from certgen.problem import MaxOfK, Problem
+from certgen.problem.shapes import Partial, misfit, without_null
 
 MAX_BYTES = 1 << 28  # of a certificate, as the format says
 
 
-class Task(Shape):
-    name: Literal["max-of-k"] = "max-of-k"
-    k: Positive
+def _kind(task: Any) -> str:
+    has_inputs = "inputs" in task if isinstance(task, dict) else isinstance(task, Problem)
+    return "<problem>" if has_inputs else "<max-of-k>"
 
 
-class ModelInfo(Shape):
-    """Sizes, and the SHA-256 of each tensor's bytes by tensor name."""
+AnyTask = Annotated[Annotated[MaxOfK, Tag("<max-of-k>")] | Annotated[Problem, Tag("<problem>")], Discriminator(_kind)]
+
+
+_TASK: TypeAdapter[MaxOfK | Problem] = TypeAdapter(AnyTask)
+
+
+def read_task(task: Mapping[str, Any]) -> MaxOfK | Problem:
+    """The task as a certificate holds it. ValidationError if it has another shape."""
+    return _TASK.validate_python(task)
+
+
+_READOUT_SIZE = "^d_readout_(0|[1-9]|1[0-5])$"
+
+
+def _readout_sizes(schema: dict[str, Any]) -> None:
+    schema["patternProperties"] = {_READOUT_SIZE: schema.pop("additionalProperties")}
+    schema["additionalProperties"] = False
+    without_null(schema)
+
+
+class ModelInfo(Partial):
+    """The sizes that the model has, and the SHA-256 of each tensor's bytes by tensor name."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_readout_sizes)
+    __pydantic_extra__: dict[str, Positive]
 
     d_vocab: Positive
     d_model: Positive
-    d_head: Positive
+    d_head: Positive | None = None
     n_ctx: Positive
+    n_heads: Positive | None = None
+    d_mlp: Positive | None = None
+    d_vocab_out: Positive | None = None
     tensors: dict[str, Digest]
+
+    @model_validator(mode="after")
+    def _known_sizes(self) -> Self:
+        for name in self.__pydantic_extra__:
+            if not re.match(_READOUT_SIZE, name):
+                raise misfit(name, "Extra inputs are not permitted")
+        return self
 
 
 class Claim(Accuracy):
-    """Of all `total` = d_vocab^k sequences."""
+    """Of inputs that weigh `total` together: without a problem file, d_vocab^k sequences."""
 
     total: Positive
 
@@ -47,13 +84,13 @@ class Claim(Accuracy):
 
     @property
     def exact(self) -> bool:
-        """Does it leave no sequence open?"""
+        """Does it leave no input open?"""
         return self.correct + self.wrong == self.total
 
 
 class Predicate(Shape):
     formatVersion: Literal[1] = 1
-    task: Task
+    task: AnyTask
     model: ModelInfo
     semantics: Literal["exact-real"] = "exact-real"
     margin: Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,999})(/[1-9][0-9]{0,999})?$")]
@@ -107,6 +144,10 @@ class Certificate(Shape):
         write_atomically(path, data)
         return len(data)
 
+    def about(self, task: Mapping[str, Any]) -> Self:
+        """The same about the same task, in the words of a problem file."""
+        return self.model_copy(update={"predicate": self.predicate.model_copy(update={"task": read_task(task)})})
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a certificate, gzipped or not. This checks its shape only; check-cert checks what it says.
@@ -129,7 +170,7 @@ def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     if first["type"] == "union_tag_invalid":
         first["msg"] = "there is no rule of this name"  # the message lists all of them
-    place = first["loc"]
+    place = tuple(part for part in first["loc"] if not str(part).startswith("<"))  # tags of unions
     if place[:2] == ("predicate", "steps"):
         place = place[:3] + place[4:]  # the fourth is the rule, which tells the steps apart
     names = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]

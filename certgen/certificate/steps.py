@@ -14,6 +14,7 @@ from certgen.certificate.arguments import (
     BranchArgs,
     CentreArgs,
     CentresArgs,
+    EvaluateArgs,
     ExponentArgs,
     GapArgs,
     GroupArgs,
@@ -28,6 +29,7 @@ from certgen.certificate.arguments import (
 from certgen.certificate.facts import (
     Accuracy,
     AttentionRanges,
+    Branches,
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
@@ -110,6 +112,8 @@ RULES = {
     ),
     "branch_sequences": Rule(BranchArgs, Tally, "sequences decided in bundles that share a prefix"),
     "enumerate_sequences": Rule(LaneArgs, Tally, "every sequence evaluated"),
+    "evaluate_inputs": Rule(EvaluateArgs, Branches, "every input evaluated, with what rounding can have changed"),
+    "total_branches": Rule(NoArgs, Accuracy, "all branches together; they partition the inputs"),
     "total": Rule(NoArgs, Accuracy, "all regions together; they partition the sequences"),
 }
 

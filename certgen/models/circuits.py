@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from certgen.models.dyadic import ZERO_MAGNITUDE, Dyadic, FloatArray
-from certgen.models.model_file import Model
+from certgen.models.model_file import FULL_NAMES, Model, require_default
 
 LN2 = math.log(2.0)
 FAR = 1e5  # nats; beyond, float64 no longer tells differences to RELATIVE_SLACK
@@ -23,10 +23,16 @@ RELATIVE_SLACK = 1e-9  # far above every float64 rounding error of the search, f
 
 @dataclass(frozen=True, eq=False)
 class Circuits:
-    """Tables of one model for one margin. Shapes: EVOU [v, v], PVOU [k, v], EUPU [v, v], scores [v, v] and [v, k]."""
+    """Tables of one model for one margin. Shapes: EVOU [v, v], PVOU [k, v], EUPU [v, v], scores [v, v] and [v, k].
+
+    UserError for a model of another architecture than the default one, which has no such tables.
+    """
 
     model: Model
     margin: Fraction
+
+    def __post_init__(self) -> None:
+        require_default(self.model)
 
     @property
     def v(self) -> int:
@@ -38,7 +44,7 @@ class Circuits:
 
     def weight(self, name: str) -> Dyadic:
         """An array of the model, by its name there, in the unit in which the file has it."""
-        return Dyadic.of(getattr(self.model, name), self.model.exponents[name])
+        return Dyadic.of(getattr(self.model, name), self.model.exponents[FULL_NAMES[name]])
 
     @cached_property
     def OVU(self) -> Dyadic:

@@ -1,4 +1,17 @@
-"""The model as a function, in float64: what a certificate is about, up to rounding."""
+"""The model as a function, in float64, with the radius that the checker's evaluation of it will have.
+
+The function is that of any architecture (schemas/CERTIFICATE.md).  The checker evaluates it in fixed point: every
+vector is a centre in units of 2^-bits and one radius.  Both are followed here in one pass, the centre as float64 and
+the radius in those units, rounded generously: a prediction that decides nothing, and that may be too large but should
+never be too small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -6,40 +19,285 @@ import numpy.typing as npt
 from certgen.errors import UserError
 from certgen.models.model_file import Model
 
-_CHUNK = 4_096  # sequences at a time: bounds the memory, not the result
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MOST_FLOATS = 1 << 22  # in the largest array of one pass: bounds the memory, not the result
+LIPSCHITZ = {"relu": 1.0, "silu": 1.1, "gelu_tanh": 1.13, "gelu_erf": 1.13}  # of the activations
+FLOAT_BITS = 50  # of a float64, with some to spare for the roundings inside a product
+_PREDICTED_BITS = 64  # when only the centre is wanted
 
 
-def logits(model: Model, sequences: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The logits [n, d_vocab] at the last position of each of `sequences` [n, k], which hold tokens.
+class Evaluation(NamedTuple):
+    """logits [n, d_vocab_out]; per input the radius that the checker's logits will have, and the error of these ones.
 
-    UserError when they are not sequences of k = n_ctx tokens of this model, or when float64 overflows.
+    `radius` [n] is in units of 2^-bits, and with more bits no larger; `noise` [n] is in logits.  Both are infinite
+    where float64 or the number of bits does not suffice.
     """
-    tokens = np.asarray(sequences)
-    k, v = model.n_ctx, model.d_vocab
-    if tokens.ndim != 2 or tokens.shape[1] != k:
-        count = "1 token" if tokens.shape[-1:] == (1,) else f"{tokens.shape[-1] if tokens.ndim else 0} tokens"
-        given = count if tokens.ndim == 2 else f"shape {list(tokens.shape)}"
-        raise UserError(f"{given} given, and the model takes sequences of {k}", f"for each sequence give {k}")
-    if tokens.dtype.kind not in "iu":
-        raise UserError(f"the tokens have dtype {tokens.dtype}", "give integers")
-    outside = tokens[(tokens < 0) | (tokens >= v)]
-    if outside.size:
-        raise UserError(f"there is no token {outside[0]}", f"tokens are from 0 to {v - 1}")
-    with np.errstate(all="ignore"):
-        chunks = [_logits(model, tokens[start : start + _CHUNK]) for start in range(0, len(tokens), _CHUNK)]
-    found = np.concatenate(chunks) if chunks else np.zeros((0, v))
+
+    logits: FloatArray
+    radius: FloatArray
+    noise: FloatArray
+
+
+def logits(model: Model, sequences: npt.ArrayLike, readout: int | None = None) -> FloatArray:
+    """The logits [n, d_vocab_out] of each of `sequences` [n, k], which hold tokens, at the position `readout`.
+
+    That is the last one by default, and not asked for if the model pools.  UserError when they are no sequences of this
+    model, or when float64 overflows.
+    """
+    found = evaluate(model, sequences, readout).logits
     if not np.isfinite(found).all():
         raise UserError("the logits overflow float64", "the weights are too large for this; proofs use exact numbers")
     return found
 
 
-def _logits(model: Model, tokens: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    residual = model.W_E[tokens] + model.W_pos
-    query = residual[:, -1] @ model.W_Q + model.b_Q
-    keys = residual @ model.W_K + model.b_K
-    scores = np.einsum("nkh,nh->nk", keys, query) / np.sqrt(model.d_head)
-    attention = np.exp(scores - scores.max(axis=1, keepdims=True))
-    attention /= attention.sum(axis=1, keepdims=True)
-    attended = np.einsum("nk,nkh->nh", attention, residual @ model.W_V + model.b_V)
-    found: npt.NDArray[np.float64] = (residual[:, -1] + attended @ model.W_O + model.b_O) @ model.W_U + model.b_U
+def evaluate(
+    model: Model, sequences: npt.ArrayLike, readout: int | None = None, bits: int = _PREDICTED_BITS
+) -> Evaluation:
+    """The logits of each of `sequences` [n, k], with the radius that `bits` bits leave in the checker.
+
+    Prefixes that neighbours share are evaluated once under a causal mask, so sorted sequences are cheapest.
+    """
+    tokens = checked(model, sequences, readout)
+    width = max(array.shape[-1] for array in model.tensors.values())
+    step = max(1, MOST_FLOATS // (tokens.shape[1] * width))
+    waiting = [tokens[start : start + step] for start in range(0, len(tokens), step)][::-1]
+    passes = [Evaluation(np.zeros((0, model.tensors["unembed.b_U"].shape[0])), np.zeros(0), np.zeros(0))]
+    with np.errstate(all="ignore"):
+        while waiting:
+            some = waiting.pop()
+            one = _Pass(model, some, readout, bits)
+            if len(some) > 1 and one.at.visible.size * width > MOST_FLOATS:  # they share few prefixes
+                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+            else:
+                passes.append(one.run())
+    return Evaluation(*(np.concatenate(parts) for parts in zip(*passes, strict=True)))
+
+
+def checked(model: Model, sequences: npt.ArrayLike, readout: int | None) -> IntArray:
+    """The sequences as an array; UserError unless all are sequences of tokens that the model can read."""
+    tokens = np.asarray(sequences)
+    most, v = model.tensors["pos_embed.W_pos"].shape[0], model.tensors["embed.W_E"].shape[0]
+    whole = readout is None and model.is_default  # the task of such a model, unless another is given, is max-of-n_ctx
+    if tokens.ndim != 2 or not (most if whole else 1) <= tokens.shape[1] <= most:
+        count = "1 token" if tokens.shape[-1:] == (1,) else f"{tokens.shape[-1] if tokens.ndim else 0} tokens"
+        given = count if tokens.ndim == 2 else f"shape {list(tokens.shape)}"
+        wanted = str(most) if whole else f"1 to {most}"
+        raise UserError(f"{given} given, and the model takes sequences of {wanted}", f"for each sequence give {wanted}")
+    if tokens.dtype.kind not in "iu":
+        raise UserError(f"the tokens have dtype {tokens.dtype}", "give integers")
+    outside = tokens[(tokens < 0) | (tokens >= v)]
+    if outside.size:
+        raise UserError(f"there is no token {outside[0]}", f"tokens are from 0 to {v - 1}")
+    if readout is not None and not 0 <= readout < tokens.shape[1]:
+        raise UserError(f"there is no position {readout}", f"positions are from 0 to {tokens.shape[1] - 1}")
+    return tokens.astype(np.int64)
+
+
+class Prefixes(NamedTuple):
+    """Each prefix of the sequences once, position by position; under a full mask each position of each sequence.
+
+    `tokens` and `positions` [N] are those at the end of a prefix; `visible` [N, k] are the prefixes that it attends to,
+    itself where `hidden` [N, k] says that there is none; `ends` [n, k] are the prefixes of each sequence.
+    """
+
+    tokens: IntArray
+    positions: IntArray
+    visible: IntArray
+    hidden: npt.NDArray[np.bool_]
+    ends: IntArray
+
+
+def prefixes(sequences: IntArray, d_vocab: int, causal: bool) -> Prefixes:
+    """The prefixes of `sequences` [n, k]. Cost a sort of n numbers for each position."""
+    n, k = sequences.shape
+    if not causal:
+        ends = np.arange(n * k).reshape(n, k)
+        visible = np.repeat(ends, k, axis=0)
+        return Prefixes(sequences.ravel(), np.tile(np.arange(k), n), visible, np.zeros((n * k, k), bool), ends)
+    ends, first, count = np.zeros((n, k), np.int64), [], 0
+    group = np.zeros(n, np.int64)
+    for p in range(k):
+        _, found, group = np.unique(group * d_vocab + sequences[:, p], return_index=True, return_inverse=True)
+        ends[:, p] = group + count
+        first.append(found)
+        count += len(found)
+    rows = np.concatenate(first)
+    positions = np.repeat(np.arange(k), [len(found) for found in first])
+    hidden = np.arange(k) > positions[:, None]
+    visible = np.where(hidden, np.arange(count)[:, None], ends[rows])
+    return Prefixes(sequences[rows, positions], positions, visible, hidden, ends)
+
+
+class Balls(NamedTuple):
+    """Vectors `centre` [N, n], each with a `radius` [N] in units of 2^-bits that bounds the error of every entry."""
+
+    centre: FloatArray
+    radius: FloatArray
+
+    def __add__(self, other: Balls) -> Balls:  # type: ignore[override]
+        return Balls(self.centre + other.centre, self.radius + other.radius)
+
+    def rows(self, which: IntArray) -> Balls:
+        return Balls(self.centre[which], self.radius[which])
+
+
+class _Pass:
+    """One evaluation of some sequences; `largest` is the largest number met, which scales the noise of float64."""
+
+    def __init__(self, model: Model, sequences: IntArray, readout: int | None, bits: int) -> None:
+        self.tensors, self.architecture = model.tensors, model.architecture
+        causal, self.pooled = model.architecture.mask == "causal", model.architecture.pool != "none"
+        self.read = sequences.shape[1] - 1 if readout is None else readout
+        if causal and not self.pooled:
+            sequences = sequences[:, : self.read + 1]  # what comes later changes nothing
+        self.at = prefixes(sequences, model.tensors["embed.W_E"].shape[0], causal)
+        self.unit = math.ldexp(1.0, -bits)
+        self.largest = max(1.0, *(float(np.abs(array).max(initial=0.0)) for array in model.tensors.values()))
+        self.root = math.sqrt(Fraction(model.architecture.attn_scale_squared))
+        self.eps = float(Fraction(model.architecture.eps))
+
+    def run(self) -> Evaluation:
+        architecture, at, pooled = self.architecture, self.at, self.pooled
+        ends = at.ends if pooled else at.ends[:, self.read]
+        wanted = np.unique(ends)  # the prefixes that the readout needs
+        embedded = self.tensors["embed.W_E"][at.tokens] + self.tensors["pos_embed.W_pos"][at.positions]
+        x = self.seen(Balls(embedded, np.full(len(embedded), 1.0)))
+        for block in range(architecture.blocks):
+            rows = wanted if block == architecture.blocks - 1 else np.arange(len(at.tokens))
+            x = self.block(f"blocks.{block}", x, at, rows)
+        if architecture.blocks == 0:
+            x = x.rows(wanted)
+        if "final" in architecture.norms:
+            x = self.norm("ln_final", x)
+        place = np.searchsorted(wanted, ends)
+        z = self.pool(x, place) if pooled else x
+        for layer in range(architecture.readout_layers):
+            z = self.linear(z, self.tensors[f"readout.{layer}.W"], self.tensors[f"readout.{layer}.b"])
+            z = Balls(relu(z.centre), z.radius)
+        z = self.linear(z, self.tensors["unembed.W_U"], self.tensors["unembed.b_U"])
+        if not pooled:
+            z = z.rows(place)
+        lost = ~(np.isfinite(z.centre).all(axis=1) & np.isfinite(z.radius) & math.isfinite(self.largest))
+        noise = z.radius * math.ldexp(self.largest, -FLOAT_BITS)
+        return Evaluation(z.centre, np.where(lost, np.inf, z.radius), np.where(lost, np.inf, noise))
+
+    def block(self, name: str, x: Balls, at: Prefixes, rows: IntArray) -> Balls:
+        """What the block leaves at the prefixes `rows`."""
+        norms = self.architecture.norms
+        attended = self.attention(f"{name}.attn", self.norm(f"{name}.ln1", x) if "pre" in norms else x, at, rows)
+        x = x.rows(rows) + attended
+        if "post" in norms:
+            x = self.norm(f"{name}.ln1", x)
+        if self.architecture.activation == "none":
+            return self.seen(x)
+        x = x + self.mlp(f"{name}.mlp", self.norm(f"{name}.ln2", x) if "pre" in norms else x)
+        return self.seen(self.norm(f"{name}.ln2", x) if "post" in norms else x)
+
+    def attention(self, name: str, y: Balls, at: Prefixes, rows: IntArray) -> Balls:
+        """All heads. Arrays are [row, head, visible position, entry of the head]."""
+        q, k, v = (self.heads(name, part, of) for part, of in (("Q", y.rows(rows)), ("K", y), ("V", y)))
+        visible, hidden = at.visible[rows], at.hidden[rows][:, None]
+        keys, values = k.centre[visible], v.centre[visible]
+        scores = np.einsum("rhe,rphe->rhp", q.centre, keys) / self.root
+        self.largest = max(self.largest, float(np.abs(scores).max(initial=0.0)))
+        q_radius, k_radius = q.radius[:, None, None], k.radius[visible][:, None]
+        key_sizes, query_sizes = np.abs(keys).sum(axis=3).transpose(0, 2, 1), np.abs(q.centre).sum(axis=2)[:, :, None]
+        doubt = q_radius * key_sizes + k_radius * query_sizes + q.centre.shape[2] * self.unit * q_radius * k_radius
+        doubt = (doubt + 2) / self.root + np.abs(scores) + 4  # of the scores, in units
+
+        scores = np.where(hidden, -np.inf, scores)
+        weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+        weights /= weights.sum(axis=2, keepdims=True)
+        mixed = np.einsum("rhp,rphe->rhe", weights, values)
+
+        worst = np.where(hidden, 0.0, doubt).max(axis=2)  # [row, head]
+        growth = 2 * worst * _expm1_ratio(2 * worst * self.unit)  # (e^(2 doubt) - 1) / unit
+        spread = growth + (4 + 2 * visible.shape[1]) * (1 + growth * self.unit)
+        v_radius = np.where(hidden[:, 0], 0.0, v.radius[visible]).max(axis=1)
+        sizes = np.where(hidden[:, 0], 0.0, np.abs(values).max(axis=(2, 3))).max(axis=1) + v_radius * self.unit
+        radius = v_radius + (2 * sizes[:, None] * spread).max(axis=1) + 2
+        output = self.tensors[f"{name}.W_O"]
+        return self.linear(
+            Balls(mixed.reshape(len(rows), -1), radius),
+            output.reshape(-1, output.shape[2]),
+            self.tensors[f"{name}.b_O"],
+        )
+
+    def heads(self, name: str, part: str, y: Balls) -> Balls:
+        """Queries, keys or values [N, head, entry]."""
+        weights, bias = self.tensors[f"{name}.W_{part}"], self.tensors[f"{name}.b_{part}"]
+        found = self.linear(y, weights.transpose(1, 0, 2).reshape(weights.shape[1], -1), bias.ravel())
+        return Balls(found.centre.reshape(-1, *bias.shape), found.radius)
+
+    def mlp(self, name: str, y: Balls) -> Balls:
+        z = self.linear(y, self.tensors[f"{name}.W_in"], self.tensors[f"{name}.b_in"])
+        kind = self.architecture.activation
+        z = Balls(ACTIVATIONS[kind](z.centre), LIPSCHITZ[kind] * z.radius + (0 if kind == "relu" else 4))
+        return self.linear(z, self.tensors[f"{name}.W_out"], self.tensors[f"{name}.b_out"])
+
+    def linear(self, x: Balls, weights: FloatArray, bias: FloatArray) -> Balls:
+        """x W + b; an entry is off by at most the radius times the sum of |W| in its column, and by the roundings."""
+        largest_column = np.abs(weights).sum(axis=0).max(initial=0.0) + len(weights) * self.unit
+        sizes = np.abs(x.centre).sum(axis=1)
+        return self.seen(Balls(x.centre @ weights + bias, x.radius * largest_column + sizes / 2 + 4))
+
+    def norm(self, name: str, x: Balls) -> Balls:
+        centred = x.centre - x.centre.mean(axis=1, keepdims=True)
+        variance = (centred * centred).mean(axis=1)
+        normal = centred / np.sqrt(variance + self.eps)[:, None]
+        least = np.maximum(np.sqrt(variance) - (x.radius + 2) * self.unit, math.sqrt(self.eps))
+        sizes = np.abs(normal).max(axis=1)
+        radius = (x.radius + 1) * (2 + sizes) / least + sizes + 4
+        if self.architecture.normalization == "LN":
+            weights = self.tensors[f"{name}.w"]
+            normal = normal * weights + self.tensors[f"{name}.b"]
+            radius = radius * (np.abs(weights).max(initial=0.0) + self.unit) + sizes + 4
+        return self.seen(Balls(normal, np.where(least > 0, radius, np.inf)))
+
+    def pool(self, x: Balls, place: IntArray) -> Balls:
+        """The sum or mean over the positions; place [n, k] are rows of x."""
+        total = Balls(x.centre[place].sum(axis=1), x.radius[place].sum(axis=1))
+        if self.architecture.pool == "mean":
+            total = Balls(total.centre / place.shape[1], total.radius / place.shape[1] + 2)
+        return self.seen(total)
+
+    def seen(self, x: Balls) -> Balls:
+        """The same, after taking note of its largest number."""
+        self.largest = max(self.largest, float(np.abs(x.centre).max(initial=0.0)))
+        return x
+
+
+def _expm1_ratio(x: FloatArray) -> FloatArray:
+    """(e^x - 1) / x."""
+    ratio: FloatArray = np.where(x < 1e-8, 1 + 1e-8, np.expm1(x) / np.where(x == 0, 1.0, x))
+    return ratio
+
+
+def silu(z: FloatArray) -> FloatArray:
+    found: FloatArray = z / (1 + np.exp(-z))
     return found
+
+
+def gelu_tanh(z: FloatArray) -> FloatArray:
+    found: FloatArray = z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    return found
+
+
+def gelu_erf(z: FloatArray) -> FloatArray:
+    twice = [math.erfc(x) for x in (z * -math.sqrt(0.5)).ravel().tolist()]  # numpy has no erfc
+    found: FloatArray = z / 2 * np.reshape(twice, z.shape)
+    return found
+
+
+def relu(z: FloatArray) -> FloatArray:
+    return np.maximum(z, 0.0)
+
+
+ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "relu": relu,
+    "silu": silu,
+    "gelu_tanh": gelu_tanh,
+    "gelu_erf": gelu_erf,
+}

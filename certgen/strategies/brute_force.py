@@ -1,16 +1,22 @@
-"""brute-force: every sequence evaluated. The certificate is short, checking it is not."""
+"""brute-force: every input evaluated. The certificate is short, checking it is not."""
 
 from __future__ import annotations
 
-from certgen.certificate.facts import Tally
-from certgen.certificate.proof import Proof
+from certgen.certificate.arguments import EvaluateArgs
+from certgen.certificate.facts import Branches, Tally
+from certgen.certificate.proof import DEFAULT_BUDGET, Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
 from certgen.counts.cells import cells_of_pair, pairs_of
+from certgen.counts.evaluation import Question, choose_setting, conclude, evaluate_pieces
 from certgen.counts.numerators import DEFAULT_PRECISION, full_precision, lane_args
+from certgen.counts.work import CHECKED_A_SECOND, SEARCHED_A_SECOND, about, evaluation_work, lasting
+from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
+
+MOST_WORK = DEFAULT_BUDGET << 6  # thousands of multiply-adds
 
 
 def brute_force(circuits: Circuits, track: Track) -> Certificate:
@@ -33,3 +39,26 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     proof = Proof(circuits.model, circuits.margin)
     step = proof.add(infer("enumerate_sequences", Tally(counts=counts), args))
     return proof.certificate("brute-force", [step])
+
+
+def evaluate_all(question: Question, track: Track) -> Certificate:
+    """Evaluate every input, for a model and a task of any kind. Cost: `evaluation_work`, in numpy."""
+    require_affordable(question, MOST_WORK)
+    setting = choose_setting(question)
+    bits, counts = conclude(question, evaluate_pieces(question, setting, track), setting.base)
+    proof = Proof(question.model, question.margin, question.task)
+    step = proof.add(infer("evaluate_inputs", Branches(counts=counts), EvaluateArgs(bits=bits)))
+    return proof.certificate("brute-force", [step])
+
+
+def require_affordable(question: Question, most: int, otherwise: str = "") -> None:
+    """UserError if evaluating every input takes more than `most` thousands of multiply-adds; `otherwise` is a hint."""
+    model, task = question.model, question.task
+    needed = evaluation_work(model, task)
+    if needed > most:
+        search, check = lasting(needed, SEARCHED_A_SECOND), lasting(needed, CHECKED_A_SECOND)
+        raise UserError(
+            f"{task.text}: {about(task.number)} inputs are too many to evaluate each one: some {about(1000 * needed)} "
+            f"multiply-adds, {search} to search and {check} to check",
+            otherwise or "choose a smaller problem: fewer positions, or fewer tokens at a position",
+        )

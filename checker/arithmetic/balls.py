@@ -25,11 +25,6 @@ class Ball(NamedTuple):
     centre: list[int]
     radius: int
 
-    @property
-    def largest(self) -> int:
-        """A bound on the absolute value of every entry of every vector in the ball."""
-        return max(map(abs, self.centre)) + self.radius
-
     def plus(self, other: "Ball") -> "Ball":
         """The sums of vectors of the two balls."""
         return Ball([x + y for x, y in zip(self.centre, other.centre, strict=True)], self.radius + other.radius)

@@ -57,7 +57,7 @@ class Problem:
         """The uniform task max-of-k with k = n_ctx, on one attention-only block with one head."""
         uniform = all(list(row.values()) == [1] * self.v for row in self.choices)
         whole = self.k == self.weights.sizes["n_ctx"] and self.readout == self.k - 1
-        return not self.weights.described and uniform and whole and self.task.name == "max" and len(self.of) == self.k
+        return self.weights.entry is None and uniform and whole and self.task.name == "max" and len(self.of) == self.k
 
     @cached_property
     def circuits(self) -> Circuits:

@@ -6,7 +6,7 @@ from typing import Any
 
 from checker.arithmetic.balls import Ball
 from checker.errors import Rejected, show
-from checker.facts import Branches
+from checker.facts import Branch, Branches
 from checker.model.forward import Forward, work
 from checker.problem import Problem
 
@@ -48,7 +48,7 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
                 sign = decided(problem, forward, forward.logits(whole), label)
         if sign:
             counts[prefix.tokens[branch]][sign < 0] += weight
-    return Branches(tuple([(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
+    return Branches(tuple([Branch(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
 
 
 def passes(problem: Problem) -> int:

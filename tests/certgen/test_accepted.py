@@ -213,7 +213,7 @@ def test_the_budget_that_a_check_needs(tmp_path: Path) -> None:
     assert proof.DEFAULT_BUDGET == DEFAULT_BUDGET
     model = load_model(tiny_model(tmp_path / "m", near_correct(np.random.default_rng(9), v=2, k=2)))
     certificate = prove(model, "brute-force")
-    assert needed_budget(certificate) == needed_budget(prove(model, "cubic")) == DEFAULT_BUDGET
+    assert needed_budget(certificate, model) == needed_budget(prove(model, "cubic"), model) == DEFAULT_BUDGET
     claim = certificate.predicate.claim.model_copy(update={"total": DEFAULT_BUDGET + 1})
     larger = certificate.model_copy(update={"predicate": certificate.predicate.model_copy(update={"claim": claim})})
-    assert needed_budget(larger) == DEFAULT_BUDGET + 1
+    assert needed_budget(larger, model) == DEFAULT_BUDGET + 1

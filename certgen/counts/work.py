@@ -1,0 +1,48 @@
+"""What it costs to evaluate every input: as check-cert counts it, and roughly in seconds.
+
+The unit is a thousand multiply-adds of 64 bits, as in the rule evaluate_inputs.
+"""
+
+from __future__ import annotations
+
+import math
+
+from certgen.models.model_file import Model
+from certgen.problem import Task
+
+CHECKED_A_SECOND = 50_000.0  # of check-cert, on one core
+SEARCHED_A_SECOND = 500_000.0  # of the search in numpy, on one core
+
+
+def passes(model: Model, task: Task) -> int:
+    """Positions that are evaluated, and inputs that are looked at: under a causal mask each prefix once."""
+    if model.architecture.mask == "full":
+        return task.k * task.number
+    last = task.k if task.readout is None else task.readout + 1
+    choices = [len(tokens) for tokens in task.space.choices]
+    return sum(math.prod(choices[: p + 1]) for p in range(last)) + task.number
+
+
+def work(model: Model, k: int, bits: int) -> int:
+    """Of one position of an input of k tokens, when `bits` bits are kept; an exponential counts as a thousand."""
+    weights = sum(array.size for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed.")))
+    exponentials = model.architecture.blocks * model.architecture.heads * k
+    return (weights // 1000 + exponentials + 1) * (1 + bits // 64) ** 2
+
+
+def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:
+    """Of all inputs once."""
+    return passes(model, task) * work(model, task.k, bits)
+
+
+def about(number: int) -> str:
+    """With separators, or as a power of ten where nobody counts any more."""
+    return f"{number:,}" if number < 10**15 else f"10^{math.log10(number):.0f}"
+
+
+def lasting(thousands: int, rate: float) -> str:
+    """How long so many thousands of multiply-adds take, such as 40 seconds, 3 hours, or 10^9 years."""
+    for name, size in (("year", 31_557_600), ("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if 2 * thousands >= 3 * size * rate:
+            return f"{about(int(thousands // int(size * rate)))} {name}s"
+    return "a second" if thousands < 2 * rate else f"{thousands / rate:.0f} seconds"

@@ -1,0 +1,93 @@
+"""Every named label, and automata, beside what their definitions say in plain Python."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from certgen.problem import Problem
+from certgen.problem.labels import LABELS
+from tests.support.sized import sizes
+
+Reference = Callable[[list[int], list[int], dict[str, Any]], int]  # of tokens, their positions, and the fields
+
+
+def majority(tokens: list[int]) -> int:
+    return min(token for token in tokens if all(tokens.count(token) >= tokens.count(other) for other in tokens))
+
+
+def run(tokens: list[int], fields: dict[str, Any]) -> int:
+    state = fields["start"]
+    for token in tokens:
+        state = fields["next"][state][token]
+    return int(fields["output"][state])
+
+
+REFERENCES: dict[str, Reference] = {
+    "max": lambda tokens, positions, fields: max(tokens),
+    "min": lambda tokens, positions, fields: min(tokens),
+    "nth-largest": lambda tokens, positions, fields: sorted(tokens, reverse=True)[fields["n"] - 1],
+    "argmax": lambda tokens, positions, fields: positions[tokens.index(max(tokens))],
+    "sum-mod": lambda tokens, positions, fields: sum(tokens) % fields["modulus"],
+    "contains": lambda tokens, positions, fields: int(fields["token"] in tokens),
+    "first": lambda tokens, positions, fields: tokens[0],
+    "last": lambda tokens, positions, fields: tokens[-1],
+    "majority": lambda tokens, positions, fields: majority(tokens),
+    "automaton": lambda tokens, positions, fields: run(tokens, fields),
+}
+MANY = 100  # outputs
+
+
+@st.composite
+def problems(draw: st.DrawFn, name: str) -> tuple[dict[str, Any], int]:
+    """A problem with this label, and d_vocab."""
+    v, k = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    entries = st.lists(st.integers(0, v - 1), min_size=1, max_size=3, unique=True)
+    label: dict[str, Any] = {"name": name}
+    if draw(st.booleans()):
+        label["of"] = draw(st.lists(st.integers(0, k - 1), min_size=1, unique=True).map(sorted))
+    if name == "nth-largest":
+        label["n"] = draw(st.integers(1, len(label.get("of", range(k)))))
+    if name == "sum-mod":
+        label["modulus"] = draw(st.integers(1, 20))
+    if name == "contains":
+        label["token"] = draw(st.integers(0, v - 1))
+    if name == "automaton":
+        states = draw(st.integers(1, 4))
+        label["states"], label["start"] = states, draw(st.integers(0, states - 1))
+        row = st.lists(st.integers(0, states - 1), min_size=v, max_size=v)
+        label["next"] = draw(st.lists(row, min_size=states, max_size=states))
+        label["output"] = draw(st.lists(st.integers(0, 9), min_size=states, max_size=states))
+    return {"inputs": [{"tokens": draw(entries)} for _ in range(k)], "label": label}, v
+
+
+def test_every_label_has_a_definition() -> None:
+    assert list(LABELS) == list(REFERENCES)
+
+
+@pytest.mark.parametrize("name", LABELS)
+@given(data=st.data())
+@settings(max_examples=40)
+def test_a_label_is_what_its_definition_says(name: str, data: st.DataObject) -> None:
+    raw, v = data.draw(problems(name))
+    k = len(raw["inputs"])
+    task = Problem.model_validate(raw).bound_to(sizes(k, v, MANY))
+    positions = raw["label"].get("of", list(range(k)))
+    inputs = [list(x) for x in itertools.product(*(sorted(entry["tokens"]) for entry in raw["inputs"]))]
+    expected = [REFERENCES[name]([x[p] for p in positions], positions, raw["label"]) for x in inputs]
+    found = task.labels(np.array(inputs))
+    assert found.dtype == np.int64 and found.tolist() == expected
+    choices = [task.space.choices[position] for position in positions]
+    assert task.label.largest(choices, positions) == max(expected)
+
+
+def test_a_majority_that_only_matching_can_decide() -> None:
+    """Token 3 wins only if 0 and 1, once each, take the other two positions: 0 alone may not stand at both."""
+    choices = [[3], [3], [0, 1], [0]]
+    label = LABELS["majority"](name="majority")
+    assert label.largest(choices, range(4)) == 3
+    assert label.largest([[3], [0, 1], [0]], range(3)) == 0  # once each, or 0 twice
