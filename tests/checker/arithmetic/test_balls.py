@@ -148,4 +148,3 @@ def test_rounding_is_to_nearest_and_sums_add_radii() -> None:
     assert rounded(Matrix([[5, 6, -5, -6, -7]], -2), 0) == [[1, 2, -1, -1, -2]]
     assert rounded(Matrix([[5]], 3), 2) == [[160]]
     assert Ball([1, -2], 3).plus(Ball([4, 4], 5)) == Ball([5, 2], 8)
-    assert Ball([1, -7], 3).largest == 10
