@@ -163,11 +163,10 @@ SETTINGS: list[tuple[dict[str, object], dict[str, Any], str]] = [
     ({"use_attn_scale": True, "attn_scale": 5.5}, {"act": F.relu, "scale": 5.5}, "2L2H-relu-LN"),
     ({"n_heads": 2, "n_layers": 2, "d_mlp": 12, "d_vocab_out": 6}, {"act": F.relu}, "2L2H-relu-LN"),
 ]
+NAMES = [" ".join(map(str, config)) for config, _, _ in SETTINGS]
 
 
-@pytest.mark.parametrize(
-    ("config", "module", "brief"), SETTINGS, ids=[" ".join(map(str, settings[0])) for settings in SETTINGS]
-)
+@pytest.mark.parametrize(("config", "module", "brief"), SETTINGS, ids=NAMES)
 def test_settings_of_transformer_lens_are_honoured(
     tmp_path: Path, config: dict[str, object], module: dict[str, Any], brief: str
 ) -> None:
