@@ -108,9 +108,8 @@ def test_max_of_k_as_a_problem_file_keeps_every_strategy(strategy: str | None, t
 def test_wrong_inputs_are_those_of_the_definition(model: Model, problem: Path) -> None:
     task = ask(model, problem, Fraction(0)).task
     expected = {}
-    for row, label in zip(
-        task.inputs(0, 8).tokens.tolist(), task.labels(task.inputs(0, 8).tokens).tolist(), strict=True
-    ):
+    tokens = task.inputs(0, 8).tokens
+    for row, label in zip(tokens.tolist(), task.labels(tokens).tolist(), strict=True):
         logits = plain_logits(model, row, 1)
         if max(np.delete(logits, label)) > logits[label]:
             expected[tuple(row)] = max(np.delete(logits, label)) - logits[label]
@@ -124,20 +123,21 @@ def test_wrong_inputs_are_those_of_the_definition(model: Model, problem: Path) -
 
 
 def test_of_too_many_inputs_a_sample_is_looked_at(model: Model, problem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "MOST_WORK", 1)
     question = ask(model, problem, Fraction(0))
+    everything = wrong_inputs(question, 20, quiet)
+    monkeypatch.setattr(search, "MOST_WORK", 1)
+    monkeypatch.setattr(search, "PIECE", 3)
     found = wrong_inputs(question, 20, quiet)
-    assert found.seen <= 8
-    assert set(found.inputs) <= set(wrong_inputs(question, 20, quiet).inputs)
+    assert (found.seen <= 3, everything.seen) == (True, 8)
+    assert set(found.inputs) <= set(everything.inputs)
     assert "a random sample of" in run("wrong", model.path, "--problem", problem)
 
 
 def test_logits_are_read_where_the_problem_reads_them(model: Model, problem: Path) -> None:
     told = json.loads(run("logits", model.path, 2, 1, 0, "--problem", problem, "--json"))
     assert told["logits"] == pytest.approx(plain_logits(model, [2, 1, 0], 1))
-    (line,) = (
-        line for line in run("logits", model.path, 2, 1, 0, "--problem", problem).splitlines() if "right" in line
-    )
+    shown = run("logits", model.path, 2, 1, 0, "--problem", problem).splitlines()
+    (line,) = (line for line in shown if "right" in line)
     assert line.split("│")[1].strip() == "1"
     assert json.loads(run("logits", model.path, 2, 1, "--json"))["logits"] == pytest.approx(plain_logits(model, [2, 1]))
     with pytest.raises(UserError, match="2 tokens given, and the problem has 3 positions"):
@@ -149,7 +149,7 @@ def test_the_true_accuracy_is_counted_or_sampled(seed: int, tmp_path: Path, monk
     model = saved(random_model(np.random.default_rng(seed), pool="none", size=0.6), tmp_path / "model.safetensors")
     asked = problem_of(FIELDS)
     found = true_accuracy(model, "0", asked)
-    correct, wrong, close = truth(model, asked.bound_to(model), Fraction(0))
+    correct, _, close = truth(model, asked.bound_to(model), Fraction(0))
     assert close == 0
     assert found == accuracy.Accuracy(correct / 8, correct / 8, correct / 8, "exact")
     monkeypatch.setattr(accuracy, "MOST_COUNTED_WORK", 0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from certgen import prove
+from certgen.counts.evaluation import evaluate_pieces
 from certgen.errors import UserError
 from certgen.models.model_file import Model
 from certgen.proving import ask
@@ -82,11 +83,11 @@ def test_a_worker_that_dies_is_an_error_that_says_what_to_do(model: Model, tmp_p
 def test_only_a_long_search_is_cut(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     question = ask(model, PROBLEM, Fraction(0))
     output = tmp_path / "c.cert.json"
-    assert search_for(question, output, Local(1), wanted=False) is pieces.evaluate_pieces
-    assert search_for(question, output, Local(1), wanted=True) is not pieces.evaluate_pieces
+    assert search_for(question, output, Local(1), wanted=False) is evaluate_pieces
+    assert search_for(question, output, Local(1), wanted=True) is not evaluate_pieces
     monkeypatch.setattr(pieces, "LONG", 1)
-    assert search_for(question, output, Local(1), wanted=False) is not pieces.evaluate_pieces
-    assert search_for(question, Path("/dev/stdout"), Local(1), wanted=False) is pieces.evaluate_pieces
+    assert search_for(question, output, Local(1), wanted=False) is not evaluate_pieces
+    assert search_for(question, Path("/dev/stdout"), Local(1), wanted=False) is evaluate_pieces
 
 
 def test_a_proof_that_evaluates_no_inputs_is_not_shared(tmp_path: Path) -> None:
