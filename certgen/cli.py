@@ -17,8 +17,8 @@ from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
 from certgen.errors import UserError
-from certgen.files import as_argument, check_outputs
-from certgen.models.seeds import model_paths, parse_seeds
+from certgen.files import as_argument, check_outputs, write_atomically
+from certgen.models.seeds import beside, model_paths, parse_seeds
 from certgen.terminal import flush, prepare_streams, printable, say, show
 
 
@@ -57,6 +57,36 @@ class Engine(StrEnum):
 
     joblib = "joblib"
     dask = "dask"
+
+
+class TrainedTask(StrEnum):
+    """What a model can be trained for."""
+
+    max = "max"
+    min = "min"
+    nth_largest = "nth-largest"
+    argmax = "argmax"
+    sum_mod = "sum-mod"
+    contains = "contains"
+    first = "first"
+    last = "last"
+    majority = "majority"
+
+
+class TrainedActivation(StrEnum):
+    """Of the MLPs of a model that is trained; the values of Architecture, but for gelu."""
+
+    relu = "relu"
+    silu = "silu"
+    gelu = "gelu"
+    gelu_tanh = "gelu_tanh"
+
+
+class TrainedNorm(StrEnum):
+    """The LayerNorm of a model that is trained."""
+
+    LN = "LN"
+    LNPre = "LNPre"
 
 
 def main() -> None:
@@ -111,9 +141,55 @@ def options(
 @app.command()
 def train(
     k: Annotated[
-        int, typer.Option("--k", min=1, metavar="K", help="Sequence length: the model answers with the largest of K.")
-    ],
-    d_vocab: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+        int | None,
+        typer.Option(
+            "--k",
+            min=1,
+            max=1 << 17,
+            metavar="K",
+            show_default=False,
+            help="How many tokens the task is about; not needed with --format.",
+        ),
+    ] = None,
+    d_vocab: Annotated[int, typer.Option(min=1, max=1 << 26, metavar="N", help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+    task: Annotated[TrainedTask, typer.Option(metavar="NAME", help="What to answer; see below.")] = TrainedTask.max,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", min=1, metavar="N", show_default=False, help="For nth-largest; 1 is the largest."),
+    ] = None,
+    modulus: Annotated[int | None, typer.Option(min=1, metavar="N", show_default=False, help="For sum-mod.")] = None,
+    token: Annotated[
+        int | None, typer.Option(min=0, metavar="TOKEN", show_default=False, help="For contains: the token to find.")
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="WORDS", show_default=False, help='Where tokens stand among others: "BOS n SEP n ANS".'
+        ),
+    ] = None,
+    layers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Layers.")] = 1,
+    heads: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Attention heads of a layer.")] = 1,
+    mlp: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="D_MLP", show_default=False, help="Width of the MLP of a layer; none unless given."
+        ),
+    ] = None,
+    act: Annotated[
+        TrainedActivation | None,
+        typer.Option(
+            metavar="NAME", show_default=False, help="Activation of the MLP: relu (default), silu, gelu or gelu_tanh."
+        ),
+    ] = None,
+    norm: Annotated[
+        TrainedNorm | None,
+        typer.Option(metavar="NAME", show_default=False, help="LayerNorm: LN, or LNPre without weights."),
+    ] = None,
+    d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
+    d_head: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default=False, help="Width of a head; 32 / HEADS unless given."),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -128,13 +204,22 @@ def train(
     ] = Path("."),
     steps: Annotated[int, typer.Option(min=0, metavar="N", help="Optimizer steps.")] = 3_000,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Random sequences per step and seed.")] = 128,
-    d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
-    d_head: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the attention head.")] = 32,
     threads: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Threads of PyTorch; more are slower for small models.")
     ] = 1,
 ) -> None:
-    """Train max-of-K models: one layer, one head, attention only.
+    """Train models for a task: max-of-K unless another is named.
+
+    Tasks are max, min, nth-largest (with --n), argmax (a position), sum-mod
+    (with --modulus), contains (with --token; 0 or 1), first, last, majority.
+
+    A format says where the K tokens stand, n, and what stands between them:
+    each word in capitals is one more token.  The answer is read at the last
+    position.
+
+    Unless more is asked for, a model has one layer, one head and no MLP.  When
+    model or task are others, a problem file for `certgen prove` is written
+    beside the model.
 
     The accuracy printed is that of a random sample: an estimate with a
     standard error.  A proof needs a certificate.
@@ -145,22 +230,39 @@ def train(
 
       certgen train --k 5 --d-vocab 64 --seeds 0-9 -o models
 
-      certgen train --k 4 --seeds 0,3,7 -o "max-of-4-{seed}.safetensors"
+      certgen train --k 3 --d-vocab 12 --layers 2 --heads 2 --mlp 16 --norm LN -o model.safetensors
+
+      certgen train --task sum-mod --modulus 7 --d-vocab 10 --format "BOS n SEP n ANS" -o model.safetensors
     """
     from rich.console import Console
     from rich.progress import Progress, TextColumn
     from rich.table import Table
 
+    from certgen.models.exercises import exercise
     from certgen.models.model_file import save_model
-    from certgen.models.training import Recipe, train
+    from certgen.models.training import ACTIVATIONS, NORMALIZATIONS, Recipe, train
     from certgen.progress import watched
 
+    if act is not None and mlp is None:
+        raise UserError("--act is given without --mlp", "add the width of the MLP, for example --mlp 64")
     if seed is not None and seeds is not None:
         raise UserError("--seed and --seeds are both given", "put all of them into --seeds, for example --seeds 0-9")
     chosen = parse_seeds(seeds) if seeds is not None else [123 if seed is None else seed]
-    recipe = Recipe(k, d_vocab, d_model, d_head, steps, batch_size)
-    paths = model_paths(output, k, d_vocab, chosen)
-    check_outputs(paths, regular=True)
+    recipe = Recipe(
+        exercise(task, d_vocab, k, layout, {"n": n, "modulus": modulus, "token": token}),
+        d_model,
+        d_head or max(32 // heads, 1),
+        steps,
+        batch_size,
+        heads,
+        layers,
+        d_mlp=mlp or 0,
+        activation=ACTIVATIONS[act or "relu"] if mlp else "none",
+        normalization=NORMALIZATIONS[norm],
+    )
+    paths = model_paths(output, recipe.title, chosen)
+    problems = [] if recipe.is_default else [beside(path, "problem") for path in paths]
+    check_outputs([*paths, *problems], regular=True)
 
     progress = Progress(
         *Progress.get_default_columns(),
@@ -169,13 +271,13 @@ def train(
         disable=not watched(),
     )
     with progress:
-        task = progress.add_task(f"training max-of-{k}", total=steps, loss=float("nan"))
-        trained = train(recipe, chosen, lambda step, loss: progress.update(task, completed=step, loss=loss), threads)
+        bar = progress.add_task(f"training {recipe.exercise.title}", total=steps, loss=float("nan"))
+        trained = train(recipe, chosen, lambda step, loss: progress.update(bar, completed=step, loss=loss), threads)
 
     table = Table("seed", "loss", "sampled accuracy", "standard error")
     table.add_column("file", overflow="fold")  # a path that is cut short cannot be copied
     for model, path in zip(trained, paths, strict=True):
-        save_model(path, model.tensors)
+        save_model(path, model.tensors, recipe.architecture)
         table.add_row(
             str(model.seed),
             f"{model.loss:.5f}",
@@ -185,6 +287,12 @@ def train(
         )
     show(table)
     say(f"Loss and accuracy are over {trained[0].sample_size:,} random sequences per seed.")
+    for path in problems:
+        write_atomically(path, recipe.exercise.problem.to_bytes())
+    if problems:
+        first, problem, certificate = map(as_argument, (paths[0], problems[0], beside(paths[0], "cert")))
+        command = ["certgen", "prove", first, "--problem", problem, "-o", certificate]
+        say(f"Prove it with: {shlex.join(command)}")
 
 
 @app.command("import")
@@ -213,23 +321,47 @@ def import_(
             help="An .npz with x and logits of your own forward pass, to agree with.",
         ),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            show_default=False,
+            help="How tensors are named and laid out; without it, the recipe that fits is found.",
+        ),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            show_default=False,
+            help="What the checkpoint does not say: heads, mask, activation, eps, ...; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Turn a checkpoint into a model file.
 
     Refused, by name, is everything that the theory does not cover.
 
-    Accepted are models with one layer, one head, learned positions, no
-    LayerNorm and no MLP: state dicts of TransformerLens 1 to 4, and .npz files
-    with W_E, W_pos, W_Q, W_K, W_V, W_O, W_U.  Biases b_* are kept; missing ones
-    are zero.  Settings that are stored beside the weights are checked.
+    A recipe says how a program names and lays out its tensors.  There are
+    recipes for TransformerLens, the grokking transformer, nanoGPT, GPT-2,
+    torch.nn.TransformerEncoder, torch.nn.MultiheadAttention, models with one
+    module a head, verified-circuits, and .npz files of W_E, W_pos, W_Q, ...;
+    docs/recipes.md says how to write one.  Settings that are stored beside the
+    weights are used and checked; missing biases are zero.
 
-    A checkpoint does not record everything: what had to be assumed is printed.
-    Samples of your own forward pass, tokens x [n, k] and logits [n, d_vocab],
-    tell whether the assumptions are right.
+    A checkpoint does not record everything: what had to be assumed is printed,
+    and --set overrules it: heads=4, mask=full or causal, attn_scale=1 or
+    sqrt(d_head), activation=relu, silu, gelu_tanh or gelu_erf,
+    normalization=LN or LNPre, norms=pre or post, eps=1e-5, pool=none, sum or
+    mean.  Samples of your own forward pass, tokens x [n, k] and logits
+    [n, d_vocab_out], tell whether the assumptions are right.
 
     Examples:
 
       certgen import max-of-4.pth -o model.safetensors
+
+      certgen import encoder.pt -o model.safetensors --set heads=4 --set norms=pre
 
       certgen import weights.npz -o model.safetensors --k 4 --config config.json --compare samples.npz
     """
@@ -237,8 +369,9 @@ def import_(
     from certgen.models.importing import import_checkpoint
     from certgen.models.model_file import load_model, save_model
 
-    check_outputs([output], [checkpoint, config, compare], regular=True)
-    imported = import_checkpoint(checkpoint, k, config)
+    own_recipe = Path(recipe) if recipe is not None and recipe.endswith(".toml") else None
+    check_outputs([output], [checkpoint, config, compare, own_recipe], regular=True)
+    imported = import_checkpoint(checkpoint, k, config, recipe, options or [])
     notes = list(imported.notes)
     if compare is not None:
         agreement = comparing.compare(imported.model, compare)
@@ -246,12 +379,12 @@ def import_(
             f"agrees with {compare} on {agreement.samples:,} samples: largest difference {agreement.largest:.2g}, "
             f"allowed {agreement.tolerance:.2g}"
         )
-    save_model(output, imported.tensors)
+    save_model(output, imported.tensors, imported.architecture)
     model = load_model(output)
-    say(
-        f"{output}: max-of-{model.n_ctx}, d_vocab={model.d_vocab}, d_model={model.d_model}, d_head={model.d_head}, "
-        f"sha256:{model.sha256}"
-    )
+    what, sizes = model.architecture.brief, dict(model.sizes)
+    if model.is_default:
+        what = f"max-of-{sizes.pop('n_ctx')}"
+    say(f"{output}: {what}, {', '.join(f'{name}={size}' for name, size in sizes.items())}, sha256:{model.sha256}")
     for note in notes:
         say(note)
 
@@ -263,6 +396,12 @@ def logits(
     problem: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
+    position: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="P", show_default=False, help="The position of the logits, from 0; the last unless given."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, with the logits in the order of tokens.")
@@ -281,6 +420,8 @@ def logits(
       certgen logits model.safetensors 3 14 15 9
 
       certgen logits model.safetensors 3 14 15 9 --problem problem.json
+
+      certgen logits model.safetensors 10 3 11 7 12 --position 4
     """
     import json
 
@@ -293,9 +434,13 @@ def logits(
 
     loaded = load_model(model)
     task = None if problem is None else load_problem(problem).bound_to(loaded)
+    if task is not None and position is not None:
+        raise UserError("--problem and --position are both given", "the problem says where the answer is read")
     if task is not None and len(tokens) != task.k:
         raise UserError(f"{len(tokens)} tokens given, and the problem has {task.k} positions", f"give {task.k} tokens")
-    row = forward.logits(loaded, [tokens], None if task is None else task.readout)[0]
+    if position is not None and loaded.architecture.pool != "none":
+        raise UserError(f"{model} pools over positions, and --position is given", "leave it out")
+    row = forward.logits(loaded, [tokens], position if task is None else task.readout)[0]
     if as_json:
         say(json.dumps({"sequence": tokens, "logits": row.tolist()}))
         return

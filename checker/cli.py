@@ -85,7 +85,9 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
     return line, {"verdict": "verified", "exit_code": 0, "file": file, **counts, **fields}
 
 
-def outcome_of(model_path: str, certificate_path: str, budget: int, problem_path: str | None) -> Verdict | Refusal:
+def outcome_of(
+    model_path: str, certificate_path: str, budget: int, problem_path: str | None = None
+) -> Verdict | Refusal:
     """The verdict or the refusal; running out of memory, or an unforeseen failure, is a refusal too."""
     try:
         return check(model_path, certificate_path, budget, problem_path)

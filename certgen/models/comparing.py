@@ -30,11 +30,12 @@ class Agreement:
 
 
 def compare(model: Model, path: Path) -> Agreement:
-    """Hold `model` against the arrays x [n, k] and logits [n, d_vocab] (or [n, k, d_vocab]) in the .npz at `path`.
+    """Hold `model` against the arrays x [n, k] and logits [n, d_vocab_out] in the .npz at `path`.
 
-    A constant that is added to all logits of a sample changes no answer and no margin, so two rows differ by half
-    the spread of their difference.  UserError when that is more than `TOLERANCE` times the largest half spread of the
-    sampled logits anywhere, and when the arrays are not of this form.
+    Logits can also be [n, k, d_vocab_out].  They are those at the last position, or at that in the array `readout`;
+    those of a model that pools have no position.  A constant that is added to all logits of a sample changes no answer
+    and no margin, so two rows differ by half the spread of their difference.  UserError when that is more than
+    `TOLERANCE` times the largest half spread of the sampled logits anywhere, and when the arrays are not of this form.
     """
     arrays = read_npz(path, read_input(path))
     tokens, expected = _array(arrays, "x", path), _array(arrays, "logits", path)
@@ -42,9 +43,10 @@ def compare(model: Model, path: Path) -> Agreement:
         raise UserError(f"{path} has no samples", _HOW)
     if expected.dtype.kind != "f" or not np.isfinite(expected).all():
         raise UserError(f"logits in {path} are not all finite floating-point numbers", _HOW)
-    found = logits(model, tokens)
-    if expected.ndim == 3 and expected.shape[1] == model.n_ctx:
-        expected = expected[:, -1]
+    readout = _readout(arrays, model, path)
+    found = logits(model, tokens, readout)
+    if expected.ndim == 3 and expected.shape[1] == tokens.shape[1] and model.architecture.pool == "none":
+        expected = expected[:, -1 if readout is None else readout]
     if expected.shape != found.shape:
         raise UserError(f"logits in {path} have shape {list(expected.shape)}; expected {list(found.shape)}", _HOW)
     expected = expected.astype(np.float64)
@@ -58,9 +60,22 @@ def compare(model: Model, path: Path) -> Agreement:
             f"the imported model does not agree with {path}: the largest difference is {largest:.3g}, more than "
             f"{tolerance:.3g}, at sample {worst} ({sequence}: answer {found[worst].argmax()} here, "
             f"{expected[worst].argmax()} there)",
-            "look at scale, LayerNorm, positions and the orientation of square matrices; sample in float32 or better",
+            "look at what was assumed (mask, scale, activation, LayerNorm), at heads, and at how square matrices lie; "
+            "sample in float32 or better",
         )
     return Agreement(len(tokens), largest, tolerance)
+
+
+def _readout(arrays: dict[str, Any], model: Model, path: Path) -> int | None:
+    """The position that the samples were read at; None for the last, or if the model pools."""
+    if "readout" not in arrays:
+        return None
+    value = _array(arrays, "readout", path)
+    if value.size != 1 or value.dtype.kind not in "iu":
+        raise UserError(f"readout in {path} is not one integer", "give the position of the logits, counted from 0")
+    if model.architecture.pool != "none":
+        raise UserError(f"{path} has a readout, and the model pools over positions", "leave it out")
+    return int(value.item())
 
 
 def _array(arrays: dict[str, Any], name: str, path: Path) -> npt.NDArray[Any]:

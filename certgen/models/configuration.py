@@ -1,4 +1,4 @@
-"""What a checkpoint's configuration says about the function, held against the function that the theory covers.
+"""What a checkpoint's configuration says about the function, held against the function that it is imported as.
 
 Keys are those of TransformerLens, and what other programs call the same thing.  Each is checked by itself; a key that
 is not known says nothing.
@@ -17,30 +17,30 @@ import numpy as np
 
 from certgen.errors import UserError, a, missing_extra
 from certgen.files import read_input
+from certgen.models.architecture import Activation, Architecture
 from certgen.models.checkpoints import MAX_TEXT, Section, StoredArray, sections
+from certgen.models.recipe import exact_number
 
 Value: TypeAlias = bool | int | float | str | None
 
 # What is taken for granted when nothing in the file says it.
-SCALE = "scores / sqrt(d_head)"
 NORM = "no LayerNorm"
-LAST = "answer at the last position"
 POSITIONS = "positions added to the residual stream"
 CAPS = "no soft caps"
 GLOBAL = "no local attention"
-ONE_HEAD = "one head"
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """The sizes that the tensors have; `k` is how many positions are used."""
+class Candidate:
+    """What is imported: the architecture, the sizes that the tensors have, and how many positions `k` are used."""
 
-    d_vocab: int
-    d_vocab_out: int
-    d_model: int
-    d_head: int
-    n_ctx: int
+    architecture: Architecture
+    sizes: Mapping[str, int]
     k: int
+
+    @property
+    def has_mlp(self) -> bool:
+        return self.architecture.activation != "none"
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,11 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
         "normalization", "norm_type", "layer_norm", "layernorm", "layer_norm_type", "use_layer_norm", "use_layernorm",
         "use_ln", "layernorm_type", "use_norm",
     ),
+    "norm_first": ("pre_norm", "prenorm"),
+    "eps": ("layer_norm_eps", "layer_norm_epsilon", "layernorm_eps", "ln_eps", "norm_eps"),
     "use_attn_scale": ("scale_attn_weights",),
     "attn_scale": (),
+    "scale_attn_by_inverse_layer_idx": (),
     "positional_embedding_type": ("position_embedding_type", "pos_embed_type", "positional_embedding"),
     "rotary_dim": (),
     "use_rotary": ("rotary", "use_rope", "rope", "use_alibi", "alibi"),
@@ -83,6 +86,8 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "act_fn": ("activation_function", "hidden_act"),
     "gated_mlp": (),
     "num_experts": ("n_experts",),
+    "parallel_attn_mlp": ("parallel_residual", "use_parallel_residual"),
+    "cross_attention": ("add_cross_attention", "use_cross_attention"),
     "n_layers": ("num_layers", "n_layer", "layers", "num_hidden_layers", "n_blocks", "num_blocks"),
     "n_heads": ("num_heads", "n_head", "heads", "num_attention_heads", "nhead", "num_head"),
     "n_key_value_heads": ("num_key_value_heads",),
@@ -245,12 +250,12 @@ def disagreements(given: Sequence[Statement]) -> list[str]:
     return found
 
 
-def contradictions(given: Sequence[Statement], sizes: Sizes) -> list[str]:
-    """A sentence, with the name of the key, for each setting that is not the function of a certificate."""
+def contradictions(given: Sequence[Statement], candidate: Candidate) -> list[str]:
+    """A sentence, with the name of the key, for each setting that is not the function that is candidate."""
     values = {statement.key: statement.value for statement in given}
     found = []
     for statement in given:
-        expected = _CHECKS[statement.key](statement.value, values, sizes)
+        expected = _CHECKS[statement.key](statement.value, values, candidate)
         if expected:
             found.append(f"{statement.where} is {_shown(statement.value)}, and {expected}")
     return found
@@ -260,8 +265,6 @@ def confirmed(given: Sequence[Statement]) -> set[str]:
     """Which of the assumptions the settings confirm; they must have no contradiction."""
     values = {statement.key: statement.value for statement in given}
     found = set()
-    if values.get("use_attn_scale") or _is_set(values.get("attn_scale")):
-        found.add(SCALE)
     if "normalization_type" in values:
         found.add(NORM)
     if "positional_embedding_type" in values:
@@ -270,21 +273,21 @@ def confirmed(given: Sequence[Statement]) -> set[str]:
         found.add(CAPS)
     if {"use_local_attn", "window_size"} & values.keys():
         found.add(GLOBAL)
-    if values.get("n_heads") == 1:
-        found.add(ONE_HEAD)
-    if values.get("pool") is not None:
-        found.add(LAST)
     return found
+
+
+def value_of(given: Sequence[Statement], key: str) -> Value:
+    """What the settings say of `key`; None if nothing, or that it is not set."""
+    return next((statement.value for statement in given if statement.key == key and _is_set(statement.value)), None)
 
 
 def is_causal(given: Sequence[Statement]) -> bool | None:
     """Whether the settings say that a position sees only those before it; None when they say nothing."""
-    for statement in given:
-        if statement.key == "attention_dir":
-            return str(statement.value).lower() == "causal"
-        if statement.key == "causal":
-            return bool(statement.value)
-    return None
+    direction = value_of(given, "attention_dir")
+    if direction is not None:
+        return str(direction).lower() == "causal"
+    causal = value_of(given, "causal")
+    return None if causal is None else bool(causal)
 
 
 def checked(given: Sequence[Statement]) -> list[str]:
@@ -313,122 +316,183 @@ def _or_none(value: Value) -> Value:
     return value if value and value != _UNSET else None
 
 
-# A check takes the value, all values by key, and the sizes; it returns what should be there, or "" if all is well.
-_Check: TypeAlias = Callable[[Value, Mapping[str, Value], Sizes], str]
+# A check takes the value, all values by key, and what is imported; it returns what should be there, or "".
+_Check: TypeAlias = Callable[[Value, Mapping[str, Value], Candidate], str]
 
 
 def _off(what: str) -> _Check:
-    return lambda value, values, sizes: f"it must be off ({what})" if value else ""
+    return lambda value, values, candidate: f"it must be off ({what})" if value else ""
 
 
 def _size(name: str, what: str = "") -> _Check:
-    def check(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-        expected = getattr(sizes, name)
-        return "" if not _is_set(value) or value == expected else f"the tensors have {what or name} = {expected}"
+    def check(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+        sizes = {**candidate.sizes, "n_layers": candidate.architecture.blocks, "n_heads": candidate.architecture.heads}
+        expected = sizes[name]
+        fits = not _is_set(value) or (value == expected and not isinstance(value, bool))
+        return "" if fits else f"the tensors have {what or name} = {expected}"
 
     return check
 
 
-def _one(what: str) -> _Check:
-    return lambda value, values, sizes: (
-        f"the theory covers one {what}" if _is_set(value) and (value != 1 or value is True) else ""
-    )
-
-
-def _cap(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+def _cap(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
     uncapped = value is None or (isinstance(value, bool | int | float) and value <= 0)
     return "" if uncapped else "the theory covers no caps"
 
 
-def _normalization(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    is_off = not value or (isinstance(value, str) and value.lower() == "identity")
-    return "" if is_off else "it must be None: the theory covers no normalisation"
+def _normalization(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    kind = candidate.architecture.normalization
+    if is_no_normalization(value):
+        return "" if kind == "none" else "the tensors have weights of a LayerNorm"
+    if value is True or value == 1:
+        return "" if kind != "none" else "the tensors have no weights of a LayerNorm"
+    named = {"ln": "LN", "layernorm": "LN", "layer_norm": "LN", "lnpre": "LNPre"}.get(str(value).lower())
+    if named is None:
+        return "only LayerNorm is covered: 'LN', or 'LNPre' without weights"
+    present = "weights of a LayerNorm" if kind == "LN" else "no weights of a LayerNorm"
+    return "" if named == kind else f"the tensors have {present}"
 
 
-def _use_attn_scale(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    scaled = value is None or (_is_number(value) and bool(value)) or sizes.d_head == 1
-    return "" if scaled else "the theory divides scores by sqrt(d_head)"
+def is_no_normalization(value: Value) -> bool:
+    """Whether a value of normalization_type says that there is none."""
+    return not value or (isinstance(value, str) and value.lower() == "identity")
+
+
+def _use_attn_scale(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    return "" if value is None or _is_number(value) else "it must be on or off"
 
 
 def _is_number(value: Value) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def _attn_scale(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    exact = math.sqrt(sizes.d_head)
-    if not _is_set(value) or value in (exact, float(np.float32(exact))):
-        return ""
-    return f"the theory divides scores by sqrt(d_head) = {exact:.9g}"
+def _attn_scale(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    positive = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return "" if positive or not _is_set(value) else "scores must be divided by a positive number"
 
 
-def _positions(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+def _eps(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    try:
+        fine = value is None or exact_number(str(value)) >= 0
+    except ValueError:
+        fine = False
+    return "" if fine else "it must be a number from 0"
+
+
+def _positions(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
     learned = isinstance(value, str) and value.lower() in ("standard", "learned", "absolute")
     return "" if learned else "it must be 'standard': learned positions that are added to the residual stream"
 
 
-def _rotary(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+def _rotary(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
     unused = not _is_set(value) or value == 0 or "positional_embedding_type" in values
     return "" if unused else "positions must be learned"
 
 
-def _attn_only(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    is_on = value is None or (_is_number(value) and bool(value))
-    return "" if is_on else "it must be True: the theory covers no MLP, and the tensors have none"
+def _attn_only(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    if value is not None and not _is_number(value):
+        return "it must be on or off"
+    if candidate.has_mlp:
+        return "the tensors have an MLP" if value else ""
+    return "" if value is None or value else "the tensors have no MLP"
 
 
-def _mlp(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    unused = not value or value == _UNSET or bool(values.get("attn_only"))
-    return "" if unused else "the theory covers no MLP, and the tensors have none (attn_only does not say so)"
+def _mlp(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    """Of a setting that means something if there is an MLP only."""
+    unused = candidate.has_mlp or not value or value == _UNSET or bool(values.get("attn_only"))
+    return "" if unused else "the tensors have no MLP (attn_only does not say so)"
 
 
-def _local(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+def _d_mlp(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    return _size("d_mlp")(value, values, candidate) if candidate.has_mlp else _mlp(value, values, candidate)
+
+
+def _act_fn(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    if candidate.has_mlp and value is not None and activation_of(value) is None:
+        return f"covered are {', '.join(_ACTIVATIONS)}"
+    return _mlp(value, values, candidate)
+
+
+def _off_in_mlp(what: str) -> _Check:
+    """Of a variant of the MLP that is not covered: it must be off unless there is none."""
+    return lambda value, values, candidate: (
+        f"it must be off ({what})" if candidate.has_mlp and value else _mlp(value, values, candidate)
+    )
+
+
+def _parallel(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    return "the MLP must come after attention, not beside it" if value and candidate.has_mlp else ""
+
+
+def _local(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
     """Local attention is covered when its window reaches from the last of the k positions to the first."""
     said_off = values.get("use_local_attn") is False or values.get("attn_types") == "global"
     is_off = said_off or not value or value in ("global", _UNSET)
     window = values.get("window_size")
-    reaches = isinstance(window, int) and not isinstance(window, bool) and window >= sizes.k
+    reaches = isinstance(window, int) and not isinstance(window, bool) and window >= candidate.k
     return "" if is_off or reaches else "the last position must attend to every position (no local attention)"
 
 
-def _attention_dir(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+def _attention_dir(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
     known = value is None or str(value).lower() in ("causal", "bidirectional")
     return "" if known else "it must be 'causal' or 'bidirectional'"
 
 
-def _pool(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
-    return "" if value in (None, "last") else "the theory reads the answer at the last position"
+def _pool(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
+    return "" if value in (None, "last", "sum", "mean") else "it must be 'last', 'sum' or 'mean'"
 
 
-def _fine(value: Value, values: Mapping[str, Value], sizes: Sizes) -> str:
+def _fine(value: Value, values: Mapping[str, Value], candidate: Candidate) -> str:
     return ""
+
+
+_ACTIVATIONS: Mapping[str, Activation] = {
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "gelu": "gelu_erf",
+    "gelu_erf": "gelu_erf",
+    "gelu_new": "gelu_tanh",
+    "gelu_tanh": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+
+
+def activation_of(value: Value) -> Activation | None:
+    """The activation that a value of act_fn names; None for one that is not covered."""
+    return _ACTIVATIONS.get(value.lower()) if isinstance(value, str) else None
 
 
 _CHECKS: Mapping[str, _Check] = {
     "normalization_type": _normalization,
+    "norm_first": _fine,
+    "eps": _eps,
     "use_attn_scale": _use_attn_scale,
     "attn_scale": _attn_scale,
+    "scale_attn_by_inverse_layer_idx": _off("scores are divided by the same number in every block"),
     "positional_embedding_type": _positions,
     "rotary_dim": _rotary,
     "use_rotary": _off("positions must be learned"),
     "attn_scores_soft_cap": _cap,
     "output_logits_soft_cap": _cap,
     "clip_qkv": _cap,
-    "use_logn_attn": _off("scores are divided by sqrt(d_head) only"),
+    "use_logn_attn": _off("scores are divided by the same number at every length"),
     "use_attention_sinks": _off("attention sums to 1 over the tokens"),
     "scale_embedding": _off("embeddings are used as they are"),
-    "use_qk_norm": _off("no normalisation"),
-    "post_embedding_ln": _off("no normalisation"),
-    "use_normalization_before_and_after": _off("no normalisation"),
-    "final_rms": _off("no normalisation"),
-    "uses_rms_norm": _off("no normalisation"),
+    "use_qk_norm": _off("queries and keys are used as they are"),
+    "post_embedding_ln": _off("the embedding is used as it is"),
+    "use_normalization_before_and_after": _off("LayerNorm is before or after, not both"),
+    "final_rms": _off("only LayerNorm is covered"),
+    "uses_rms_norm": _off("only LayerNorm is covered"),
     "attn_only": _attn_only,
-    "d_mlp": _mlp,
-    "act_fn": _mlp,
-    "gated_mlp": _mlp,
-    "num_experts": _mlp,
-    "n_layers": _one("layer"),
-    "n_heads": _one("head"),
-    "n_key_value_heads": _one("head"),
+    "d_mlp": _d_mlp,
+    "act_fn": _act_fn,
+    "gated_mlp": _off_in_mlp("no gated MLP"),
+    "num_experts": _off_in_mlp("no mixture of experts"),
+    "parallel_attn_mlp": _parallel,
+    "cross_attention": _off("no cross attention"),
+    "n_layers": _size("n_layers"),
+    "n_heads": _size("n_heads"),
+    "n_key_value_heads": _size("n_heads"),
     "n_ctx": _size("n_ctx"),
     "d_vocab": _size("d_vocab"),
     "d_vocab_out": _size("d_vocab_out"),

@@ -1,206 +1,242 @@
 """Turning other people's checkpoints into canonical model files.
 
-A checkpoint is accepted only when neither its tensors nor its configuration say that the theory does not cover it;
-what stands in the way is refused by name.  What nothing in the file says is assumed, and the assumptions are part of
-the result.
+A checkpoint is accepted only when a recipe explains every tensor in it, and neither its tensors nor its configuration
+say that the theory does not cover it; what stands in the way is refused by name.  What nothing in the file says is
+assumed, and the assumptions are part of the result.
 """
 
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from certgen.errors import UserError, a
-from certgen.models.checkpoints import StoredArray, read_sections
+from certgen.models.architecture import Architecture
+from certgen.models.checkpoints import Section, read_sections
 from certgen.models.configuration import (
-    CAPS,
-    GLOBAL,
-    LAST,
-    NORM,
-    ONE_HEAD,
-    POSITIONS,
-    SCALE,
-    Sizes,
+    Candidate,
     Statement,
     checked,
-    confirmed,
     contradictions,
     disagreements,
-    is_causal,
-    is_setting,
     read_configuration,
     remarks,
     statements,
 )
-from certgen.models.layouts import (
-    MASK,
-    MAX_BYTES,
-    Placed,
-    StateDict,
-    choose_state_dict,
-    is_counter,
-    is_known,
-    place,
-    square,
-    uncovered,
-)
-from certgen.models.model_file import FloatArray, Model, check_shapes, check_tensors, model_bytes, parse_model
+from certgen.models.layouts import Fit, is_counter, masks, state_fits
+from certgen.models.model_file import ENTRY, FloatArray, Model, check_shapes, check_tensors, model_bytes, parse_model
+from certgen.models.placing import Sizes, place, read, solve, square
+from certgen.models.recipe import find_recipe, shipped
+from certgen.models.refusals import is_structure, refusal
+from certgen.models.settling import OPTIONS, Settled, heads, read_options, settle
 
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The canonical tensors, as `save_model` takes them, and one line for each thing a user should know about them."""
+    """The canonical tensors and the architecture, as `save_model` takes them.
+
+    `notes` are lines, one for each thing a user should know about them.
+    """
 
     source: Path
     tensors: Mapping[str, FloatArray]
+    architecture: Architecture
     notes: Sequence[str]
 
     @property
     def model(self) -> Model:
         """The model as it will be read from its file."""
-        return parse_model(model_bytes(self.tensors), self.source)
+        return parse_model(model_bytes(self.tensors, self.architecture), self.source)
 
 
 def import_checkpoint(
-    source: str | os.PathLike[str], k: int | None = None, config: str | os.PathLike[str] | None = None
+    source: str | os.PathLike[str],
+    k: int | None = None,
+    config: str | os.PathLike[str] | None = None,
+    recipe: str | None = None,
+    options: Iterable[str] = (),
 ) -> Imported:
     """The canonical tensors of the checkpoint at `source`, for sequences of `k` tokens (n_ctx unless given).
 
-    Accepted: a TransformerLens state dict as a torch file or safetensors, at any depth, or arrays W_E, W_pos, W_Q,
-    W_K, W_V, W_O, W_U and optional b_* in an .npz; axes of layers and heads of length 1 may be there or not.  Values
-    are kept exactly (BF16 becomes float32) and missing biases are zero.  Settings in the file, and in the JSON or
-    YAML file `config`, are checked.  UserError names the tensor or the setting that the theory does not cover, and
-    why.
+    `recipe` is the name of a shipped recipe or the path of one; without it, the one that fits is found.  `options` are
+    texts such as "heads=4" and "mask=full", and say what the file does not, or overrule it.  Values are kept exactly
+    (BF16 becomes float32) and missing biases are zero.  Settings in the file, and in the JSON or YAML file `config`,
+    are checked.  UserError names the tensor or the setting that the theory does not cover, and why.
     """
-    path = Path(source)
+    path, chosen = Path(source), read_options(options)
     sections = read_sections(path)
-    chosen = choose_state_dict(sections)
+    if (stated := _stated(sections)) is not None:
+        return _own_file(path, sections[0], stated, k)
     given = statements(sections) + (read_configuration(Path(config)) if config is not None else [])
-    problems = uncovered({**chosen.arrays, **chosen.left_out})
-    if problems:
-        hint = "import another model, or train one with `certgen train`"
-        raise UserError(f"the theory does not cover {'; nor '.join(problems[:_SHOWN])}", hint)
-    _require_tensors(chosen, path)
-    if not chosen.arrays:
-        raise UserError(f"{path} holds no tensors", "save model.state_dict()")
-    placed = place({name: array for name, array in chosen.arrays.items() if not is_setting(name, array)})
-    check_shapes({name: tensor.shape for name, tensor in placed.items()})
-    n_ctx = placed["pos_embed.W_pos"].shape[0]
-    used = n_ctx if k is None else k
-    if used > n_ctx:
+    given = [each for each in given if not any(each.key in OPTIONS[name] for name in chosen)]
+    recipes = list(shipped().values()) if recipe is None else [find_recipe(recipe)]
+    fits = [(fit, solve(fit)) for fit in state_fits(sections, recipes)]
+    fit, sizes = _best(fits, path, recipe)
+    number, assumed_heads = heads(fit, sizes, given, chosen)
+    sizes = solve(fit, {"n_heads": number})
+    if sizes.problems:
+        raise sizes.problems[0]
+    used = _used(sizes.known["n_ctx"], k)
+    _require_agreement(given)
+    settled = settle(fit, sizes, used, given, chosen, assumed_heads)
+    _require_covered(given, Candidate(settled.architecture, sizes.known, used))
+    tensors = read(place(fit, sizes, settled.architecture))
+    tensors["pos_embed.W_pos"] = tensors["pos_embed.W_pos"][:used]
+    check_tensors(tensors, settled.architecture)
+    notes = [f"recipe: {fit.recipe.name}, {fit.recipe.about}", *_notes(fit, sizes, settled, given, used)]
+    if chosen:
+        notes.append(f"set by hand: {', '.join(f'{name}={value}' for name, value in chosen.items())}")
+    return Imported(path, tensors, settled.architecture, notes)
+
+
+def _stated(sections: Sequence[Section]) -> Architecture | None:
+    """The architecture that a model file of certgen's says it has."""
+    text = sections[0].values.get(ENTRY) if sections else None
+    try:
+        return Architecture.parse(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _own_file(path: Path, section: Section, architecture: Architecture, k: int | None) -> Imported:
+    """The model in a file that says its architecture as a model file does, to be written again."""
+    sizes = check_shapes({name: array.shape for name, array in section.arrays.items()}, architecture)
+    used = _used(sizes["n_ctx"], k)
+    tensors: dict[str, FloatArray] = {name: array.read() for name, array in section.arrays.items()}
+    tensors["pos_embed.W_pos"] = tensors["pos_embed.W_pos"][:used]
+    check_tensors(tensors, architecture)
+    cut = [] if used == sizes["n_ctx"] else [_cut(sizes["n_ctx"], used, Settled(architecture), False)]
+    return Imported(path, tensors, architecture, [f"architecture: {architecture.brief}, as the file says", *cut])
+
+
+def _used(n_ctx: int, k: int | None) -> int:
+    """How many positions are used of those that there are."""
+    if k is not None and k > n_ctx:
         raise UserError(
             f"pos_embed.W_pos has {n_ctx} positions, but k = {k} was asked for", "a model answers for at most n_ctx"
         )
-    _check_settings(given, placed, used)
-    _check_mask(chosen.arrays.get(MASK), n_ctx, used)
-    tensors = _read(placed)
-    tensors["pos_embed.W_pos"] = tensors["pos_embed.W_pos"][:used]
-    check_tensors(tensors)
-    return Imported(path, tensors, _notes(chosen, placed, given, n_ctx, used))
+    return n_ctx if k is None else k
 
 
-def _require_tensors(chosen: StateDict, path: Path) -> None:
+def _best(fits: Sequence[tuple[Fit, Sizes]], path: Path, asked: str | None) -> tuple[Fit, Sizes]:
+    """The one recipe that fits; UserError when none does, or several do."""
+    ranked = sorted(fits, key=lambda pair: pair[0].faults + len(pair[1].problems))
+    nearest, sizes = ranked[0]
+    state = nearest.state
+    reasons: dict[str, str] = {}
+    for name in {**dict.fromkeys(nearest.leftover), **dict.fromkeys(state.left_out)}:
+        if reason := refusal(name):
+            reasons.setdefault(reason, f"{name}: {reason}")
+        elif name in state.left_out and is_structure(name):
+            reasons.setdefault("structure", f"{name}: it belongs to {_kind(name)} that is no part of the model")
+    if reasons:
+        hint = "import another model, or train one with `certgen train`"
+        raise UserError(f"the theory does not cover {'; nor '.join(list(reasons.values())[:_SHOWN])}", hint)
+    _require_tensors([fit for fit, _ in ranked], path)
+    if not state.arrays:
+        raise UserError(f"{path} holds no tensors", "save model.state_dict()")
+    fitting = [pair for pair in ranked if not pair[0].faults and not pair[1].problems]
+    if len(fitting) > 1:
+        names = " and ".join(fit.recipe.name for fit, _ in fitting)
+        raise UserError(f"the recipes {names} all fit {path}", "say which it is: --recipe NAME")
+    if fitting:
+        return fitting[0]
+    if not nearest.faults:
+        raise sizes.problems[0]
+    described = [f"{fit.recipe.name}: {_faults(fit)}" for fit, _ in ranked[:2] if fit.tensors]
+    what = f"the recipe {asked} does not fit {path}" if asked else f"no recipe fits {path}"
+    nearest_ones = f"; nearest is {'; then '.join(described)}" if described else ""
+    raise UserError(
+        f"{what}{nearest_ones}",
+        "`certgen import` fills in missing biases only; docs/recipes.md says how to write a recipe",
+    )
+
+
+def _kind(name: str) -> str:
+    """What a name is a part of, in words."""
+    return "an MLP" if "mlp" in name or "ff" in name else "something"
+
+
+def _faults(fit: Fit) -> str:
+    """What a recipe lacks in the checkpoint, and what of the checkpoint it has no place for."""
+    found = [f"the tensor {name} is missing" for name in fit.missing[:_SHOWN]]
+    found += [f"{name} is there twice, also as {other}" for name, other in list(fit.twice.items())[:_SHOWN]]
+    if fit.leftover:
+        more = f" and {len(fit.leftover) - _SHOWN} more" if len(fit.leftover) > _SHOWN else ""
+        kind = "tensor" if len(fit.leftover) == 1 else "tensors"
+        found.append(f"unknown {kind} {', '.join(fit.leftover[:_SHOWN])}{more}")
+    return ", ".join(found)
+
+
+def _require_tensors(fits: Sequence[Fit], path: Path) -> None:
     """Refuse plain values under the names of weights, which would otherwise only be missed."""
-    for name, value in chosen.values.items():
-        if is_known(name):
+    sources = [source for fit in fits for source in fit.recipe.tensors.values()]
+    known = {name.removeprefix("*").replace("{i}", "0") for source in sources for name in source.names}
+    for name, value in fits[0].state.values.items():
+        if name in known:
             raise UserError(f"{name} in {path} is {a(value)}, not a tensor", "save the state dict only")
 
 
-def _check_settings(given: Sequence[Statement], placed: Mapping[str, Placed], k: int) -> None:
-    d_vocab, d_model = placed["embed.W_E"].shape
-    sizes = Sizes(
-        d_vocab=d_vocab,
-        d_vocab_out=placed["unembed.W_U"].shape[1],
-        d_model=d_model,
-        d_head=placed["blocks.0.attn.W_Q"].shape[2],
-        n_ctx=placed["pos_embed.W_pos"].shape[0],
-        k=k,
-    )
+def _require_agreement(given: Sequence[Statement]) -> None:
     found = disagreements(given)
     if found:
         raise UserError("; ".join(found[:_SHOWN]), "keep the one that is true of these weights")
-    found = contradictions(given, sizes)
+
+
+def _require_covered(given: Sequence[Statement], candidate: Candidate) -> None:
+    found = contradictions(given, candidate)
     if found:
         hint = "a certificate would be about another function; if a setting is not true of these weights, take it out"
         raise UserError("; ".join(found[:_SHOWN]), hint)
 
 
-def _check_mask(mask: StoredArray | None, n_ctx: int, k: int) -> None:
-    if mask is None or mask.entries == 0:
-        return
-    if mask.shape[-2:] != (n_ctx, n_ctx) or mask.entries != n_ctx**2:
-        raise UserError(
-            f"{MASK} has shape {list(mask.shape)}; expected [{n_ctx}, {n_ctx}]", "remove it if it is unused"
-        )
-    values = mask.read().reshape(n_ctx, n_ctx)
-    if not ((values == 0) | (values == 1)).all():
-        raise UserError(
-            f"{MASK} has entries other than 0 and 1", "store True where a position sees another, or remove the mask"
-        )
-    if not values[k - 1, :k].astype(bool).all():
-        raise UserError(
-            f"{MASK} hides earlier positions from the last one (local attention)",
-            "the theory needs the last position to attend to every position",
-        )
-
-
-def _read(placed: Mapping[str, Placed]) -> dict[str, FloatArray]:
-    """The values of all tensors; only now is memory taken, and no more than a model file may have."""
-    size = sum(math.prod(tensor.shape) for tensor in placed.values())
-    if size > MAX_BYTES:
-        largest = max(placed.values(), key=lambda tensor: math.prod(tensor.shape))
-        raise UserError(
-            f"the model has {size:,} weights, most of them in {largest.name}, shape {list(largest.shape)}",
-            f"a model file has at most {MAX_BYTES:,} bytes",
-        )
-    tensors: dict[str, FloatArray] = {}
-    for name, tensor in placed.items():
-        array = tensor.read()
-        if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
-            hint = "convert it first"
-            raise UserError(f"{tensor.name} has dtype {array.dtype}; expected a float of 16, 32 or 64 bits", hint)
-        tensors[name] = array.astype(array.dtype.newbyteorder("<"))
-    return tensors
-
-
-def _notes(
-    chosen: StateDict, placed: Mapping[str, Placed], given: Sequence[Statement], n_ctx: int, k: int
-) -> list[str]:
-    mask = chosen.arrays.get(MASK)
-    known = confirmed(given) | ({GLOBAL} if mask is not None and mask.entries else set())
-    assumptions = [SCALE, NORM, LAST, POSITIONS, CAPS, GLOBAL]
-    if any(tensor.linear for tensor in placed.values()):  # all heads are in one axis
-        assumptions.append(ONE_HEAD)
+def _notes(fit: Fit, sizes: Sizes, settled: Settled, given: Sequence[Statement], k: int) -> list[str]:
     notes = []
-    left_out = [f"{name} {list(array.shape) if array.shape else ''}".strip() for name, array in chosen.left_out.items()]
-    left_out += [name for name, array in chosen.arrays.items() if is_counter(name, array)]
+    left_out = [
+        f"{name} {list(array.shape) if array.shape else ''}".strip() for name, array in fit.state.left_out.items()
+    ]
+    left_out += [name for name, array in fit.state.arrays.items() if is_counter(array)]
     if left_out:
         more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
         notes.append(f"left out: {', '.join(left_out[:_SHOWN])}{more}")
+    n_ctx = sizes.known["n_ctx"]
     if k < n_ctx:
-        notes.append(_cut(n_ctx, k, given, mask))
+        notes.append(_cut(n_ctx, k, settled, bool(masks(fit))))
     notes += checked(given)
-    notes.append(f"assumed: {', '.join(each for each in assumptions if each not in known)}")
-    matrices = square(placed)
+    if settled.assumed:
+        notes.append(f"assumed: {', '.join(settled.assumed)}")
+    architecture = settled.architecture
+    if fit.tensors["unembed.W_U"].names == fit.tensors["embed.W_E"].names:
+        notes.append(f"note: there is no unembedding, so {fit.tensors['embed.W_E'].names[0]} is taken for it (tied)")
+    matrices = list(dict.fromkeys(square(fit, sizes)))
     if matrices:
+        lie = "rows are taken as inputs (torch.nn.Linear stores them the other way round)"
+        if not fit.recipe.name.startswith(("transformer-lens", "arrays")):
+            lie = f"they are taken to lie as the recipe {fit.recipe.name} says"
         notes.append(
-            f"note: {', '.join(matrices)} are square, so their shapes do not tell them from their transposes; rows are "
-            "taken as inputs (torch.nn.Linear stores them the other way round)"
+            f"note: {', '.join(matrices)} are square, so their shapes do not tell them from their transposes; {lie}"
         )
-    if mask is not None and mask.entries == 0:
-        notes.append(f"note: {MASK} has no entries; it does not say whether attention is local")
+    notes += [
+        f"note: {name} has no entries; it does not say whether attention is local"
+        for name, array in list(masks(fit).items())[:1]
+        if array.entries == 0
+    ]
+    if architecture.mask == "full" and architecture.model_copy(update={"mask": "causal"}) == Architecture.default(
+        sizes.known["d_head"]
+    ):
+        notes.append(
+            f"note: at the last of {k} positions a causal mask makes the same function, which all strategies are for: "
+            "--set mask=causal"
+        )
     notes += [f"note: {remark}" for remark in remarks(given)]
     return notes
 
 
-def _cut(n_ctx: int, k: int, given: Sequence[Statement], mask: StoredArray | None) -> str:
-    causal = is_causal(given)
-    if mask is not None and mask.entries:
-        causal = not mask.read().reshape(n_ctx, n_ctx)[k - 1, k:].astype(bool).any()
-    cut = f"cut: pos_embed.W_pos from {n_ctx} to {k} positions; the answer is read at position {k - 1}, "
-    if causal:
-        return cut + "which sees no later ones: this is exact"
-    return cut + f"and the model is taken to be run on {k} tokens alone, without padding"
+def _cut(n_ctx: int, k: int, settled: Settled, has_mask: bool) -> str:
+    cut = f"cut: pos_embed.W_pos from {n_ctx} to {k} positions; "
+    architecture, sure = settled.architecture, "causal mask" not in settled.assumed
+    if architecture.mask == "causal" and architecture.pool == "none" and (sure or has_mask):
+        return f"{cut}none of them sees a later one{'' if sure else ' under a causal mask'}, so this is exact"
+    return f"{cut}the model is taken to be run on {k} tokens alone, without padding"

@@ -1,70 +1,29 @@
-"""Under which names, and along which axes, programs store the weights of a model.
+"""Holding the tensors of a checkpoint against recipes: which model is in it, and under which names.
 
-Known are the names of TransformerLens 1 to 3 (`blocks.0.attn.W_Q`, also their last parts alone and with the axes of
-`model.W_Q`) and those of its version 4, which stores attention and unembedding as torch.nn.Linear does: out x in, all
-heads in one axis.
+Names can have prefixes of any depth, and the names of wrappers in them.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from certgen.errors import UserError
 from certgen.models.checkpoints import Section, StoredArray
-from certgen.models.model_file import TENSOR_SHAPES
+from certgen.models.configuration import is_setting
+from certgen.models.model_file import MAX_MODEL_BYTES
+from certgen.models.recipe import WEIGHTS, Recipe, Source
 
-MAX_BYTES = 1 << 28  # of a model file
-MASK = "blocks.0.attn.mask"
-_MASKED_SCORE = "blocks.0.attn.IGNORE"
-
-# name -> the tensor it stores, and whether its two axes are the other way round
-_SHORT_NAMES = {name.rpartition(".")[2]: name for name in TENSOR_SHAPES}
-_LINEAR_NAMES = {
-    "embed.weight": ("embed.W_E", False),
-    "pos_embed.weight": ("pos_embed.W_pos", False),
-    "unembed.weight": ("unembed.W_U", True),
-    "unembed.bias": ("unembed.b_U", False),
-    **{f"blocks.0.attn.{letter}.weight": (f"blocks.0.attn.W_{letter.upper()}", True) for letter in "qkvo"},
-    **{f"blocks.0.attn.{letter}.bias": (f"blocks.0.attn.b_{letter.upper()}", False) for letter in "qkvo"},
-}
-_NAMES = {
-    **{name: (name, False) for name in TENSOR_SHAPES},
-    **{short: (name, False) for short, name in _SHORT_NAMES.items()},
-    **_LINEAR_NAMES,
-}
-_WEIGHTS = frozenset(name for name in TENSOR_SHAPES if ".b_" not in name)
 _ENOUGH_WEIGHTS = 4  # of seven, to take a set of tensors for a model and then complain about what it lacks
 
 # What wrappers put into names, anywhere: torch.compile, TransformerLens 4, FSDP, activation checkpointing.
 _WRAPPERS = ("_orig_mod", "_original_component", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-_TAIL = re.compile(r"(?P<prefix>(?:.*?\.)??)(?P<name>" + "|".join(map(re.escape, _NAMES)) + r")")
-_INSIDE_A_MODEL = re.compile(r"(^|\.)(attn|embed|pos_embed|unembed)\.$")
-
-# The first pattern that matches a tensor's name says why the theory has no room for it.
-_REFUSALS = tuple(
-    (re.compile(pattern), reason)
-    for pattern, reason in (
-        (
-            r"(^|\.)(blocks|layers?|resblocks|h)\.(?!0+\.)\d+\.",
-            "it belongs to a second layer, and the model must have one",
-        ),
-        (r"(^|\.)heads?\.(?!0+\.)\d+\.", "it belongs to a second head, and the model must have one head"),
-        (
-            r"(^|\.)(ln\w*|\w+_ln|q_norm|k_norm|norm\d*|layer_?norm\w*|rms_?norm\w*)\.",
-            "it belongs to a normalisation (LayerNorm or RMSNorm)",
-        ),
-        (r"(^|\.)(mlp\w*|ffn?|feed_?forward)\.", "it belongs to an MLP, and the model must be attention-only"),
-        (r"\.rotary_", "it belongs to a rotary position embedding, and positions must be learned"),
-        (r"\.(rel_pos_bias|alibi)\b", "it is an attention bias by relative position, and positions must be learned"),
-        (r"\._(W|b)_[KV]$", "it belongs to grouped key and value heads, and the model must have one head"),
-        (r"(^|\.)parametrizations\.", "it parametrizes a weight, and the weight itself must be stored"),
-    )
-)
+_INSIDE_A_MODEL = re.compile(r"(^|\.)(attn|mlp|embed|pos_embed|unembed)\.$")
+_PREFIX = r"(?P<prefix>(?:.*?\.)??)"
+_NORMS = ("blocks.{i}.ln1.w", "blocks.{i}.ln2.w")
 
 
 @dataclass(frozen=True)
@@ -78,44 +37,91 @@ class StateDict:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A tensor in the axes of the model file, not yet read; `name` is what the checkpoint calls it."""
+class Match:
+    """The arrays that one tensor of the model file is made of: one, or one for each head."""
 
-    name: str
-    shape: tuple[int, ...]
-    read: Callable[[], npt.NDArray[Any]]
-    linear: bool  # stored as torch.nn.Linear does, with all heads in one axis
+    names: tuple[str, ...]
+    source: Source
+    by_head: bool
 
 
-def choose_state_dict(sections: Sequence[Section]) -> StateDict:
-    """The one model in a checkpoint; UserError when there are several that differ.
+@dataclass(frozen=True)
+class Fit:
+    """How a state dict looks in the light of a recipe.
 
-    Without any, the largest collection of tensors is returned, so that what it lacks can be named.
+    `tensors` are by their names in the model file, those with {i} also by the number of the block; `missing` are names
+    in the model file, `leftover` and `twice` (with what they repeat) names in the checkpoint.
     """
-    candidates = [candidate for section in sections for candidate in _candidates(section)]
-    if not candidates:
+
+    recipe: Recipe
+    state: StateDict
+    tensors: Mapping[str, Match]
+    blocks: int
+    missing: Sequence[str]
+    leftover: Sequence[str]
+    twice: Mapping[str, str]
+
+    @property
+    def has_mlp(self) -> bool:
+        return any(".mlp." in name for name in self.tensors)
+
+    @property
+    def has_block_norms(self) -> bool:
+        return any(re.search(r"\.ln[12]\.", name) for name in self.tensors)
+
+    @property
+    def has_final_norm(self) -> bool:
+        return any(name.startswith("ln_final.") for name in self.tensors)
+
+    @property
+    def faults(self) -> int:
+        """How much has to be explained away before the recipe fits."""
+        return len(self.missing) + len(self.leftover) + len(self.twice)
+
+
+def state_fits(sections: Sequence[Section], recipes: Sequence[Recipe]) -> list[Fit]:
+    """How each of `recipes` fits the one model in the checkpoint; UserError when there are several that differ.
+
+    Without any, it is the largest collection of tensors that is looked at, so that what it lacks can be named.
+    """
+    models: list[list[Fit]] = []
+    for section in sections:
+        arrays = _unwrapped(section.arrays)
+        by_recipe = {recipe.name: _models(section, arrays, recipe) for recipe in recipes}
+        fits = [fit for found in by_recipe.values() for fit in found]
+        if fits:
+            best = min(fits, key=lambda fit: fit.faults)
+            models += [
+                [own] + [fit for fit in fits if fit.recipe is not best.recipe and fit.state.label == own.state.label]
+                for own in by_recipe[best.recipe.name]
+            ]
+    if not models:
         fullest = max(sections, key=lambda section: len(section.arrays))
-        return StateDict(_label(fullest.path, ""), _unwrapped(fullest.arrays), {}, fullest.values)
-    first = candidates[0]
-    different = [other.label for other in candidates[1:] if not _same_tensors(first.arrays, other.arrays)]
+        state = StateDict(_label(fullest.path, ""), _unwrapped(fullest.arrays), {}, fullest.values)
+        return [match(recipe, state) for recipe in recipes]
+    first = models[0][0].state
+    different = [fits[0].state.label for fits in models[1:] if not _same_tensors(first.arrays, fits[0].state.arrays)]
     if different:
         labels = ", ".join([first.label, *different[:4]]) + (" ..." if len(different) > 4 else "")
         raise UserError(
             f"the file holds {1 + len(different)} different sets of weights: {labels}",
             'save the one you mean alone, for example torch.save(checkpoint["model"], "model.pth")',
         )
-    return first
+    return models[0]
 
 
-def _candidates(section: Section) -> list[StateDict]:
-    arrays = _unwrapped(section.arrays)
-    weights: dict[str, set[str]] = defaultdict(set)
+def _models(section: Section, arrays: Mapping[str, StoredArray], recipe: Recipe) -> list[Fit]:
+    """The sets of tensors, one for each prefix, that have enough of a model by this recipe."""
+    found: dict[str, set[str]] = defaultdict(set)
     for name, array in arrays.items():
-        match = _TAIL.fullmatch(name)
-        if match and len(array.shape) >= 2 and not (match["name"] in _SHORT_NAMES and _inside(match["prefix"])):
-            weights[match["prefix"]].add(_NAMES[match["name"]][0])
-    prefixes = [prefix for prefix, found in weights.items() if len(found & _WEIGHTS) >= _ENOUGH_WEIGHTS]
-    found = []
+        for template in WEIGHTS:
+            for pattern in recipe.tensors[template].names:
+                matched = _pattern(pattern, prefixed=True).fullmatch(name)
+                prefix = matched["prefix"] if matched else ""
+                if matched and len(array.shape) >= 2 and ("." in pattern or not _INSIDE_A_MODEL.search(prefix)):
+                    found[prefix].add(template)
+    prefixes = [prefix for prefix, templates in found.items() if len(templates) >= _ENOUGH_WEIGHTS]
+    fits = []
     for prefix in prefixes:
         own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         rest = {
@@ -123,12 +129,108 @@ def _candidates(section: Section) -> list[StateDict]:
             for name, array in arrays.items()
             if not any(name.startswith(each) for each in (prefix, *prefixes) if each or not prefix)
         }
-        found.append(StateDict(_label(section.path, prefix), own, rest, section.values))
-    return found
+        fits.append(match(recipe, StateDict(_label(section.path, prefix), own, rest, section.values)))
+    return fits
 
 
-def _inside(prefix: str) -> bool:
-    return bool(_INSIDE_A_MODEL.search(prefix))
+@cache
+def _pattern(template: str, prefixed: bool = False) -> re.Pattern[str]:
+    """A name of a recipe as a pattern; `prefixed` allows for a prefix, which is what a * stands for anyway."""
+    text = re.escape(template.removeprefix("*"))
+    for place in "ih":
+        text = text.replace(rf"\{{{place}\}}", rf"(?P<{place}>0|[1-9]\d{{0,3}})")
+    around = r"(?:.*\.)?" if template.startswith("*") else ""
+    if prefixed:
+        return re.compile((rf"(?P<prefix>){around}" if around else _PREFIX) + text)
+    return re.compile(around + text)
+
+
+def match(recipe: Recipe, state: StateDict) -> Fit:
+    """The tensors of `state` that `recipe` names, and what is missing or left over. Cost: names times names."""
+    tensors: dict[str, Match] = {}
+    twice: dict[str, str] = {}
+    missing: list[str] = []
+    used: set[str] = set()
+    for template, source in recipe.tensors.items():
+        for pattern in source.names:
+            hits: dict[str, dict[int, str]] = defaultdict(dict)
+            for name in state.arrays:
+                if matched := _pattern(pattern).fullmatch(name):
+                    places = matched.groupdict()
+                    canonical, head = template.replace("{i}", places.get("i") or "0"), int(places.get("h") or 0)
+                    if head in hits[canonical]:
+                        twice[name] = hits[canonical][head]
+                    hits[canonical].setdefault(head, name)
+            if hits:
+                break
+        for canonical, heads in hits.items():
+            names = [heads[head] for head in sorted(heads)]
+            tensors[canonical] = Match(tuple(names), source, "{h}" in pattern)
+            used.update(names)
+            if sorted(heads) != list(range(len(heads))):
+                missing.append(f"{canonical}, a head of")
+    blocks = 1 + max((int(name.split(".")[1]) for name in tensors if name.startswith("blocks.")), default=0)
+    fit = Fit(recipe, state, tensors, blocks, (), (), {})
+    missing += [name for name in _required(fit) if name not in tensors]
+    leftover = []
+    for name, array in state.arrays.items():
+        if name in used or name in twice or is_counter(array) or is_setting(name, array) or is_buffer(name, fit):
+            continue
+        other = _repeated(name, recipe, tensors)
+        if other:
+            twice[name] = other
+        else:
+            leftover.append(name)
+    return Fit(recipe, state, tensors, blocks, tuple(missing), tuple(leftover), twice)
+
+
+def _required(fit: Fit) -> list[str]:
+    """The tensors that a model of these parts must have; biases are not among them."""
+    templates = list(WEIGHTS)
+    if fit.has_mlp:
+        templates += ["blocks.{i}.mlp.W_in", "blocks.{i}.mlp.W_out"]
+    if fit.has_block_norms:
+        templates += _NORMS if fit.has_mlp else _NORMS[:1]
+    if fit.has_final_norm:
+        templates.append("ln_final.w")
+    templates += [name for name in fit.recipe.tensors if name.startswith("readout.") and name.endswith(".W")]
+    return [
+        template.replace("{i}", str(block))
+        for template in templates
+        for block in range(fit.blocks if "{i}" in template else 1)
+    ]
+
+
+def _repeated(name: str, recipe: Recipe, tensors: Mapping[str, Match]) -> str:
+    """The array that was taken in place of this one, when both are names of the same tensor."""
+    for template, source in recipe.tensors.items():
+        for pattern in source.names:
+            if matched := _pattern(pattern).fullmatch(name):
+                canonical = template.replace("{i}", matched.groupdict().get("i") or "0")
+                if canonical in tensors:
+                    return tensors[canonical].names[0]
+    return next((tensors[each].names[0] for each in tensors if each.rpartition(".")[2] == name), "")
+
+
+def is_counter(array: StoredArray) -> bool:
+    """Whether an array is a single integer, such as a number of steps, which is no weight."""
+    return array.is_integer and array.shape == ()
+
+
+def is_buffer(name: str, fit: Fit) -> bool:
+    """Whether an array of this name is a mask of one of the blocks, or one that changes nothing."""
+    for buffer in filter(None, (*fit.recipe.ignore, fit.recipe.mask, fit.recipe.local_mask)):
+        if matched := _pattern(buffer).fullmatch(name):
+            return int(matched.groupdict().get("i") or 0) < fit.blocks
+    return False
+
+
+def masks(fit: Fit) -> dict[str, StoredArray]:
+    """The attention masks that are stored, by name; those without entries, which say nothing, are among them."""
+    patterns = [_pattern(mask) for mask in (fit.recipe.mask, fit.recipe.local_mask) if mask is not None]
+    return {
+        name: array for name, array in fit.state.arrays.items() if any(pattern.fullmatch(name) for pattern in patterns)
+    }
 
 
 def _label(path: tuple[str, ...], prefix: str) -> str:
@@ -151,112 +253,6 @@ def _same_tensors(first: Mapping[str, StoredArray], second: Mapping[str, StoredA
 
 
 def _same(first: StoredArray, second: StoredArray) -> bool:
-    if (first.shape, first.dtype) != (second.shape, second.dtype) or first.entries > MAX_BYTES:
+    if (first.shape, first.dtype) != (second.shape, second.dtype) or first.entries > MAX_MODEL_BYTES:
         return False
     return np.array_equal(first.read(), second.read())
-
-
-def uncovered(arrays: Mapping[str, StoredArray]) -> list[str]:
-    """For each kind of thing that the theory does not cover, a sentence that names a tensor of it."""
-    found: dict[str, str] = {}
-    for name, array in arrays.items():
-        if name in _NAMES:
-            kind = _several(_NAMES[name][0], array.shape)
-            if kind:
-                found.setdefault(kind, f"{name}: it has {kind}, shape {list(array.shape)}")
-        elif name not in (MASK, _MASKED_SCORE):
-            kind = next((reason for pattern, reason in _REFUSALS if pattern.search(name)), "")
-            if kind:
-                found.setdefault(kind, f"{name}: {kind}")
-    return list(found.values())
-
-
-def _several(canonical: str, shape: tuple[int, ...]) -> str:
-    """The heads or layers, if they are several, of a tensor with leading axes [layer, head] or [head]."""
-    axes = TENSOR_SHAPES[canonical]
-    has_head = axes[0] == "1"
-    if (has_head or canonical.endswith("b_O")) and len(shape) == len(axes) + 1 and shape[0] > 1:
-        return f"{shape[0]} layers"
-    heads = shape[-len(axes)] if has_head and len(shape) >= len(axes) else 1
-    return f"{heads} heads" if heads > 1 else ""
-
-
-def is_known(name: str) -> bool:
-    """Whether a tensor of this name is part of a model."""
-    return name in _NAMES
-
-
-def is_counter(name: str, array: StoredArray) -> bool:
-    """Whether an array is a single integer, such as a number of steps, which is no weight."""
-    return name not in _NAMES and array.is_integer and array.shape == ()
-
-
-def place(arrays: Mapping[str, StoredArray]) -> dict[str, Placed]:
-    """The tensors of one model by their names in the model file; missing biases are zeros.
-
-    UserError names a tensor that is unknown, there twice, or the wrong way round.
-    """
-    placed: dict[str, Placed] = {}
-    for name, array in arrays.items():
-        if name in (MASK, _MASKED_SCORE) or is_counter(name, array):
-            continue
-        if name not in _NAMES:
-            known = f"known are {', '.join(TENSOR_SHAPES)}, or their last parts {', '.join(_SHORT_NAMES)}"
-            raise UserError(f"unknown tensor {name}", f"{known}, or the names of TransformerLens 4")
-        canonical, transposed = _NAMES[name]
-        if canonical in placed:
-            raise UserError(f"{name} is there twice, also as {placed[canonical].name}", "keep one of them")
-        placed[canonical] = _with_axes(name, canonical, array, transposed)
-    _check_orientation(placed)
-    for name, axes in TENSOR_SHAPES.items():
-        weight = placed.get(name.replace(".b_", ".W_"))
-        if name not in placed and weight is not None and weight.shape:
-            placed[name] = _zeros(name, ((1,) if axes[0] == "1" else ()) + weight.shape[-1:], weight)
-    return placed
-
-
-def _zeros(name: str, shape: tuple[int, ...], weight: Placed) -> Placed:
-    return Placed(name, shape, lambda: np.zeros(shape, dtype=weight.read().dtype), weight.linear)
-
-
-def _with_axes(name: str, canonical: str, array: StoredArray, transposed: bool) -> Placed:
-    axes = TENSOR_SHAPES[canonical]
-    shape = array.shape[::-1] if transposed and len(array.shape) == 2 else array.shape
-    has_head = axes[0] == "1"
-    if (has_head or canonical.endswith("b_O")) and len(shape) == len(axes) + 1 and shape[0] == 1:
-        shape = shape[1:]  # model.W_Q has an axis of layers in front
-    if has_head and len(shape) == len(axes) - 1:
-        shape = (1, *shape)
-
-    def read() -> npt.NDArray[Any]:
-        values = array.read()
-        return (values.T if transposed else values).reshape(shape)
-
-    return Placed(name, shape, read, name in _LINEAR_NAMES)
-
-
-def _check_orientation(placed: Mapping[str, Placed]) -> None:
-    """Name a matrix that is the wrong way round: it has d_model, the width of pos_embed.W_pos, at the wrong end."""
-    positions = placed.get("pos_embed.W_pos")
-    d_model = positions.shape[-1:] if positions is not None else ()
-    for name, axes in TENSOR_SHAPES.items():
-        shape = placed[name].shape if name in placed else ()
-        if positions is None or "d_model" not in axes or len(axes) < 2 or len(shape) != len(axes):
-            continue
-        right, wrong = (shape[-1:], shape[-2:-1]) if axes[-1] == "d_model" else (shape[-2:-1], shape[-1:])
-        if right != d_model == wrong:
-            raise UserError(
-                f"{placed[name].name} has its axes the other way round: shape {list(shape)}, expected "
-                f"[{', '.join(axes)}] with d_model = {d_model[0]}",
-                "torch.nn.Linear keeps out x in: store the transpose",
-            )
-
-
-def square(placed: Mapping[str, Placed]) -> list[str]:
-    """The matrices whose shape does not tell them from their transposes, by short name."""
-    matrices = [(name, placed[name]) for name in TENSOR_SHAPES if name in _WEIGHTS]
-    return [
-        name.rpartition(".")[2]
-        for name, matrix in matrices
-        if not matrix.linear and matrix.shape[-1] == matrix.shape[-2]
-    ]

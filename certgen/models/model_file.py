@@ -56,7 +56,7 @@ BF16_BITS_MISSING = 16  # at the end of a bfloat16, compared with the float32 th
 _IMPORT_HINT = "`certgen import CHECKPOINT -o model.safetensors` writes files of this form"
 _REWRITE_HINT = "`certgen import MODEL -o model.safetensors` writes it as check-cert wants it"
 
-_ENTRY = "architecture"  # of the metadata
+ENTRY = "architecture"  # of the metadata
 _SIZES = ("d_vocab", "d_model", "d_head", "n_ctx", "n_heads", "d_mlp")  # in this order, then all others
 FULL_NAMES = {name.rpartition(".")[2]: name for name in TENSOR_SHAPES}
 
@@ -194,12 +194,12 @@ def parse_model(file_bytes: bytes, path: str | os.PathLike[str]) -> Model:
 def _stated_architecture(file_bytes: bytes, path: str | os.PathLike[str]) -> Architecture | None:
     """What the metadata of a well-formed safetensors file says of the architecture; None if nothing."""
     metadata = json.loads(file_bytes[8 : 8 + int.from_bytes(file_bytes[:8], "little")]).get("__metadata__")
-    if not isinstance(metadata, dict) or _ENTRY not in metadata:
+    if not isinstance(metadata, dict) or ENTRY not in metadata:
         return None
     try:
-        return Architecture.parse(metadata[_ENTRY])
+        return Architecture.parse(metadata[ENTRY])
     except ValueError as error:
-        message = f"{path} is not a model file as certgen writes them: in its entry {_ENTRY}: {error}"
+        message = f"{path} is not a model file as certgen writes them: in its entry {ENTRY}: {error}"
         raise UserError(message, _import_hint(path)) from None
 
 
@@ -230,7 +230,7 @@ def model_bytes(tensors: Mapping[str, FloatArray], architecture: Architecture | 
     if architecture is not None and not (
         architecture == Architecture.default(sizes.get("d_head", 1)) and sizes["d_vocab_out"] == sizes["d_vocab"]
     ):
-        metadata[_ENTRY] = architecture.canonical()
+        metadata[ENTRY] = architecture.canonical()
     return safetensors.numpy.save(contiguous, metadata=metadata)
 
 

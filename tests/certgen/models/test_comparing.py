@@ -182,6 +182,6 @@ def test_import_prints_what_it_found_and_writes_only_what_agrees(
     assert run(monkeypatch, "import", source, "-o", output, *options, fine) == 0
     first, *notes = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{output}: max-of-3, d_vocab=5, d_model=3, d_head=2, sha256:")
-    assert [note.split()[0] for note in notes] == ["cut:", "checked", "assumed:", "agrees"]
+    assert [note.split()[0] for note in notes] == ["recipe:", "cut:", "checked", "assumed:", "agrees"]
     assert "on 40 samples: largest difference" in notes[-1]
     assert torch.equal(torch.from_numpy(load_model(output).W_pos.copy()), state_dict()["pos_embed.W_pos"][:3].double())

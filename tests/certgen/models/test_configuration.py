@@ -72,13 +72,12 @@ def test_what_nothing_confirms_is_printed_as_assumed(tmp_path: Path) -> None:
 
 CONTRADICTIONS = [
     ("normalization_type", "LN"),
-    ("normalization_type", "LNPre"),
     ("normalization_type", "RMSPre"),
     ("use_ln", True),
-    ("use_attn_scale", False),
-    ("attn_scale", 1.0),
-    ("attn_scale", 1.4142),
     ("attn_scale", float("nan")),
+    ("attn_scale", -2.0),
+    ("scale_attn_by_inverse_layer_idx", True),
+    ("add_cross_attention", True),
     ("positional_embedding_type", "shortformer"),
     ("positional_embedding_type", "rotary"),
     ("rotary_dim", 2),
@@ -113,7 +112,7 @@ CONTRADICTIONS = [
     ("window_size", 3),
     ("attn_types", ["local"]),
     ("attention_dir", "sideways"),
-    ("pool", "sum"),
+    ("pool", "max"),
 ]
 
 
@@ -144,7 +143,7 @@ def test_what_is_the_same_function_is_accepted(tmp_path: Path, config: dict[str,
     import_checkpoint(with_config(tmp_path, config))
 
 
-WRONG = {"normalization_type": "LNPre"}
+WRONG = {"normalization_type": "RMSPre"}
 PLACES: dict[str, dict[str, Any]] = {
     "config": {"config": WRONG},
     "cfg": {"cfg": WRONG},
@@ -160,21 +159,21 @@ PLACES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_settings_are_found_wherever_they_are(tmp_path: Path, place: str) -> None:
-    with pytest.raises(UserError, match=r"(normalization_type is 'LNPre'|n_heads is 2), and "):
+    with pytest.raises(UserError, match=r"(normalization_type is 'RMSPre'|n_heads is 2), and "):
         import_checkpoint(save_torch(tmp_path / "m.pth", {"state_dict": state_dict(), **PLACES[place]}))
 
 
 def test_settings_among_the_tensors_are_found(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^normalization_type is 'LNPre'"):
+    with pytest.raises(UserError, match=r"^normalization_type is 'RMSPre'"):
         import_checkpoint(save_torch(tmp_path / "m.pth", state_dict() | WRONG))
 
 
 def test_settings_in_safetensors_and_npz_are_found(tmp_path: Path) -> None:
     safetensors.torch.save_file(state_dict(), tmp_path / "m.safetensors", metadata={"config": json.dumps(WRONG)})
-    with pytest.raises(UserError, match=r"config\.normalization_type is 'LNPre'"):
+    with pytest.raises(UserError, match=r"config\.normalization_type is 'RMSPre'"):
         import_checkpoint(tmp_path / "m.safetensors")
-    for wrong in ({"normalization_type": np.array("LNPre")}, {"attn_scale": np.array(1.0)}):
-        with pytest.raises(UserError, match=r"(normalization_type is 'LNPre'|attn_scale is 1.0), and"):
+    for wrong in ({"normalization_type": np.array("RMSPre")}, {"attn_scale": np.array(-2.0)}):
+        with pytest.raises(UserError, match=r"(normalization_type is 'RMSPre'|attn_scale is -2.0), and"):
             import_checkpoint(save_npz(tmp_path / "m.npz", bare_arrays(head_axis=True) | wrong))
 
 
@@ -215,11 +214,11 @@ def test_the_configuration_of_transformer_lens_is_read_without_it(
     right = with_config(tmp_path, HookedTransformerConfig(**fields))
     wrong = save_torch(
         tmp_path / "wrong.pth",
-        {"model": state_dict(), "cfg": HookedTransformerConfig(attn_scale=np.float64(1.5), normalization_type="LN")},
+        {"model": state_dict(), "cfg": HookedTransformerConfig(attn_scale=np.float64(-1.5), normalization_type="LN")},
     )
     monkeypatch.undo()
     assert "attn_scale" in notes_of(right)
-    with pytest.raises(UserError, match=r"cfg\.attn_scale is 1\.5, .*cfg\.normalization_type is 'LN'"):
+    with pytest.raises(UserError, match=r"cfg\.attn_scale is -1\.5, .*cfg\.normalization_type is 'LN'"):
         import_checkpoint(wrong)
 
 

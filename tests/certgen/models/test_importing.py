@@ -117,16 +117,16 @@ def test_missing_biases_become_zeros_and_present_ones_are_kept(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "shape", "reason"),
     [
-        ("blocks.1.attn.W_Q", (1, 3, 2), "second layer"),
-        ("blocks.1.ln1.w", (3,), "second layer"),
-        ("blocks.12.attn.mask", (4, 4), "second layer"),
-        ("blocks.0.ln1.w", (3,), "LayerNorm"),
-        ("blocks.0.ln2.b", (3,), "LayerNorm"),
-        ("ln_final.w", (3,), "LayerNorm"),
+        ("blocks.12.attn.mask", (4, 4), "unknown tensor"),
+        ("blocks.0.ln1.w", (3,), "no bias beside it, as in RMSNorm"),
+        ("ln_final.w", (3,), "no bias beside it, as in RMSNorm"),
+        ("blocks.0.ln1.running_mean", (3,), "BatchNorm"),
         ("embed.ln.w", (3,), "LayerNorm"),
         ("blocks.0.attn.q_norm.w", (2,), "normalisation"),
-        ("blocks.0.mlp.W_in", (3, 12), "MLP"),
-        ("blocks.0.mlp.b_out", (3,), "MLP"),
+        ("blocks.0.mlp.W_gate", (3, 12), "gated MLP"),
+        ("blocks.0.mlp.experts.0.W_in", (3, 12), "mixture of experts"),
+        ("blocks.0.cross_attn.W_Q", (1, 3, 2), "cross attention"),
+        ("blocks.0.attn.sinks", (1,), "attention sinks"),
         ("blocks.0.attn.rotary_sin", (4, 2), "rotary"),
         ("blocks.0.attn.rotary_cos", (4, 2), "rotary"),
         ("blocks.0.attn.rel_pos_bias.weight", (32, 1), "relative position"),
@@ -135,14 +135,12 @@ def test_missing_biases_become_zeros_and_present_ones_are_kept(tmp_path: Path) -
         ("blocks.0.attn._b_V", (1, 2), "grouped key and value heads"),
         ("blocks.0.attn.W_Z", (1, 3, 2), "unknown tensor"),
         ("W_E", (5, 3), "twice"),
-        ("blocks.0.attn.W_Q", (2, 3, 2), "2 heads"),
-        ("blocks.0.attn.b_K", (4, 2), "4 heads"),
-        ("blocks.0.attn.W_O", (3, 2, 3), "3 heads"),
+        ("blocks.0.attn.b_K", (4, 2), "expected [n_heads, d_head] = [1, 2]"),
+        ("blocks.0.attn.W_O", (3, 2, 3), "expected [n_heads, d_head, d_model] = [1, 2, 3]"),
         ("blocks.0.attn.W_O", (1, 3, 2), "expected"),
         ("blocks.0.attn.W_K", (), "expected"),
         ("embed.W_E", (3,), "expected"),
         ("pos_embed.W_pos", (4, 4), "expected"),
-        ("unembed.W_U", (3, 6), "one logit per token"),
         ("unembed.W_U", (), "expected"),
         ("unembed.b_U", (6,), "expected"),
     ],
@@ -156,6 +154,23 @@ def test_what_the_theory_does_not_cover_is_refused_by_name(
         import_checkpoint(save_torch(tmp_path / "m.pth", stored))
     assert name in refusal.value.message
     assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "missing"),
+    [
+        ("blocks.1.attn.W_Q", (1, 3, 2), "blocks.1.attn.W_K"),
+        ("blocks.2.attn.b_O", (3,), "blocks.1.attn.W_Q"),
+        ("blocks.0.ln2.b", (3,), "blocks.0.ln1.w"),
+        ("ln_final.b", (3,), "ln_final.w"),
+        ("blocks.0.mlp.W_in", (3, 12), "blocks.0.mlp.W_out"),
+        ("blocks.0.mlp.b_out", (3,), "blocks.0.mlp.W_in"),
+    ],
+)
+def test_what_a_part_of_a_model_lacks_is_named(tmp_path: Path, name: str, shape: tuple[int, ...], missing: str) -> None:
+    path = save_torch(tmp_path / "m.pth", state_dict() | {name: torch.ones(shape)})
+    with pytest.raises(UserError, match=f"nearest is transformer-lens: .*the tensor {missing} is missing"):
+        import_checkpoint(path)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])

@@ -58,8 +58,6 @@ def test_a_setting_is_read_in_every_spelling_and_place(tmp_path: Path, config: o
 @pytest.mark.parametrize(
     "config",
     [
-        {"use_attn_scale": "no"},
-        {"use_attn_scale": "off"},
         {"use_attn_scale": [True, False]},
         {"use_attn_scale": "sometimes"},
         {"attn_only": "no"},

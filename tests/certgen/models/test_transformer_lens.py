@@ -88,15 +88,35 @@ def test_its_configuration_leaves_only_where_the_answer_is_read(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        {"normalization_type": "LN"},
+        {"normalization_type": "LNPre", "eps": 1e-3},
+        {"attn_only": False, "d_mlp": 8, "act_fn": "relu"},
+        {"attn_only": False, "d_mlp": 8, "act_fn": "gelu", "normalization_type": "LN", "n_layers": 2},
+        {"attn_only": False, "d_mlp": 8, "act_fn": "gelu_new"},
+        {"attn_only": False, "d_mlp": 8, "act_fn": "silu"},
+        {"n_layers": 2, "n_heads": 2, "d_head": 2, "d_model": 4},
+        {"n_heads": 2, "d_head": 2, "d_model": 4, "d_vocab_out": 3, "attention_dir": "bidirectional"},
+        {"attn_scale": 1.5},
+        *([] if VERSION_4 else [{"use_attn_scale": False}]),
+    ],
+    ids=str,
+)
+def test_every_architecture_that_is_covered_is_imported(tmp_path: Path, settings: dict[str, object]) -> None:
+    model = build(**settings)
+    imported = import_checkpoint(save_torch(tmp_path / "m.pth", {"model": model.state_dict(), "cfg": model.cfg}))
+    agreement = comparing.compare(imported.model, samples(model, tmp_path / "samples.npz"))
+    assert agreement.largest < agreement.tolerance / 5
+
+
+@pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"normalization_type": "LN"}, "LayerNorm"),
-        ({"normalization_type": "LNPre"}, r"cfg.normalization_type is 'LNPre'"),
-        ({"attn_only": False, "d_mlp": 8, "act_fn": "relu"}, "an MLP"),
-        ({"n_layers": 2}, "second layer"),
-        ({"n_heads": 2, "d_head": 2, "d_model": 4}, r"2 heads|cfg.n_heads is 2"),
+        ({"normalization_type": "RMS"}, "RMSNorm|normalization_type is 'RMS'"),
+        ({"attn_only": False, "d_mlp": 8, "act_fn": "solu_ln"}, r"cfg.act_fn is 'solu_ln'|LayerNorm inside the MLP"),
+        ({"attn_only": False, "d_mlp": 8, "act_fn": "relu", "gated_mlp": True}, "gated MLP"),
         ({"positional_embedding_type": "rotary", "rotary_dim": 2}, r"rotary|W_pos is missing"),
-        ({"attn_scale": 1.5}, r"cfg.attn_scale is 1.5"),
         ({"attn_scores_soft_cap": 2.0}, r"cfg.attn_scores_soft_cap is 2.0"),
     ],
     ids=str,
