@@ -511,6 +511,18 @@ def prove(
     target: Annotated[
         str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", show_default=False, help="Brute-force: processes of a long search; one per core."
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Brute-force: where a long search runs, here or on a dask cluster.")
+    ] = Engine.joblib,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --engine dask: its address, as tcp://host:8786.")
+    ] = None,
 ) -> None:
     """Prove a lower bound on a model's accuracy.
 
@@ -520,7 +532,9 @@ def prove(
     neither, when the proof is three times as long as at the start.
 
     It is for max-of-K by one layer with one head.  Every other model and every
-    other problem is proved by brute-force, which evaluates each input.
+    other problem is proved by brute-force, which evaluates each input.  A long
+    search keeps what is done in CERT.partial, until the certificate is written:
+    after Ctrl-C, or a kill, the same command resumes.
 
     Examples:
 
@@ -541,12 +555,26 @@ def prove(
     from certgen.problem import load_problem
     from certgen.progress import bar
     from certgen.proving import ask, no_other, prove, read_margin
+    from certgen.sweep.engines import choose
+    from certgen.sweep.pieces import search_for
 
     check_outputs([output], [model, problem])
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
-    if strategy is None and not (question := ask(loaded, asked, read_margin(margin))).is_classic:
+    question = ask(loaded, asked, read_margin(margin))
+    if strategy is None and not question.is_classic:
         say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
-    certificate = prove(loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar)
+    wanted = jobs is not None or scheduler is not None or engine is Engine.dask
+    search = search_for(question, output, choose(engine.value, jobs, scheduler), wanted)
+    certificate = prove(
+        loaded,
+        strategy,
+        problem=asked,
+        margin=margin,
+        max_length=max_length,
+        target=target,
+        track=bar,
+        search=search,
+    )
     size = certificate.save(output)
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
