@@ -1,6 +1,8 @@
 """Every named label, and automata, beside what their definitions say in plain Python."""
 
 import itertools
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from certgen.problem import Problem
 from certgen.problem.labels import LABELS
+from tests.conftest import ROOT
 from tests.support.sized import sizes
 
 Reference = Callable[[list[int], list[int], dict[str, Any]], int]  # of tokens, their positions, and the fields
@@ -91,3 +94,13 @@ def test_a_majority_that_only_matching_can_decide() -> None:
     label = LABELS["majority"](name="majority")
     assert label.largest(choices, range(4)) == 3
     assert label.largest([[3], [0, 1], [0]], range(3)) == 0  # once each, or 0 twice
+
+
+def test_the_documentation_shows_every_name_with_its_answer() -> None:
+    page = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\{.*\})` \| .* \| (\d+) \|$", page, re.MULTILINE)
+    labels = [json.loads(label) | {"of": [1, 3, 5, 7]} for label, _ in rows]
+    assert [label["name"] for label in labels] == [name for name in LABELS if name != "automaton"]
+    for label, (_, answer) in zip(labels, rows, strict=True):
+        problem = Problem.model_validate({"inputs": [{"tokens": "0-3"}] * 8, "label": label})
+        assert problem.label.of_inputs(np.array([[0, 3, 0, 1, 0, 3, 0, 0]])).tolist() == [int(answer)], label
