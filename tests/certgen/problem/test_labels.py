@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from certgen.problem import Problem
 from certgen.problem.labels import LABELS
 from tests.conftest import ROOT
+from tests.support.any_problem import problems
 from tests.support.sized import sizes
 
 Reference = Callable[[list[int], list[int], dict[str, Any]], int]  # of tokens, their positions, and the fields
@@ -43,29 +44,6 @@ REFERENCES: dict[str, Reference] = {
     "automaton": lambda tokens, positions, fields: run(tokens, fields),
 }
 MANY = 100  # outputs
-
-
-@st.composite
-def problems(draw: st.DrawFn, name: str) -> tuple[dict[str, Any], int]:
-    """A problem with this label, and d_vocab."""
-    v, k = draw(st.integers(1, 5)), draw(st.integers(1, 4))
-    entries = st.lists(st.integers(0, v - 1), min_size=1, max_size=3, unique=True)
-    label: dict[str, Any] = {"name": name}
-    if draw(st.booleans()):
-        label["of"] = draw(st.lists(st.integers(0, k - 1), min_size=1, unique=True).map(sorted))
-    if name == "nth-largest":
-        label["n"] = draw(st.integers(1, len(label.get("of", range(k)))))
-    if name == "sum-mod":
-        label["modulus"] = draw(st.integers(1, 20))
-    if name == "contains":
-        label["token"] = draw(st.integers(0, v - 1))
-    if name == "automaton":
-        states = draw(st.integers(1, 4))
-        label["states"], label["start"] = states, draw(st.integers(0, states - 1))
-        row = st.lists(st.integers(0, states - 1), min_size=v, max_size=v)
-        label["next"] = draw(st.lists(row, min_size=states, max_size=states))
-        label["output"] = draw(st.lists(st.integers(0, 9), min_size=states, max_size=states))
-    return {"inputs": [{"tokens": draw(entries)} for _ in range(k)], "label": label}, v
 
 
 def test_every_label_has_a_definition() -> None:
