@@ -12,7 +12,7 @@ from checker.decode import load_json
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
-from tests.support.any_problem import problems
+from tests.support.raw_problems import problems
 from tests.support.sized import sizes
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from certgen.problem import Problem
 from certgen.problem.labels import LABELS
 from tests.conftest import ROOT
-from tests.support.any_problem import problems
+from tests.support.raw_problems import problems
 from tests.support.sized import sizes
 
 Reference = Callable[[list[int], list[int], dict[str, Any]], int]  # of tokens, their positions, and the fields
