@@ -497,7 +497,9 @@ def prove(
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
     if strategy is None and not (question := ask(loaded, asked, read_margin(margin))).is_classic:
         say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
-    certificate = prove(loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar)
+    certificate = prove(
+        loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar
+    )
     size = certificate.save(output)
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
