@@ -15,6 +15,8 @@ from certgen.errors import UserError
 from certgen.models.architecture import Architecture
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import TENSOR_SHAPES, Model, load_model, model_bytes, parse_model, save_model
+from checker.errors import Malformed
+from checker.model.architecture import decode_architecture, tensor_axes
 
 SIZES = {"d_vocab": 5, "d_model": 4, "d_head": 2, "n_ctx": 3, "n_heads": 2, "d_mlp": 6, "d_vocab_out": 7}
 DEFAULT = Architecture.default(2)
@@ -141,6 +143,35 @@ def test_what_is_out_of_range_or_contradicts_itself_is_refused(changed: dict[str
 def test_a_text_that_is_not_canonical_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Architecture.parse(text)
+
+
+@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@given(found=architectures())
+def test_the_checker_reads_the_same_architecture_and_wants_the_same_tensors(found: Architecture) -> None:
+    read = decode_architecture(found.canonical())
+    assert read.json == found.model_dump()
+    assert read.brief == found.brief
+    assert tensor_axes(read) == found.tensor_shapes()
+
+
+PIECES = ["", "0", "1", "2", "/", "-", '"', ",", " ", "none", "LN", "LNPre", '"pre"', '"post"', "[]", "true", "1.0"]
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(found=architectures(), at=st.integers(0, 300), removed=st.integers(0, 5), piece=st.sampled_from(PIECES))
+def test_a_changed_text_is_refused_by_both_sides_or_by_none(
+    found: Architecture, at: int, removed: int, piece: str
+) -> None:
+    text = found.canonical()
+    at %= len(text)
+    changed = text[:at] + piece + text[at + removed :]
+    try:
+        read = Architecture.parse(changed)
+    except ValueError:
+        with pytest.raises(Malformed):
+            decode_architecture(changed)
+    else:
+        assert decode_architecture(changed).json == read.model_dump()
 
 
 def file_with_entry(entry: str, tensors: dict[str, np.ndarray]) -> bytes:
