@@ -17,6 +17,7 @@ import numpy as np
 
 from certgen import load_model, prove
 from certgen.length import proof_length
+from certgen.models.exercises import max_of_k
 from certgen.models.model_file import save_model
 from certgen.models.training import Recipe, train
 from checker import check
@@ -38,7 +39,7 @@ FIELDS = ("grows", "d_vocab", "k", "strategy", "bound", "prove_s", "check_s", "l
 def trained(folder: Path, d_vocab: int, k: int) -> Path:
     path = folder / f"max-of-{k}-vocab-{d_vocab}.safetensors"
     if not path.exists():
-        (model,) = train(Recipe(k, d_vocab, 32, 32, 3_000, 128), [SEED], lambda step, loss: None)
+        (model,) = train(Recipe(max_of_k(k, d_vocab)), [SEED])
         save_model(path, model.tensors)
     return path
 

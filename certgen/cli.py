@@ -17,8 +17,8 @@ from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
 from certgen.errors import UserError
-from certgen.files import as_argument, check_outputs
-from certgen.models.seeds import model_paths, parse_seeds
+from certgen.files import as_argument, check_outputs, write_atomically
+from certgen.models.seeds import beside, model_paths, parse_seeds
 from certgen.terminal import flush, prepare_streams, printable, say, show
 
 
@@ -57,6 +57,36 @@ class Engine(StrEnum):
 
     joblib = "joblib"
     dask = "dask"
+
+
+class TrainedTask(StrEnum):
+    """What a model can be trained for."""
+
+    max = "max"
+    min = "min"
+    nth_largest = "nth-largest"
+    argmax = "argmax"
+    sum_mod = "sum-mod"
+    contains = "contains"
+    first = "first"
+    last = "last"
+    majority = "majority"
+
+
+class TrainedActivation(StrEnum):
+    """Of the MLPs of a model that is trained; the values of Architecture, but for gelu."""
+
+    relu = "relu"
+    silu = "silu"
+    gelu = "gelu"
+    gelu_tanh = "gelu_tanh"
+
+
+class TrainedNorm(StrEnum):
+    """The LayerNorm of a model that is trained."""
+
+    LN = "LN"
+    LNPre = "LNPre"
 
 
 def main() -> None:
@@ -111,9 +141,55 @@ def options(
 @app.command()
 def train(
     k: Annotated[
-        int, typer.Option("--k", min=1, metavar="K", help="Sequence length: the model answers with the largest of K.")
-    ],
-    d_vocab: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+        int | None,
+        typer.Option(
+            "--k",
+            min=1,
+            max=1 << 17,
+            metavar="K",
+            show_default=False,
+            help="How many tokens the task is about; not needed with --format.",
+        ),
+    ] = None,
+    d_vocab: Annotated[int, typer.Option(min=1, max=1 << 26, metavar="N", help="Tokens are 0 to D_VOCAB - 1.")] = 64,
+    task: Annotated[TrainedTask, typer.Option(metavar="NAME", help="What to answer; see below.")] = TrainedTask.max,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", min=1, metavar="N", show_default=False, help="For nth-largest; 1 is the largest."),
+    ] = None,
+    modulus: Annotated[int | None, typer.Option(min=1, metavar="N", show_default=False, help="For sum-mod.")] = None,
+    token: Annotated[
+        int | None, typer.Option(min=0, metavar="TOKEN", show_default=False, help="For contains: the token to find.")
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="WORDS", show_default=False, help='Where tokens stand among others: "BOS n SEP n ANS".'
+        ),
+    ] = None,
+    layers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Layers.")] = 1,
+    heads: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Attention heads of a layer.")] = 1,
+    mlp: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="D_MLP", show_default=False, help="Width of the MLP of a layer; none unless given."
+        ),
+    ] = None,
+    act: Annotated[
+        TrainedActivation | None,
+        typer.Option(
+            metavar="NAME", show_default=False, help="Activation of the MLP: relu (default), silu, gelu or gelu_tanh."
+        ),
+    ] = None,
+    norm: Annotated[
+        TrainedNorm | None,
+        typer.Option(metavar="NAME", show_default=False, help="LayerNorm: LN, or LNPre without weights."),
+    ] = None,
+    d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
+    d_head: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default=False, help="Width of a head; 32 / HEADS unless given."),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -128,13 +204,22 @@ def train(
     ] = Path("."),
     steps: Annotated[int, typer.Option(min=0, metavar="N", help="Optimizer steps.")] = 3_000,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Random sequences per step and seed.")] = 128,
-    d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
-    d_head: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the attention head.")] = 32,
     threads: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Threads of PyTorch; more are slower for small models.")
     ] = 1,
 ) -> None:
-    """Train max-of-K models: one layer, one head, attention only.
+    """Train models for a task: max-of-K unless another is named.
+
+    Tasks are max, min, nth-largest (with --n), argmax (a position), sum-mod
+    (with --modulus), contains (with --token; 0 or 1), first, last, majority.
+
+    A format says where the K tokens stand, n, and what stands between them:
+    each word in capitals is one more token.  The answer is read at the last
+    position.
+
+    Unless more is asked for, a model has one layer, one head and no MLP.  When
+    model or task are others, a problem file for `certgen prove` is written
+    beside the model.
 
     The accuracy printed is that of a random sample: an estimate with a
     standard error.  A proof needs a certificate.
@@ -145,22 +230,39 @@ def train(
 
       certgen train --k 5 --d-vocab 64 --seeds 0-9 -o models
 
-      certgen train --k 4 --seeds 0,3,7 -o "max-of-4-{seed}.safetensors"
+      certgen train --k 3 --d-vocab 12 --layers 2 --heads 2 --mlp 16 --norm LN -o model.safetensors
+
+      certgen train --task sum-mod --modulus 7 --d-vocab 10 --format "BOS n SEP n ANS" -o model.safetensors
     """
     from rich.console import Console
     from rich.progress import Progress, TextColumn
     from rich.table import Table
 
+    from certgen.models.exercises import exercise
     from certgen.models.model_file import save_model
-    from certgen.models.training import Recipe, train
+    from certgen.models.training import ACTIVATIONS, NORMALIZATIONS, Recipe, train
     from certgen.progress import watched
 
+    if act is not None and mlp is None:
+        raise UserError("--act is given without --mlp", "add the width of the MLP, for example --mlp 64")
     if seed is not None and seeds is not None:
         raise UserError("--seed and --seeds are both given", "put all of them into --seeds, for example --seeds 0-9")
     chosen = parse_seeds(seeds) if seeds is not None else [123 if seed is None else seed]
-    recipe = Recipe(k, d_vocab, d_model, d_head, steps, batch_size)
-    paths = model_paths(output, k, d_vocab, chosen)
-    check_outputs(paths, regular=True)
+    recipe = Recipe(
+        exercise(task, d_vocab, k, layout, {"n": n, "modulus": modulus, "token": token}),
+        d_model,
+        d_head or max(32 // heads, 1),
+        steps,
+        batch_size,
+        heads,
+        layers,
+        d_mlp=mlp or 0,
+        activation=ACTIVATIONS[act or "relu"] if mlp else "none",
+        normalization=NORMALIZATIONS[norm],
+    )
+    paths = model_paths(output, recipe.title, chosen)
+    problems = [] if recipe.is_default else [beside(path, "problem") for path in paths]
+    check_outputs([*paths, *problems], regular=True)
 
     progress = Progress(
         *Progress.get_default_columns(),
@@ -169,13 +271,13 @@ def train(
         disable=not watched(),
     )
     with progress:
-        task = progress.add_task(f"training max-of-{k}", total=steps, loss=float("nan"))
-        trained = train(recipe, chosen, lambda step, loss: progress.update(task, completed=step, loss=loss), threads)
+        bar = progress.add_task(f"training {recipe.exercise.title}", total=steps, loss=float("nan"))
+        trained = train(recipe, chosen, lambda step, loss: progress.update(bar, completed=step, loss=loss), threads)
 
     table = Table("seed", "loss", "sampled accuracy", "standard error")
     table.add_column("file", overflow="fold")  # a path that is cut short cannot be copied
     for model, path in zip(trained, paths, strict=True):
-        save_model(path, model.tensors)
+        save_model(path, model.tensors, recipe.architecture)
         table.add_row(
             str(model.seed),
             f"{model.loss:.5f}",
@@ -185,6 +287,12 @@ def train(
         )
     show(table)
     say(f"Loss and accuracy are over {trained[0].sample_size:,} random sequences per seed.")
+    for path in problems:
+        write_atomically(path, recipe.exercise.problem.to_bytes())
+    if problems:
+        first, problem, certificate = map(as_argument, (paths[0], problems[0], beside(paths[0], "cert")))
+        command = ["certgen", "prove", first, "--problem", problem, "-o", certificate]
+        say(f"Prove it with: {shlex.join(command)}")
 
 
 @app.command("import")
@@ -285,6 +393,10 @@ def import_(
 def logits(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
     tokens: Annotated[list[int], typer.Argument(metavar="TOKEN", help="The sequence, K tokens.")],
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
     position: Annotated[
         int | None,
         typer.Option(
@@ -300,30 +412,44 @@ def logits(
     The largest come first, in float64.  They are those of the function that a certificate is about: compare them
     with what your own program computes.
 
+    With a problem they are those at the position where it reads the answer,
+    and the right answer is marked; without one, at the last position.
+
     Examples:
 
       certgen logits model.safetensors 3 14 15 9
+
+      certgen logits model.safetensors 3 14 15 9 --problem problem.json
 
       certgen logits model.safetensors 10 3 11 7 12 --position 4
     """
     import json
 
+    import numpy as np
     from rich.table import Table
 
     from certgen.models import forward
     from certgen.models.model_file import load_model
+    from certgen.problem import load_problem
 
     loaded = load_model(model)
+    task = None if problem is None else load_problem(problem).bound_to(loaded)
+    if task is not None and position is not None:
+        raise UserError("--problem and --position are both given", "the problem says where the answer is read")
+    if task is not None and len(tokens) != task.k:
+        raise UserError(f"{len(tokens)} tokens given, and the problem has {task.k} positions", f"give {task.k} tokens")
     if position is not None and loaded.architecture.pool != "none":
         raise UserError(f"{model} pools over positions, and --position is given", "leave it out")
-    row = forward.logits(loaded, [tokens], position)[0]
+    row = forward.logits(loaded, [tokens], position if task is None else task.readout)[0]
     if as_json:
         say(json.dumps({"sequence": tokens, "logits": row.tolist()}))
         return
-    table = Table("token", "logit", "")
+    right, mark = (max(tokens), "the largest token") if loaded.is_default else (-1, "")
+    if task is not None:
+        right, mark = int(task.labels(np.array([tokens]))[0]), "the right answer"
+    table = Table("token" if loaded.is_default else "output", "logit", "")
     for token in (-row).argsort(kind="stable").tolist():
-        largest = loaded.d_vocab_out == loaded.d_vocab and token == max(tokens)
-        table.add_row(str(token), f"{row[token]:.6f}", "the largest token" if largest else "")
+        table.add_row(str(token), f"{row[token]:.6f}", mark if token == right else "")
     show(table)
 
 
@@ -385,6 +511,18 @@ def prove(
     target: Annotated[
         str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", show_default=False, help="Brute-force: processes of a long search; one per core."
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Brute-force: where a long search runs, here or on a dask cluster.")
+    ] = Engine.joblib,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --engine dask: its address, as tcp://host:8786.")
+    ] = None,
 ) -> None:
     """Prove a lower bound on a model's accuracy.
 
@@ -394,7 +532,9 @@ def prove(
     neither, when the proof is three times as long as at the start.
 
     It is for max-of-K by one layer with one head.  Every other model and every
-    other problem is proved by brute-force, which evaluates each input.
+    other problem is proved by brute-force, which evaluates each input.  A long
+    search keeps what is done in CERT.partial, until the certificate is written:
+    after Ctrl-C, or a kill, the same command resumes.
 
     Examples:
 
@@ -415,12 +555,26 @@ def prove(
     from certgen.problem import load_problem
     from certgen.progress import bar
     from certgen.proving import ask, no_other, prove, read_margin
+    from certgen.sweep.engines import choose
+    from certgen.sweep.pieces import search_for
 
     check_outputs([output], [model, problem])
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
-    if strategy is None and not (question := ask(loaded, asked, read_margin(margin))).is_classic:
+    question = ask(loaded, asked, read_margin(margin))
+    if strategy is None and not question.is_classic:
         say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
-    certificate = prove(loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar)
+    wanted = jobs is not None or scheduler is not None or engine is Engine.dask
+    search = search_for(question, output, choose(engine.value, jobs, scheduler), wanted)
+    certificate = prove(
+        loaded,
+        strategy,
+        problem=asked,
+        margin=margin,
+        max_length=max_length,
+        target=target,
+        track=bar,
+        search=search,
+    )
     size = certificate.save(output)
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
@@ -443,6 +597,10 @@ def sweep(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="RESULTS", help="The results directory; resumed if it exists.")
     ],
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the models are asked, as JSON; else max-of-K."),
+    ] = None,
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
     ] = "0",
@@ -467,6 +625,8 @@ def sweep(
 
     After Ctrl-C, or a kill, the same command resumes.
 
+    A strategy that is not for a model and the problem is passed over.
+
     Examples:
 
       certgen sweep models -s cubic -s "sub-cubic/*/upper-envelope/*" -o results
@@ -486,6 +646,7 @@ def sweep(
             models,
             strategies,
             output,
+            problem=problem,
             margin=margin,
             length=length,
             retry_errors=retry_errors,
@@ -510,29 +671,53 @@ def wrong(
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer as right only if it wins by more than this.")
     ] = "0",
+    problem: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per sequence.")] = False,
 ) -> None:
     """List sequences that the model provably gets wrong.
 
-    Each is shown with the wrong token, and how far that is ahead.  Works at
-    every length: sequences are not tried one by one, but built from the tokens
-    that help a wrong token most.
+    Each is shown with the wrong token, and how far that is ahead.  For max-of-K
+    by one layer with one head, this works at every length: sequences are not
+    tried one by one, but built from the tokens that help a wrong token most.
 
-    Example:
+    For other models and problems every input is evaluated, or a sample of them
+    if they are too many.
+
+    Examples:
 
       certgen wrong model.safetensors --limit 10
+
+      certgen wrong model.safetensors --problem problem.json
     """
     import json
 
     from rich.table import Table
 
+    from certgen.counts.work import about
     from certgen.counts.wrong import wrong_sequences
+    from certgen.counts.wrong_inputs import wrong_inputs
     from certgen.models.circuits import Circuits
-    from certgen.models.model_file import load_model
     from certgen.progress import bar
-    from certgen.proving import read_margin
+    from certgen.proving import ask, read_margin
 
-    rows = wrong_sequences(Circuits(load_model(model), read_margin(margin)), limit, bar)
+    question = ask(model, problem, read_margin(margin))
+    if not question.is_classic:
+        found, seen = wrong_inputs(question, limit, bar)
+        if as_json:
+            for one in found:
+                say(json.dumps({"input": one.tokens, "label": one.label, "output": one.output, "ahead": one.ahead}))
+            return
+        table = Table("input", "label", "wrong output", "ahead by")
+        for one in found:
+            table.add_row(" ".join(map(str, one.tokens)), str(one.label), str(one.output), f"{one.ahead:.6g}")
+        looked = "every input was" if seen == question.task.number else f"a random sample of {about(seen)} inputs was"
+        show(table if found else "No input was found that the model gets wrong.")
+        say(f"{question.task.text}: {looked} looked at.")
+        return
+    rows = wrong_sequences(Circuits(question.model, question.margin), limit, bar)
     if as_json:
         for row in rows:
             say(json.dumps({"sequence": row.sequence, "maximum": row.m, "rival": row.rival, "ahead": row.ahead}))

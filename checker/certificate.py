@@ -92,8 +92,8 @@ def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
     natural = bounded(0, 10**MAX_DIGITS)  # above every number that can be written
     return Certificate(
         file_digest=digest(file_digest["sha256"], "subject[0].digest.sha256"),
-        tensor_digests={name: digest(value, f"{at}.model.tensors.{name}") for name, value in tensors.items()},
-        sizes={name: integer(value, f"{at}.model.{name}") for name, value in model.items()},
+        tensor_digests={name: digest(value, f"{at}.model.tensors") for name, value in tensors.items()},
+        sizes={name: integer(value, f"{at}.model") for name, value in model.items()},
         problem=decode_problem(predicate["task"], f"{at}.task"),
         margin=fraction(predicate["margin"], f"{at}.margin"),
         correct=natural(claim["correct"], f"{at}.claim.correct"),

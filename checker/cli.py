@@ -6,9 +6,10 @@ import os
 import sys
 
 from checker.certificate import decode_certificate
-from checker.decode import MAX_BYTES, fraction_text, load_json
+from checker.decode import MAX_BYTES, load_json
 from checker.errors import Malformed, Refusal, ResourceLimit, about
 from checker.kernel import Verdict, verify
+from checker.model.architecture import decode_architecture
 from checker.model.weights import MAX_MODEL_BYTES, read_weights
 from checker.problem.problem_file import decode_problem
 from checker.version import __version__
@@ -69,10 +70,9 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
         }
         data |= {"path": outcome.path, "expected": outcome.expected, "got": outcome.got}
         return f"{outcome.word} {outcome}", data
-    arch = outcome.architecture
     fields: dict[str, object] = {"task": outcome.task, "d_vocab": outcome.d_vocab}
-    fields |= {"arch": arch.brief} if arch else {}
-    fields |= {"semantics": "exact-real", "margin": fraction_text(*outcome.margin)}
+    fields |= {"arch": decode_architecture(outcome.architecture).brief} if outcome.architecture else {}
+    fields |= {"semantics": "exact-real", "margin": "/".join(map(str, outcome.margin)).removesuffix("/1")}
     fields |= {"problem": f"sha256:{outcome.problem}"} if outcome.problem else {}
     fields |= {"model": f"sha256:{outcome.digest}"}
     bound = decimal(outcome.correct, outcome.total)
@@ -81,11 +81,13 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
     line += " ".join(f"{name}={value}" for name, value in fields.items())
     line += "" if file == "CERT" else f" in {file}"
     counts = {"correct": outcome.correct, "wrong": outcome.wrong, "total": outcome.total}
-    fields |= {"architecture": arch.json} if arch else {}
+    fields |= {"architecture": json.loads(outcome.architecture)} if outcome.architecture else {}
     return line, {"verdict": "verified", "exit_code": 0, "file": file, **counts, **fields}
 
 
-def outcome_of(model_path: str, certificate_path: str, budget: int, problem_path: str | None) -> Verdict | Refusal:
+def outcome_of(
+    model_path: str, certificate_path: str, budget: int, problem_path: str | None = None
+) -> Verdict | Refusal:
     """The verdict or the refusal; running out of memory, or an unforeseen failure, is a refusal too."""
     try:
         return check(model_path, certificate_path, budget, problem_path)

@@ -160,8 +160,3 @@ def fraction(value: object, path: str) -> tuple[int, int]:
         if gcd(numerator, denominator) == 1 and match[2] != "1":
             return numerator, denominator
     raise Malformed("bad-fraction", path, 'a non-negative fraction "p" or "p/q" in lowest terms')
-
-
-def fraction_text(numerator: int, denominator: int) -> str:
-    """The fraction as it is written."""
-    return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"

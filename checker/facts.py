@@ -7,7 +7,7 @@ m are about the task max-of-k with k = n_ctx, where every input, called a sequen
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from checker.decode import array, bounded, integer, record
 from checker.errors import Malformed, Refusal, Rejected, located, show, show_set
@@ -152,56 +152,52 @@ class Count(NamedTuple):
     wrong: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Lower bounds on numbers of correct and of wrong sequences, region by region."""
+class Branch(NamedTuple):
+    """Of the inputs that have this token at the branching position, at least the weight `correct` is correct and at
+    least the weight `wrong` is not. That is the first position that can hold more than one token, or else the first."""
 
-    counts: tuple[Count, ...]
+    token: int
+    correct: int
+    wrong: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Lower bounds on the weight of correct and of wrong inputs, region by region."""
+
+    entry: ClassVar[type[Count] | type[Branch]]
+    counts: tuple[Any, ...]
 
     @classmethod
     def decode(cls, value: object, path: str) -> Self:
-        """{"counts": [[m, queries, ns, correct, wrong], ...]}"""
+        """{"counts": [[what names the region, ..., correct, wrong], ...]}"""
         rows = decode_rows(record(value, path, ("counts",))["counts"], f"{path}.counts")
+        size = len(cls.entry._fields)
         for index, row in enumerate(rows):
-            if len(row) != 5:
-                raise Malformed("wrong-type", f"{path}.counts[{index}]", "five integers", f"{len(row)} integers")
-        return cls(tuple([Count(*row) for row in rows]))
+            if len(row) != size:
+                raise Malformed("wrong-type", f"{path}.counts[{index}]", f"{size} integers", f"{len(row)} integers")
+        return cls(tuple([cls.entry(*row) for row in rows]))
 
     def require_entails(self, stated: Self) -> None:
         """The same regions in the same order, and no count above the derived one."""
         require_same_length(len(self.counts), len(stated.counts), "counts")
         for index, (derived, claimed) in enumerate(zip(self.counts, stated.counts, strict=True)):
-            if derived[:3] != claimed[:3]:
+            if derived[:-2] != claimed[:-2]:
                 raise Rejected("wrong-region", f"counts[{index}]")
-            require_no_larger(claimed.correct, derived.correct, f"counts[{index}][3]")
-            require_no_larger(claimed.wrong, derived.wrong, f"counts[{index}][4]")
+            require_no_larger(claimed.correct, derived.correct, f"counts[{index}][{len(derived) - 2}]")
+            require_no_larger(claimed.wrong, derived.wrong, f"counts[{index}][{len(derived) - 1}]")
 
 
-@dataclass(frozen=True, slots=True)
-class Branches:
-    """counts: (t, correct, wrong) for every token t that can stand at the first position with a choice between tokens,
-    or at the first position if none has one. Of the inputs with t there, at least the weight `correct` is correct and
-    at least the weight `wrong` is not."""
+class Tally(Counts):
+    """Sequences of max-of-k, by maximum, queries and numbers of positions that do not hold the maximum."""
 
-    counts: tuple[tuple[int, int, int], ...]
+    entry = Count
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"counts": [[t, correct, wrong], ...]}"""
-        rows = decode_rows(record(value, path, ("counts",))["counts"], f"{path}.counts")
-        for index, row in enumerate(rows):
-            if len(row) != 3:
-                raise Malformed("wrong-type", f"{path}.counts[{index}]", "three integers", f"{len(row)} integers")
-        return cls(tuple([(t, correct, wrong) for t, correct, wrong in rows]))
 
-    def require_entails(self, stated: Self) -> None:
-        """The same branches in the same order, and no count above the derived one."""
-        require_same_length(len(self.counts), len(stated.counts), "counts")
-        for index, (derived, claimed) in enumerate(zip(self.counts, stated.counts, strict=True)):
-            if derived[0] != claimed[0]:
-                raise Rejected("wrong-region", f"counts[{index}]")
-            require_no_larger(claimed[1], derived[1], f"counts[{index}][1]")
-            require_no_larger(claimed[2], derived[2], f"counts[{index}][2]")
+class Branches(Counts):
+    """All inputs of a problem, by their token at the branching position, in the order of tokens: each one once."""
+
+    entry = Branch
 
 
 @dataclass(frozen=True, slots=True)

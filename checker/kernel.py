@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from checker.certificate import Certificate
 from checker.errors import OtherModel, Rejected, about, located, show
 from checker.facts import Accuracy, Fact
-from checker.model.architecture import Architecture
 from checker.model.weights import Weights
 from checker.problem import Problem
 from checker.problem.problem_file import Stated
@@ -23,7 +22,7 @@ class Verdict:
     total: int
     task: str
     d_vocab: int
-    architecture: Architecture | None
+    architecture: str | None
     margin: tuple[int, int]
     problem: str | None
     digest: str
@@ -66,17 +65,8 @@ def verify(certificate: Certificate, weights: Weights, budget: int, wanted: Stat
         raise Rejected("nothing-proved", "predicate.steps", "a last step that concludes an accuracy")
     with located("predicate.claim"):
         proved[-1].require_entails(claim)
-    return Verdict(
-        claim.correct,
-        claim.wrong,
-        problem.total,
-        problem.text,
-        problem.v,
-        weights.architecture if weights.described else None,
-        certificate.margin,
-        problem.digest,
-        weights.file_digest,
-    )
+    counts, about_what = (claim.correct, claim.wrong, problem.total), (problem.text, problem.v, weights.entry)
+    return Verdict(*counts, *about_what, problem.margin, problem.digest, weights.file_digest)
 
 
 def fact_before(proved: list[Fact], number: int, at: int) -> Fact:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.problems import max_of_k
 from tests.support.tiny import AXES, BIASES, near_correct, random_tensors, tiny_model, zero_tensors
 
 TESTS = Path(__file__).parent
@@ -221,7 +222,6 @@ def accepted_separable() -> Iterator[tuple[str, Statement]]:
 def derived(statement: Statement, number: int) -> list[list[int]]:
     """The counts that the checker derives at a step, from the stated premises."""
     from checker.model.weights import read_weights
-    from checker.problem import Problem
     from checker.rules import RULES
 
     model = (MODELS / statement["subject"][0]["name"]).read_bytes()
@@ -230,7 +230,7 @@ def derived(statement: Statement, number: int) -> list[list[int]]:
     step, rule = steps[number], RULES[steps[number]["rule"]]
     facts = [RULES[steps[i]["rule"]].concludes.decode(steps[i]["conclusion"], "") for i in step["premises"]]
     args = {key: decode(step["args"][key], key) for key, decode in rule.args.items()}
-    tally: Any = rule.derive(Problem(read_weights(model), margin, 1 << 20), tuple(facts), args)
+    tally: Any = rule.derive(max_of_k(read_weights(model), margin, 1 << 20), tuple(facts), args)
     return [list(count) for count in tally.counts]
 
 

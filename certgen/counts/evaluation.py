@@ -6,6 +6,7 @@ suffices; then the numbers that cost least altogether are chosen.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,16 +23,20 @@ from certgen.counts.work import passes, work
 from certgen.models.ball_forward import BallForward
 from certgen.models.forward import FLOAT_BITS, FloatArray, IntArray, evaluate
 from certgen.models.model_file import Model
-from certgen.problem import Branch, Task
+from certgen.problem import Task
+from certgen.progress import Track
 
-BATCH = 1 << 13  # inputs at a time: bounds the memory, not the result
+PIECE = 1 << 13  # inputs at a time: bounds the memory, not the result
 MOST_OPEN = 1 << 10  # inputs of a part that are decided in ball arithmetic
 MOST_UNRESOLVED = 32  # inputs that may turn out to be as good as tied before others are given up sooner
 PRECISIONS = (192, 768, 3_072)  # bits of the ball arithmetic, tried one after another
-BASES = (32, 40, 48, 56, 63, 96, 128, 192, 256, 512)
+BASES = (16, 20, 24, 28, 32, 40, 48, 56, 63, 96, 128, 192, 256, 512)
 MOST_BITS = 4_096  # of the format
 SPARE_BITS = 1
 SAMPLE = 256
+SEED = 0
+PERTURBED_BITS = 36  # weights are moved by at most 2^-36 of their size
+SAFE_BITS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +57,13 @@ class Question:
         return BallForward(self.model)
 
 
+class Setting(NamedTuple):
+    """The fewest bits to think of: with more, the radius in units hardly shrinks. And what float64 errors amount to."""
+
+    base: int
+    noise: float
+
+
 class Gaps(NamedTuple):
     """Per input how far the right logit is ahead of the best other one and the margin; `bits` that suffice to decide.
 
@@ -62,17 +74,17 @@ class Gaps(NamedTuple):
     bits: FloatArray
 
 
-def gaps(question: Question, tokens: IntArray, base: int) -> Gaps:
-    """For inputs `tokens` [n, k]. No input gets fewer bits than `base`, from which on the radius does not grow."""
-    found = evaluate(question.model, tokens, question.task.readout, base)
+def gaps(question: Question, tokens: IntArray, setting: Setting) -> Gaps:
+    """For inputs `tokens` [n, k]. None gets fewer bits than the setting's base."""
+    found = evaluate(question.model, tokens, question.task.readout, setting.base)
     rows, labels, margin = np.arange(len(tokens)), question.task.labels(tokens), float(question.margin)
     with np.errstate(all="ignore"):
         right = found.logits[rows, labels]
         others = found.logits.copy()
         others[rows, labels] = -np.inf
         gap = right - others.max(axis=1) - margin
-        sure = np.abs(gap) - 2 * found.noise - math.ldexp(abs(margin), -FLOAT_BITS)
-        bits = needed_bits(np.log2(sure), found.radius, base)
+        sure = np.abs(gap) - 2 * np.minimum(found.noise, setting.noise) - math.ldexp(abs(margin), -FLOAT_BITS)
+        bits = needed_bits(np.log2(sure), found.radius, setting.base)
     return Gaps(gap, np.where((sure > 0) & np.isfinite(found.radius), bits, np.inf))
 
 
@@ -82,48 +94,61 @@ def needed_bits(log_gap: FloatArray, radius: FloatArray, base: int) -> FloatArra
     return bits
 
 
-def choose_base(question: Question) -> int:
-    """The fewest bits at which the radius, in units, is nearly what it is with more, for some of the inputs."""
+def choose_setting(question: Question) -> Setting:
+    """From some of the inputs."""
     number = question.task.number
     step = max(1, number // SAMPLE)
     tokens = np.concatenate([question.task.inputs(i, i + 1).tokens for i in range(0, number, step)][:SAMPLE])
-    limit = evaluate(question.model, tokens, question.task.readout, MOST_BITS).radius
-    finite = np.isfinite(limit)
+    found = evaluate(question.model, tokens, question.task.readout, MOST_BITS)
+    finite, noise = np.isfinite(found.radius), measured_noise(question, tokens, found.logits)
     for base in BASES:
-        if (evaluate(question.model, tokens, question.task.readout, base).radius <= 1.25 * limit)[finite].all():
-            return base
-    return BASES[-1]
+        radius = evaluate(question.model, tokens, question.task.readout, base).radius
+        if (radius <= 1.25 * found.radius)[finite].all():
+            return Setting(base, noise)
+    return Setting(BASES[-1], noise)
+
+
+def measured_noise(question: Question, tokens: IntArray, logits: FloatArray) -> float:
+    """What float64 errors may amount to, from what small changes of all weights do.
+
+    The radius bounds them too, but in deep models it is far too large, as it lets all errors add up. This is no bound,
+    only safe enough: a wrong guess is a certificate that the checker refuses.
+    """
+    rng, scale = np.random.default_rng(SEED), 2.0**-PERTURBED_BITS
+    moved = {
+        name: array * (1 + rng.uniform(-scale, scale, array.shape)) for name, array in question.model.tensors.items()
+    }
+    others = evaluate(dataclasses.replace(question.model, tensors=moved), tokens, question.task.readout).logits
+    change = np.abs(others - logits)
+    return (
+        float(change[np.isfinite(change)].max(initial=0.0)) * 2.0 ** (PERTURBED_BITS - FLOAT_BITS + SAFE_BITS) + 1e-300
+    )
 
 
 class Part(BaseModel):
-    """Some inputs of one branch: by needed bits the weight of those correct and wrong, and their number.
+    """Some inputs: by token of the branch and needed bits the weight of those correct and wrong, and their number.
 
     `open` are the numbers of inputs that float64 does not decide; of `given_up` more it is not known which they are.
     """
 
-    token: int
-    decided: dict[int, tuple[int, int, int]]
+    decided: dict[int, dict[int, tuple[int, int, int]]]
     open: list[int]
     given_up: int = 0
 
 
-def evaluate_part(question: Question, branch: Branch, base: int) -> Part:
-    """All inputs from `start` to `stop` of a branch, or of a piece of one."""
-    decided: dict[int, tuple[int, int, int]] = {}
-    left: list[int] = []
-    given_up = 0
-    for start in range(branch.start, branch.stop, BATCH):
-        tokens, weights = question.task.inputs(start, min(start + BATCH, branch.stop))
-        gap, bits = gaps(question, tokens, base)
-        for needed in np.unique(bits[bits <= MOST_BITS]).tolist():
-            here = bits == needed
-            right, wrong = (weights[here & side].sum() for side in (gap > 0, gap <= 0))
-            before = decided.get(int(needed), (0, 0, 0))
-            decided[int(needed)] = (before[0] + int(right), before[1] + int(wrong), before[2] + int(here.sum()))
-        unsure = (start + np.flatnonzero(bits > MOST_BITS).astype(object)).tolist()
-        room = MOST_OPEN - len(left)
-        left, given_up = left + unsure[:room], given_up + len(unsure[room:])
-    return Part(token=branch.token, decided=decided, open=left, given_up=given_up)
+def evaluate_part(question: Question, start: int, stop: int, setting: Setting) -> Part:
+    """The inputs `start` <= i < `stop`."""
+    tokens, weights = question.task.inputs(start, stop)
+    gap, bits = gaps(question, tokens, setting)
+    branch = tokens[:, question.task.space.first_choice]
+    decided: dict[int, dict[int, tuple[int, int, int]]] = {}
+    for token, needed in np.unique(np.stack([branch, np.minimum(bits, MOST_BITS + 1)]), axis=1).T.astype(int).tolist():
+        if needed <= MOST_BITS:
+            here = (branch == token) & (bits == needed)
+            right, wrong = (int(weights[here & side].sum()) for side in (gap > 0, gap <= 0))
+            decided.setdefault(token, {})[needed] = right, wrong, int(here.sum())
+    unsure = (start + np.flatnonzero(bits > MOST_BITS).astype(object)).tolist()
+    return Part(decided=decided, open=unsure[:MOST_OPEN], given_up=len(unsure[MOST_OPEN:]))
 
 
 class Conclusion(NamedTuple):
@@ -133,14 +158,24 @@ class Conclusion(NamedTuple):
     counts: list[list[int]]
 
 
+def evaluate_pieces(question: Question, setting: Setting, track: Track) -> list[Part]:
+    """All inputs. Cost: `evaluation_work`."""
+    pieces = range(0, question.task.number, PIECE)
+    return [evaluate_part(question, start, start + PIECE, setting) for start in track(pieces, "brute-force")]
+
+
 def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion:
     """Decide what float64 left open, choose the numbers of bits, and add up. Undecided is what no bits decide."""
     parts = list(parts)
-    tables = [(part.token, needed, counts) for part in parts for needed, counts in part.decided.items()]
-    left = [(part.token, index) for part in parts for index in part.open]
+    tables = [
+        (token, needed, counts)
+        for part in parts
+        for token, by_bits in part.decided.items()
+        for needed, counts in by_bits.items()
+    ]
     given_up = sum(part.given_up for part in parts)
     unresolved = 0
-    for token, index in left:
+    for index in [index for part in parts for index in part.open]:
         precisions = PRECISIONS if unresolved < MOST_UNRESOLVED else PRECISIONS[:1]
         (tokens,), (weight,) = question.task.inputs(index, index + 1)
         verdict = decide_in_balls(question, tokens.tolist(), precisions)
@@ -149,7 +184,7 @@ def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion
             unresolved += 1
         else:
             side = (int(weight), 0, 1) if verdict.correct else (0, int(weight), 1)
-            tables.append((token, int(found), side))
+            tables.append((int(tokens[question.task.space.first_choice]), int(found), side))
     bits = choose_bits(question, tables, unresolved + given_up, base)
     counts = {branch.token: [branch.token, 0, 0] for branch in question.task.branches}
     for token, needed, (correct, wrong, _) in tables:

@@ -15,12 +15,18 @@ import numpy.typing as npt
 
 from certgen.counts.branching import Decided, count_correct
 from certgen.counts.cells import queries_of
+from certgen.counts.evaluation import Question, choose_setting, conclude, evaluate_pieces, gaps
 from certgen.counts.numerators import DEFAULT_PRECISION, Precision, full_precision
+from certgen.counts.sampling import random_inputs
+from certgen.counts.work import evaluation_work, work
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import Model
+from certgen.problem import MaxOfK, Problem, max_of_k
+from certgen.progress import quiet
 
 MOST_COUNTED = 1 << 26  # sequences; about ten seconds
-SAMPLE = 1 << 18
+MOST_COUNTED_WORK = 1 << 23  # thousands of multiply-adds; some twenty seconds
+SAMPLE, SMALLEST_SAMPLE = 1 << 18, 1 << 12
 CHUNK = 1 << 12  # sequences evaluated at once: k v floats each
 SEED = 0
 CONFIDENCE = 0.99
@@ -29,7 +35,7 @@ BISECTIONS = 50
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A fraction of sequences, and limits of it. `how` is "exact", or says how it was estimated."""
+    """A fraction of the inputs, and limits of it. `how` is "exact", or says how it was estimated."""
 
     accuracy: float
     low: float
@@ -37,20 +43,29 @@ class Accuracy:
     how: str
 
 
-def true_accuracy(model: Model, margin: str | Fraction = "0") -> Accuracy:
-    """The fraction of all sequences whose answer wins by more than `margin` logits.
+def true_accuracy(model: Model, margin: str | Fraction = "0", problem: Problem | MaxOfK | None = None) -> Accuracy:
+    """The fraction of all inputs, by weight, whose answer wins by more than `margin` logits.
 
-    Up to 2^26 sequences it is counted: low = high = accuracy, unless some sequences are too close to a tie for float64,
-    which `how` tells; they count as wrong in `accuracy` and `low`, as right in `high`. Beyond that it is estimated from
-    2^18 random sequences (always the same ones), with the exact (Clopper-Pearson) interval of 99 % confidence. Cost
-    v^3 k and little more for counting, 2^18 k v for sampling: seconds. Raises UserError for a model that is malformed.
+    `problem` is what the model is asked, max-of-k unless given. Up to 2^26 sequences of max-of-k, or some 10^10
+    multiply-adds of another model or problem, it is counted: low = high = accuracy, unless some inputs are too close to
+    a tie, which `how` tells; they count as wrong in `accuracy` and `low`, as right in `high`. Beyond that it is
+    estimated from 2^18 random inputs (always the same ones; fewer of a large model), with the exact (Clopper-Pearson)
+    interval of 99 % confidence. Cost: seconds. Raises UserError for a model that is malformed, or not made for this.
     """
+    task = max_of_k(model) if problem is None else problem.bound_to(model)
+    question = Question(model, task, Fraction(margin))
+    if not question.is_classic:
+        return evaluated(question)
     circuits = Circuits(model, Fraction(margin))
     if circuits.v**circuits.k <= MOST_COUNTED:
         return counted(circuits)
-    wrong = sampled_wrong(circuits, SAMPLE)
-    low, high = clopper_pearson(wrong, SAMPLE, CONFIDENCE)
-    return Accuracy(1 - wrong / SAMPLE, 1 - high, 1 - low, f"sampled n={SAMPLE}, 99%")
+    return sampled(sampled_wrong(circuits, SAMPLE), SAMPLE)
+
+
+def sampled(wrong: int, size: int) -> Accuracy:
+    """What a sample says of which so many are wrong."""
+    low, high = clopper_pearson(wrong, size, CONFIDENCE)
+    return Accuracy(1 - wrong / size, 1 - high, 1 - low, f"sampled n={size}, 99%")
 
 
 def counted(circuits: Circuits) -> Accuracy:
@@ -60,9 +75,29 @@ def counted(circuits: Circuits) -> Accuracy:
     for precision in (DEFAULT_PRECISION, full_precision(circuits)):
         if tally.undecided:
             tally = count_all(circuits, precision)
+    return exact(tally)
+
+
+def exact(tally: Decided) -> Accuracy:
+    """What a count of all says."""
+    total = sum(tally)
     how = "exact" if not tally.undecided else f"exact but for {tally.undecided} too close to a tie"
     right = rounded_down(tally.correct, total)  # as bounds are: a bound that is the truth is all of it
     return Accuracy(right, right, right if not tally.undecided else (tally.correct + tally.undecided) / total, how)
+
+
+def evaluated(question: Question) -> Accuracy:
+    """The same for a model and a problem of any kind."""
+    model, task = question.model, question.task
+    setting = choose_setting(question)
+    if evaluation_work(model, task) <= MOST_COUNTED_WORK:
+        counts = conclude(question, evaluate_pieces(question, setting, quiet), setting.base).counts
+        correct, wrong = (sum(count[entry] for count in counts) for entry in (1, 2))
+        return exact(Decided(correct, wrong, task.total - correct - wrong))
+    size = min(SAMPLE, max(SMALLEST_SAMPLE, MOST_COUNTED_WORK // (task.k * work(model, task.k, 0))))
+    tokens = random_inputs(task, size, np.random.default_rng(SEED))
+    chunks = [tokens[start : start + CHUNK] for start in range(0, size, CHUNK)]
+    return sampled(sum(int((~(gaps(question, chunk, setting).gap > 0)).sum()) for chunk in chunks), size)
 
 
 def rounded_down(correct: int, total: int) -> float:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from certgen.measures.family import member
 from certgen.models.model_file import Model
+from certgen.problem import Task
 from certgen.strategies import STRATEGIES
 
 
-def unexplained_dimension(model: Model, strategy: str) -> int:
+def unexplained_dimension(model: Model, strategy: str, task: Task | None = None) -> int:
     """How many numbers the proof looks at one by one. Cost: none, it follows from the sizes.
 
-    v^(k+1) logits for brute force. 3 v^2 + 2 k v for the cubic proof: EVOU, EUPU and the scores of tokens, PVOU and the
-    scores of positions. For the sub-cubic family v^2 + v for the value path, and what the treatments of the direct path
-    and of the score error leave; the treatment of the attention adds nothing. Strategies that are not the paper's
-    (cost classes other than these) read the same tables as the cubic proof, and count the same.
+    For brute force all logits of all inputs of the task, v^(k+1) of max-of-k. 3 v^2 + 2 k v for the cubic proof: EVOU,
+    EUPU and the scores of tokens, PVOU and the scores of positions. For the sub-cubic family v^2 + v for the value
+    path, and what the treatments of the direct path and of the score error leave; the treatment of the attention adds
+    nothing. Strategies that are not the paper's (cost classes other than these) read the same tables as the cubic
+    proof, and count the same.
     """
     v, d, k = model.d_vocab, model.d_model, model.n_ctx
     if STRATEGIES[strategy].cost_class == "brute-force":
-        return int(v ** (k + 1))
+        return int(v ** (k + 1)) if task is None else task.number * model.d_vocab_out
     parts = member(strategy)
     if parts is None:
         return 3 * v * v + 2 * k * v

@@ -40,7 +40,7 @@ def error_table(circuits: Circuits) -> Iterator[ErrorRow]:
     """All rows. Where a rule is named, the checker has derived the bound; the others are exact integer arithmetic."""
     split = four_factors(circuits)
     residual = chain(split.factors)
-    problem = Problem(read_weights(circuits.model.file_bytes), (0, 1), 0)
+    problem = Problem(read_weights(circuits.model.file_bytes), circuits.k, (0, 1), 0)
 
     def by_rule(name: str, step: ScoreStep, cost: str, paper: str = "") -> ErrorRow:
         require_derived(problem, step)

@@ -61,13 +61,17 @@ def evaluate(
     """
     tokens = checked(model, sequences, readout)
     width = max(array.shape[-1] for array in model.tensors.values())
-    step = max(1, MOST_FLOATS // (tokens.shape[1] ** 2 * width))
+    step = max(1, MOST_FLOATS // (tokens.shape[1] * width))
+    waiting = [tokens[start : start + step] for start in range(0, len(tokens), step)][::-1]
+    passes = [Evaluation(np.zeros((0, model.tensors["unembed.b_U"].shape[0])), np.zeros(0), np.zeros(0))]
     with np.errstate(all="ignore"):
-        passes = [
-            _Pass(model, bits).run(tokens[start : start + step], readout) for start in range(0, len(tokens), step)
-        ]
-    if not passes:
-        return Evaluation(np.zeros((0, model.tensors["unembed.b_U"].shape[0])), np.zeros(0), np.zeros(0))
+        while waiting:
+            some = waiting.pop()
+            one = _Pass(model, some, readout, bits)
+            if len(some) > 1 and one.at.visible.size * width > MOST_FLOATS:  # they share few prefixes
+                waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+            else:
+                passes.append(one.run())
     return Evaluation(*(np.concatenate(parts) for parts in zip(*passes, strict=True)))
 
 
@@ -142,21 +146,22 @@ class Balls(NamedTuple):
 class _Pass:
     """One evaluation of some sequences; `largest` is the largest number met, which scales the noise of float64."""
 
-    def __init__(self, model: Model, bits: int) -> None:
+    def __init__(self, model: Model, sequences: IntArray, readout: int | None, bits: int) -> None:
         self.tensors, self.architecture = model.tensors, model.architecture
+        causal, self.pooled = model.architecture.mask == "causal", model.architecture.pool != "none"
+        self.read = sequences.shape[1] - 1 if readout is None else readout
+        if causal and not self.pooled:
+            sequences = sequences[:, : self.read + 1]  # what comes later changes nothing
+        self.at = prefixes(sequences, model.tensors["embed.W_E"].shape[0], causal)
         self.unit = math.ldexp(1.0, -bits)
         self.largest = max(1.0, *(float(np.abs(array).max(initial=0.0)) for array in model.tensors.values()))
         self.root = math.sqrt(Fraction(model.architecture.attn_scale_squared))
         self.eps = float(Fraction(model.architecture.eps))
 
-    def run(self, sequences: IntArray, readout: int | None) -> Evaluation:
-        architecture, k = self.architecture, sequences.shape[1]
-        causal, pooled = architecture.mask == "causal", architecture.pool != "none"
-        read = k - 1 if readout is None else readout
-        if causal and not pooled:
-            sequences = sequences[:, : read + 1]  # what comes later changes nothing
-        at = prefixes(sequences, self.tensors["embed.W_E"].shape[0], causal)
-        wanted = np.unique(at.ends if pooled else at.ends[:, read])  # those that the readout needs
+    def run(self) -> Evaluation:
+        architecture, at, pooled = self.architecture, self.at, self.pooled
+        ends = at.ends if pooled else at.ends[:, self.read]
+        wanted = np.unique(ends)  # the prefixes that the readout needs
         embedded = self.tensors["embed.W_E"][at.tokens] + self.tensors["pos_embed.W_pos"][at.positions]
         x = self.seen(Balls(embedded, np.full(len(embedded), 1.0)))
         for block in range(architecture.blocks):
@@ -166,7 +171,7 @@ class _Pass:
             x = x.rows(wanted)
         if "final" in architecture.norms:
             x = self.norm("ln_final", x)
-        place = np.searchsorted(wanted, at.ends if pooled else at.ends[:, read])
+        place = np.searchsorted(wanted, ends)
         z = self.pool(x, place) if pooled else x
         for layer in range(architecture.readout_layers):
             z = self.linear(z, self.tensors[f"readout.{layer}.W"], self.tensors[f"readout.{layer}.b"])

@@ -26,15 +26,15 @@ def parse_seeds(text: str) -> list[int]:
     return list(seeds)
 
 
-def model_paths(output: Path, k: int, d_vocab: int, seeds: list[int]) -> list[Path]:
-    """Where each seed's model goes; in a directory, the files are named after task and seed.
+def model_paths(output: Path, title: str, seeds: list[int]) -> list[Path]:
+    """Where each seed's model goes; in a directory, the files are named after `title` and the seed.
 
     Directories are created here, before the training, so that a path that cannot work costs no training.
     """
     if "{seed}" in str(output):
         paths = [Path(str(output).replace("{seed}", str(seed))) for seed in seeds]
     elif output.is_dir() or (output.suffix == "" and str(output) != "-" and not os.path.lexists(output)):
-        paths = [output / f"max-of-{k}-vocab-{d_vocab}-seed-{seed}.safetensors" for seed in seeds]
+        paths = [output / f"{title}-seed-{seed}.safetensors" for seed in seeds]
     elif len(seeds) == 1:
         paths = [output]
     else:
@@ -43,3 +43,8 @@ def model_paths(output: Path, k: int, d_vocab: int, seeds: list[int]) -> list[Pa
     for directory in {path.parent for path in paths}:
         make_directory(directory)
     return paths
+
+
+def beside(model: Path, kind: str) -> Path:
+    """The name of another file about a model, in the same place: m.KIND.json for m.safetensors."""
+    return model.with_name(f"{model.name.removesuffix('.safetensors')}.{kind}.json")

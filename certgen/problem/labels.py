@@ -49,6 +49,11 @@ class Label(Partial):
     def require_tokens(self, d_vocab: int) -> None:
         """misfit unless the label can read the tokens 0 to d_vocab - 1."""
 
+    def of_inputs(self, tokens: IntArray) -> IntArray:
+        """The right outputs [n] for inputs `tokens` [n, k]."""
+        positions = self.positions(tokens.shape[1])
+        return self.answers(tokens[:, positions], positions)
+
     def answers(self, read: IntArray, positions: Sequence[int]) -> IntArray:
         """The right outputs [n] for the tokens `read` [n, m] at the m `positions`."""
         raise NotImplementedError

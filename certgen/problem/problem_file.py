@@ -73,6 +73,10 @@ class Problem(Partial):
             raise misfit("readout", f"there is no position {self.readout}: they are 0 to {k - 1}")
         return self
 
+    def to_bytes(self) -> bytes:
+        """The problem as a file."""
+        return f"{json.dumps(self.model_dump())}\n".encode()
+
     def bound_to(self, model: Model) -> Task:
         """The task for a model. UserError when the problem does not fit the model: its positions, tokens, outputs."""
         try:

@@ -61,8 +61,7 @@ class Task:
 
     def labels(self, tokens: IntArray) -> IntArray:
         """The right outputs [n] for inputs `tokens` [n, k]."""
-        positions = self.label.positions(self.k)
-        return self.label.answers(tokens[:, positions], positions)
+        return self.label.of_inputs(tokens)
 
     @property
     def text(self) -> str:

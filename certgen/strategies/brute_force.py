@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import TypeAlias
 
 from certgen.certificate.arguments import EvaluateArgs
 from certgen.certificate.facts import Branches, Tally
@@ -11,16 +12,15 @@ from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
 from certgen.counts.cells import cells_of_pair, pairs_of
-from certgen.counts.evaluation import Question, choose_base, conclude, evaluate_part
+from certgen.counts.evaluation import Part, Question, Setting, choose_setting, conclude, evaluate_pieces
 from certgen.counts.numerators import DEFAULT_PRECISION, full_precision, lane_args
 from certgen.counts.work import CHECKED_A_SECOND, SEARCHED_A_SECOND, about, evaluation_work, lasting
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
-from certgen.problem import Branch, Task
 from certgen.progress import Track
 
+Search: TypeAlias = Callable[[Question, Setting, Track], list[Part]]  # all inputs, part by part
 MOST_WORK = DEFAULT_BUDGET << 6  # thousands of multiply-adds
-PIECE = 1 << 14  # inputs between two steps of the progress bar
 
 
 def brute_force(circuits: Circuits, track: Track) -> Certificate:
@@ -45,25 +45,14 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     return proof.certificate("brute-force", [step])
 
 
-def evaluate_all(question: Question, track: Track) -> Certificate:
+def evaluate_all(question: Question, track: Track, search: Search = evaluate_pieces) -> Certificate:
     """Evaluate every input, for a model and a task of any kind. Cost: `evaluation_work`, in numpy."""
     require_affordable(question, MOST_WORK)
-    base = choose_base(question)
-    pieces = list(pieces_of(question.task))
-    parts = [evaluate_part(question, piece, base) for piece in track(pieces, "brute-force")]
-    bits, counts = conclude(question, parts, base)
+    setting = choose_setting(question)
+    bits, counts = conclude(question, search(question, setting, track), setting.base)
     proof = Proof(question.model, question.margin, question.task)
     step = proof.add(infer("evaluate_inputs", Branches(counts=counts), EvaluateArgs(bits=bits)))
     return proof.certificate("brute-force", [step])
-
-
-def pieces_of(task: Task) -> Sequence[Branch]:
-    """Each branch, cut into pieces of at most `PIECE` inputs."""
-    return [
-        Branch(branch.token, start, min(start + PIECE, branch.stop))
-        for branch in task.branches
-        for start in range(branch.start, branch.stop, PIECE)
-    ]
 
 
 def require_affordable(question: Question, most: int, otherwise: str = "") -> None:

@@ -10,18 +10,22 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
+from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.files import in_unicode
 from certgen.measures import flops, rounded_down, unexplained_dimension
-from certgen.models.model_file import Model, load_model
-from certgen.proving import prove
+from certgen.models.model_file import load_model
+from certgen.proving import ask, prove
 from certgen.strategies import STRATEGIES
+from certgen.sweep.asked import Asked
 from certgen.sweep.store import CERTIFICATES, ROWS, Record, Store, remove_leftovers
 
 MEASURED = (
-    *("k", "d_vocab", "correct", "total", "bound", "length_ops", "bytes", "prove_s", "check_s"),
+    *("task", "architecture", "k", "d_vocab", "correct", "total", "bound", "length_ops", "bytes", "prove_s", "check_s"),
     *("flops", "unexplained_dimension", "certificate", "error"),
 )
 
@@ -38,11 +42,12 @@ class Job:
     length: bool
     output: str
     results: Path
+    problem: Asked | None = None
 
     @property
     def identity(self) -> str:
-        """The same for the same bytes, strategy and margin, wherever the files are."""
-        text = json.dumps([self.sha256, self.strategy, self.margin])
+        """The same for the same bytes, strategy, margin and problem, wherever the files are."""
+        text = json.dumps([self.sha256, self.strategy, self.margin, *([self.problem.sha256] if self.problem else [])])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
@@ -51,15 +56,18 @@ class Job:
         name = self.strategy.replace("/", "--")
         if self.margin != "0":
             name += f"--margin-{self.margin.replace('/', '-')}"
+        if self.problem:
+            name += f"--problem-{self.problem.sha256[:8]}"
         return f"{CERTIFICATES}/{in_unicode(self.path.stem)}-{self.sha256[:8]}/{name}.cert.json.gz"
 
-    @property
-    def command(self) -> str:
-        """What a user types to get this row's certificate and verdict."""
+    def command(self, budget: int = DEFAULT_BUDGET) -> str:
+        """What a user types to get this row's certificate and verdict, when the check needs this budget."""
         certificate = f"{self.output}/{self.certificate}"
-        margin = [] if self.margin == "0" else ["--margin", self.margin]
-        words = ["certgen", "prove", self.model, "--strategy", self.strategy, *margin, "-o", certificate]
-        return f"{shlex.join(words)} && {shlex.join(['check-cert', self.model, certificate])}"
+        asked = [] if self.margin == "0" else ["--margin", self.margin]
+        asked += ["--problem", self.problem.path] if self.problem else []
+        words = ["certgen", "prove", self.model, "--strategy", self.strategy, *asked, "-o", certificate]
+        checked = ["check-cert", *budget_options(budget), self.model, certificate]
+        return f"{shlex.join(words)} && {shlex.join(checked)}"
 
     def finished(self, store: Store) -> bool:
         return store.done(ROWS, self.identity)
@@ -84,7 +92,8 @@ def blank(job: Job) -> Record:
         "strategy": job.strategy,
         "cost_class": STRATEGIES[job.strategy].cost_class,
         "margin": job.margin,
-        "command": job.command,
+        "problem_sha256": job.problem.sha256 if job.problem else None,
+        "command": job.command(),
     }
     return row | dict.fromkeys(MEASURED)
 
@@ -103,17 +112,20 @@ def measure(job: Job, row: Record) -> None:
     """Fill in the row, step by step. The claim is entered only once the checker has verified it."""
     started = time.perf_counter()
     model = load_model(job.path)
-    row |= sizes(job, model)
-    certificate = prove(model, job.strategy, margin=job.margin)
+    question = ask(model, job.problem.read() if job.problem else None, Fraction(job.margin))
+    row |= sizes(job, question)
+    certificate = prove(model, job.strategy, problem=job.problem.read() if job.problem else None, margin=job.margin)
     path = job.results / job.certificate
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
     row["bytes"] = certificate.save(path)
     row["prove_s"] = time.perf_counter() - started
     row["certificate"] = job.certificate
+    budget = needed_budget(certificate, model)
+    row["command"] = job.command(budget)
 
     started = time.perf_counter()
-    verdict = check_apart(job.path, path)
+    verdict = check_apart(job.path, path, budget)
     row["check_s"] = time.perf_counter() - started
     if verdict.get("exit_code") != 0 or verdict.get("verdict") != "verified":
         raise UserError(refusal(verdict))
@@ -125,15 +137,18 @@ def measure(job: Job, row: Record) -> None:
         row["length_ops"] = proof_length(job.path, path).total
 
 
-def sizes(job: Job, model: Model) -> Record:
-    """What follows from the model's sizes alone."""
+def sizes(job: Job, question: Question) -> Record:
+    """What follows from the sizes of the model and the problem alone."""
+    model, task = question.model, question.task
     if model.sha256 != job.sha256:
         raise UserError(f"{job.model} has changed since the sweep began", "run the sweep again")
     return {
-        "k": model.n_ctx,
+        "task": task.text,
+        "architecture": model.architecture.brief,
+        "k": task.k,
         "d_vocab": model.d_vocab,
-        "flops": flops(model, job.strategy),
-        "unexplained_dimension": as_float(unexplained_dimension(model, job.strategy)),
+        "flops": flops(model, job.strategy) if question.is_classic else None,
+        "unexplained_dimension": as_float(unexplained_dimension(model, job.strategy, task)),
     }
 
 
@@ -145,12 +160,16 @@ def as_float(number: int) -> float | None:
         return None
 
 
-def check_apart(model: Path, certificate: Path) -> Record:
+def budget_options(budget: int) -> list[str]:
+    return [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
+
+
+def check_apart(model: Path, certificate: Path, budget: int = DEFAULT_BUDGET) -> Record:
     """check-cert's verdict as JSON, from a fresh interpreter: nothing of the search is in its memory.
 
     Option -P keeps a folder named `checker` in the current directory out.
     """
-    command = [sys.executable, "-P", "-m", "checker", "--json", str(model), str(certificate)]
+    command = [sys.executable, "-P", "-m", "checker", "--json", *budget_options(budget), str(model), str(certificate)]
     done = subprocess.run(command, capture_output=True, text=True)
     try:
         verdict: Record = json.loads(done.stdout)

@@ -13,8 +13,10 @@ from typing import NamedTuple, Protocol
 
 from certgen.errors import UserError, did_you_mean
 from certgen.files import check_outputs, read_bytes
-from certgen.proving import read_margin
+from certgen.models.model_file import parse_model
+from certgen.proving import AnyProblem, ask, read_margin, require_applicable
 from certgen.strategies import STRATEGIES
+from certgen.sweep.asked import Asked
 from certgen.sweep.engines import Engine, Local, Task
 from certgen.sweep.job import Job
 from certgen.sweep.store import ROWS, Record, Store
@@ -68,6 +70,7 @@ def sweep(
     strategies: Sequence[str],
     output: str | Path,
     *,
+    problem: AnyProblem | None = None,
     margin: Fraction | str | int = 0,
     length: bool = True,
     retry_errors: bool = False,
@@ -76,18 +79,20 @@ def sweep(
 ) -> Sweep:
     """Prove and check every model (files, or directories of them) with every strategy that matches one of the globs.
 
-    The directory `output` gets results.parquet, certificates/, and a record of each finished job, by which a later call
-    with the same `output` resumes; records of jobs that are not asked for stay. The true accuracy is measured once per
-    model. With `length`, proof length is measured too, at some twenty times the cost of checking. A failure of one job
-    becomes the `error` of its row. Raises UserError for arguments that make no sense, a missing extra, or, before any
-    work, a directory that cannot be written (unless all is done and the table is there). Cost: that of the jobs,
-    divided by the engine's workers.
+    `problem` is what all models are asked, max-of-k unless given. A strategy that is not for a model and the problem is
+    passed over, unless none is left. The directory `output` gets results.parquet, certificates/, and a record of each
+    finished job, by which a later call with the same `output` resumes; records of jobs that are not asked for stay. The
+    true accuracy is measured once per model. With `length`, proof length is measured too, at some twenty times the cost
+    of checking. A failure of one job becomes the `error` of its row. Raises UserError for arguments that make no sense,
+    a missing extra, or, before any work, a directory that cannot be written (unless all is done and the table is
+    there). Cost: that of the jobs, divided by the engine's workers.
     """
     require_packages()
     store = Store(Path(output).absolute())
-    jobs = plan(models, strategies, str(output), margin, length)
+    asked = None if problem is None else Asked.of(problem)
+    jobs = plan(models, strategies, str(output), margin, length, asked)
     again = {job.identity for job in jobs if stale(store, job, retry_errors)}
-    truths = {job.sha256: Truth(job.path, job.sha256, job.margin, store.root) for job in jobs}
+    truths = {job.sha256: Truth(job.path, job.sha256, job.margin, store.root, asked) for job in jobs}
     left = [job for job in jobs if job.identity in again or not job.finished(store)]
     tasks: list[Task] = [truth for truth in truths.values() if not truth.finished(store)]
     tasks += left
@@ -138,17 +143,39 @@ def stale(store: Store, job: Job, retry_errors: bool) -> bool:
 
 
 def plan(
-    models: Sequence[str | Path], strategies: Sequence[str], output: str, margin: Fraction | str | int, length: bool
+    models: Sequence[str | Path],
+    strategies: Sequence[str],
+    output: str,
+    margin: Fraction | str | int,
+    length: bool,
+    asked: Asked | None = None,
 ) -> list[Job]:
     """The jobs, model by model; each model counts once, however often it is given."""
     names, exact_margin = matching(strategies), str(read_margin(margin))
     jobs: dict[str, Job] = {}
+    results = Path(output).absolute()
     for path in model_files(models):
-        sha256 = hashlib.sha256(read_bytes(path)).hexdigest()
-        for name in names:
-            job = Job(str(path), path.absolute(), sha256, name, exact_margin, length, output, Path(output).absolute())
+        data = read_bytes(path)
+        sha256 = hashlib.sha256(data).hexdigest()
+        for name in applicable(names, data, path, asked):
+            job = Job(str(path), path.absolute(), sha256, name, exact_margin, length, output, results, asked)
             jobs.setdefault(job.identity, job)
     return list(jobs.values())
+
+
+def applicable(names: Sequence[str], data: bytes, path: Path, asked: Asked | None) -> list[str]:
+    """The strategies that are for this model and problem; UserError if there is none.
+
+    All, if the model or the problem is at fault: then each job says how.
+    """
+    try:
+        question = ask(parse_model(data, path), asked.read() if asked else None, Fraction(0))
+    except UserError:
+        return list(names)
+    kept = [name for name in names if question.is_classic or name == "brute-force"]
+    if not kept:
+        require_applicable(question, names[0])
+    return kept
 
 
 def matching(globs: Sequence[str]) -> list[str]:

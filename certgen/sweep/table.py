@@ -16,6 +16,9 @@ COLUMNS = {
     "model": "string",
     "model_path": "string",
     "model_sha256": "string",
+    "problem_sha256": "string",
+    "task": "string",
+    "architecture": "string",
     "k": "Int64",
     "d_vocab": "Int64",
     "seed": "Int64",
@@ -41,7 +44,7 @@ COLUMNS = {
     "error": "string",
 }
 ROW_FIELDS = tuple(name for name in COLUMNS if name != "normalised" and not name.startswith("true_"))
-TRUTH_FIELDS = ("model_sha256", "margin", "accuracy", "low", "high", "how")
+TRUTH_FIELDS = ("model_sha256", "problem_sha256", "margin", "accuracy", "low", "high", "how")
 EXHAUSTIVE = ("brute-force", "exact")  # cost classes whose bound is the truth, except that ties may be lost
 
 
@@ -77,18 +80,19 @@ def assemble(store: Store) -> int:
 
 def with_truth(rows: list[Record], truths: list[Record]) -> list[Record]:
     """The rows with the true accuracy of their model, and the bound as a fraction of it."""
-    known = {truth_identity(truth["model_sha256"], truth["margin"]): truth for truth in truths}
-    certified = {
-        truth_identity(row["model_sha256"], row["margin"]): row
-        for row in rows
-        if row["cost_class"] in EXHAUSTIVE and row["bound"] is not None
-    }
+    known = {truth_of(truth): truth for truth in truths}
+    certified = {truth_of(row): row for row in rows if row["cost_class"] in EXHAUSTIVE and row["bound"] is not None}
     return [row | truth_columns(row, known, certified) for row in rows]
+
+
+def truth_of(record: Record) -> str:
+    """The identity of the measurement that a row, or a truth, is about."""
+    return truth_identity(record["model_sha256"], record["margin"], record["problem_sha256"])
 
 
 def truth_columns(row: Record, known: dict[str, Record], certified: dict[str, Record]) -> Record:
     """A certificate that counts every sequence says more than a sample does."""
-    identity = truth_identity(row["model_sha256"], row["margin"])
+    identity = truth_of(row)
     truth = known.get(identity, {"accuracy": None, "low": None, "high": None, "how": None})
     proof = certified.get(identity)
     if proof is not None and not str(truth["how"]).startswith("exact"):

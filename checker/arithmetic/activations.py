@@ -36,7 +36,7 @@ class Activation:
         far = a * a >> self.bits if self.name == "gelu_erf" else a
         if far >= 2 * self.bits << self.bits:
             return Enclosure(0, 1)
-        low, high = {"silu": self.sigmoid, "gelu_tanh": self.steep_sigmoid, "gelu_erf": self.normal}[self.name](a)
+        low, high = self.normal(a) if self.name == "gelu_erf" else self.sigmoid(a)
         return Enclosure(a * max(low, 0) >> self.work, (a * high >> self.work) + 1)
 
     def exp(self, low: int, high: int) -> Enclosure:
@@ -45,23 +45,15 @@ class Activation:
         return Enclosure(power.low >> power.shift, (power.high >> power.shift) + 1)
 
     def sigmoid(self, a: int) -> Enclosure:
-        """sigmoid(-a) = e / (1 + e) with e = exp(-a)."""
-        x = a << (self.work - self.bits)
-        return self.of_exponential(self.exp(x, x))
-
-    def of_exponential(self, e: Enclosure) -> Enclosure:
-        """e / (1 + e), which grows with e."""
-        one = 1 << self.work
-        low, high = [(end << self.work) // (one + end) for end in e]
-        return Enclosure(low, high + 1)
-
-    def steep_sigmoid(self, a: int) -> Enclosure:
-        """sigmoid(-sqrt(8 / pi) (a + 0.044715 a^3))."""
-        polynomial = 1_000_000 * (a << 2 * self.bits) + 44_715 * a**3  # in units of 2^-(3 bits) / 1,000,000
-        unit = 1_000_000 << 3 * self.bits
-        low = sqrt_enclosure(8 << self.work, self.pi.high, self.work).low * polynomial // unit
-        high = sqrt_enclosure(8 << self.work, self.pi.low, self.work).high * polynomial // unit + 1
-        return self.of_exponential(self.exp(low, high))
+        """e / (1 + e), which grows with e; e = exp(-a), or exp(-sqrt(8 / pi) (a + 0.044715 a^3))."""
+        low = high = a << (self.work - self.bits)
+        if self.name == "gelu_tanh":
+            polynomial = 1_000_000 * (a << 2 * self.bits) + 44_715 * a**3  # in units of 2^-(3 bits) / 1,000,000
+            unit = 1_000_000 << 3 * self.bits
+            low = sqrt_enclosure(8 << self.work, self.pi.high, self.work).low * polynomial // unit
+            high = sqrt_enclosure(8 << self.work, self.pi.low, self.work).high * polynomial // unit + 1
+        least, most = [(e << self.work) // ((1 << self.work) + e) for e in self.exp(low, high)]
+        return Enclosure(least, most + 1)
 
     def normal(self, a: int) -> Enclosure:
         """Phi(-a) = 1/2 - phi(a) S(a), with phi(a) = exp(-a^2 / 2) / sqrt(2 pi)."""

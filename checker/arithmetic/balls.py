@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 from checker.arithmetic.enclosures import sqrt_enclosure
 from checker.arithmetic.matrices import Matrix
-from checker.arithmetic.packing import repeat, split
+from checker.arithmetic.packing import repeat, side_by_side, split
+
+LONGEST = 1 << 14  # bits of a number that is multiplied; only weights near the largest of float64 lead there
 
 
 class TooCoarse(Exception):
-    """With this radius or so few bits nothing can be said: a denominator may be zero."""
+    """Nothing can be said: with this radius or so few bits a denominator may be zero, or numbers get too long."""
 
 
 class Ball(NamedTuple):
@@ -22,11 +24,6 @@ class Ball(NamedTuple):
 
     centre: list[int]
     radius: int
-
-    @property
-    def largest(self) -> int:
-        """A bound on the absolute value of every entry of every vector in the ball."""
-        return max(map(abs, self.centre)) + self.radius
 
     def plus(self, other: "Ball") -> "Ball":
         """The sums of vectors of the two balls."""
@@ -62,12 +59,15 @@ class Linear:
         bias = [x << self.bits for x in self.bias]
         span = ((self.sum << size) + max(map(abs, bias))).bit_length() + 1
         half = 1 << (span - 1)
-        start, *rows = [sum([x << (span * j) for j, x in enumerate(row)]) for row in [bias, *self.rows]]
+        start, *rows = [side_by_side(row, span) for row in [bias, *self.rows]]
         return span, half, start + half * repeat(1, len(bias), span), rows
 
     def __call__(self, x: Ball) -> Ball:
         """Within radius * norm of the image of the centre; W costs half a unit for each entry of x, rounding 2."""
-        span, half, start, rows = self.packed(-max(map(abs, x.centre)).bit_length() // 16 * -16)
+        size = -max(map(abs, x.centre)).bit_length() // 16 * -16
+        if size > LONGEST:
+            raise TooCoarse
+        span, half, start, rows = self.packed(size)
         lanes = split(sum(map(mul, rows, x.centre), start), len(self.bias), span)
         low = half >> self.bits
         error = ceil_shift(x.radius * self.norm, self.bits) + ceil_shift(sum(map(abs, x.centre)), self.bits + 1) + 2

@@ -3,7 +3,7 @@
 The error proofs are in docs/rules.md, section "Enclosures".
 """
 
-from itertools import accumulate
+from itertools import accumulate, count
 from math import isqrt
 from typing import NamedTuple
 
@@ -54,12 +54,15 @@ def ln2_enclosure(scale: int) -> Enclosure:
 
 def pi_enclosure(scale: int) -> Enclosure:
     """lower <= pi * 2^scale <= upper, from Machin's pi = 16 arctan(1/5) - 4 arctan(1/239)."""
-    work = scale + 16
-    # arctan(1/n) = sum over j of (-1)^j / ((2j + 1) n^(2j + 1)); below 2^-work the terms are left out
-    terms = range(work // 4 + 1)
-    total = sum([(-1) ** j * ((16 << work) // ((2 * j + 1) * 5 ** (2 * j + 1))) for j in terms])
-    total -= sum([(-1) ** j * ((4 << work) // ((2 * j + 1) * 239 ** (2 * j + 1))) for j in terms])
-    doubt = 2 * len(terms) + 2  # each term lost less than 1, and the first one left out is less than 1
+    work, total, terms = scale + 16, 0, 0
+    # arctan(1/n) = sum over j of (-1)^j / ((2j + 1) n^(2j + 1))
+    for sign, power, n in ((1, (16 << work) // 5, 5), (-1, (4 << work) // 239, 239)):
+        for odd in count(1, 2):
+            if power == 0:
+                break
+            total += sign * (power // odd)
+            sign, power, terms = -sign, power // (n * n), terms + 1
+    doubt = 3 * (terms + 2)  # each term lost less than 3, and what follows the last of a series is less than 3
     return Enclosure((total - doubt) >> 16, -(-(total + doubt) >> 16))
 
 

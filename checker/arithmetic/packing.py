@@ -29,6 +29,12 @@ def repeat(item: int, count: int, span: int) -> int:
     return item & ((1 << (count * span)) - 1)
 
 
+def side_by_side(items: list[int], span: int) -> int:
+    """The sum of items[j] * 2^(span j), each of either sign and below half of 2^span."""
+    half = 1 << (span - 1)
+    return concatenate([item + half for item in items], span) - half * repeat(1, len(items), span)
+
+
 def blocks_with_bits(number: int, count: int, span: int) -> int:
     """How many of the `count` blocks of `span` bits are not zero."""
     if number == 0 or count == 1:

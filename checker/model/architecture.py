@@ -4,9 +4,9 @@ It stands in the metadata of the model file, as canonical JSON. The function its
 """
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from checker.decode import array, bounded, choice, fraction, fraction_text, load_json, record
+from checker.decode import Decoder, array, bounded, choice, fraction, load_json, record
 from checker.errors import Malformed, located
 
 ENTRY = "architecture"  # its key in the metadata
@@ -28,18 +28,32 @@ class Architecture(NamedTuple):
     readout_layers: int
 
     @property
+    def has_mlp(self) -> bool:
+        """Whether the blocks have an MLP."""
+        return self.activation != "none"
+
+    @property
     def brief(self) -> str:
         """Such as 1L4H-attn-only, 2L2H-relu-sum or 2L2H-gelu_tanh-LN-full."""
-        parts = ["attn-only" if self.activation == "none" else self.activation]
+        parts = [self.activation if self.has_mlp else "attn-only"]
         parts += ["post" * ("post" in self.norms) + self.normalization] * bool(self.norms)
         parts += ["full"] * (self.mask == "full") + [self.pool] * (self.pool != "none")
         return f"{self.blocks}L{self.heads}H-{'-'.join(parts)}"
 
-    @property
-    def json(self) -> dict[str, object]:
-        """The JSON object."""
-        fractions = {"attn_scale_squared": self.attn_scale_squared, "eps": self.eps}
-        return self._asdict() | {name: fraction_text(*value) for name, value in fractions.items()}
+
+FIELDS: dict[str, Decoder[Any]] = {
+    "activation": choice("none", "relu", "silu", "gelu_tanh", "gelu_erf"),
+    "attn_scale_squared": fraction,
+    "blocks": bounded(0, 64),
+    "eps": fraction,
+    "heads": bounded(1, 1024),
+    "mask": choice("causal", "full"),
+    "normalization": choice("none", "LN", "LNPre"),
+    "norms": lambda value, path: array(value, path, choice("pre", "post", "final")),
+    "pool": choice("none", "sum", "mean"),
+    "readout_layers": bounded(0, 16),
+}
+PLACES = ((), ("pre",), ("post",), ("final",), ("pre", "final"), ("post", "final"))
 
 
 def decode_architecture(text: str) -> Architecture:
@@ -49,23 +63,14 @@ def decode_architecture(text: str) -> Architecture:
         fields = record(value, "", Architecture._fields)
         if json.dumps(value, sort_keys=True, separators=(",", ":")) != text:
             raise Malformed("not-canonical", "", "sorted keys and no white space")
-        architecture = Architecture(
-            activation=choice("none", "relu", "silu", "gelu_tanh", "gelu_erf")(fields["activation"], "activation"),
-            attn_scale_squared=fraction(fields["attn_scale_squared"], "attn_scale_squared"),
-            blocks=bounded(0, 64)(fields["blocks"], "blocks"),
-            eps=fraction(fields["eps"], "eps"),
-            heads=bounded(1, 1024)(fields["heads"], "heads"),
-            mask=choice("causal", "full")(fields["mask"], "mask"),
-            normalization=choice("none", "LN", "LNPre")(fields["normalization"], "normalization"),
-            norms=array(fields["norms"], "norms", choice("pre", "post", "final")),
-            pool=choice("none", "sum", "mean")(fields["pool"], "pool"),
-            readout_layers=bounded(0, 16)(fields["readout_layers"], "readout_layers"),
-        )
+        architecture = Architecture(**{name: decode(fields[name], name) for name, decode in FIELDS.items()})
         if architecture.attn_scale_squared[0] == 0:
             raise Malformed("out-of-range", "attn_scale_squared", "a positive fraction")
-        placed = [("pre",), ("post",), ("final",), ("pre", "final"), ("post", "final")]
-        if architecture.norms not in ([()] if architecture.normalization == "none" else placed):
+        normed = architecture.normalization != "none"
+        if architecture.norms not in PLACES or normed != bool(architecture.norms):
             raise Malformed("unsupported", "norms", "pre or post, final, or both; none without normalization")
+        if not architecture.norms and architecture.eps[0]:
+            raise Malformed("unsupported", "eps", "0 without normalization")
         return architecture
 
 
@@ -85,7 +90,7 @@ def tensor_axes(architecture: Architecture | None) -> dict[str, tuple[str, ...]]
         axes |= {f"{block}.attn.b_{name}": ("n_heads", "d_head") for name in "QKV"}
         axes[f"{block}.attn.b_O"] = bias
         norms = [f"{block}.ln1"] * bool({"pre", "post"} & set(wanted.norms))
-        if wanted.activation != "none":
+        if wanted.has_mlp:
             axes |= {f"{block}.mlp.W_in": ("d_model", "d_mlp"), f"{block}.mlp.b_in": ("d_mlp",)}
             axes |= {f"{block}.mlp.W_out": ("d_mlp", "d_model"), f"{block}.mlp.b_out": bias}
             norms += [f"{block}.ln2"] * len(norms)

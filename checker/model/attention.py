@@ -2,17 +2,9 @@
 
 from functools import cache
 
-from checker.arithmetic.enclosures import (
-    Enclosure,
-    Power,
-    aligned,
-    exp_enclosure,
-    ln2_enclosure,
-    shift_down,
-    shift_up,
-    sqrt_enclosure,
-)
+from checker.arithmetic.enclosures import Enclosure, Power, aligned
 from checker.arithmetic.matrices import Matrix
+from checker.arithmetic.scaled_exp import ScaledExp
 from checker.model.circuits import Circuits
 
 
@@ -21,20 +13,12 @@ class Attention:
 
     def __init__(self, circuits: Circuits) -> None:
         self.circuits = circuits
-        self.constants = cache(self.enclose_constants)
+        self.exp = ScaledExp((circuits.h, 1))
         self.all_exponentials = cache(self.every_exponential)
 
-    def enclose_constants(self, scale: int) -> tuple[Enclosure, Enclosure]:
-        """1 / sqrt(d_head) and ln 2 in units of 2^-scale."""
-        return sqrt_enclosure(1, self.circuits.h, scale), ln2_enclosure(scale)
-
     def exp_below(self, difference: int, exponent: int, bits: int) -> Power:
-        """exp(-difference * 2^exponent / sqrt(d_head)), for difference >= 0."""
-        size = max(difference.bit_length() + exponent, 0)  # x < 2^size
-        scale = bits + 16 + (1 << size.bit_length())  # bits + 16 after those of x, and few scales occur
-        root, ln2 = self.constants(scale)
-        lower, upper = shift_down(difference * root.low, -exponent), shift_up(difference * root.high, -exponent)
-        return exp_enclosure(lower, upper, scale, bits, ln2)
+        """exp(-difference * 2^exponent / sqrt(d_head))."""
+        return self.exp(difference, difference, exponent, bits)
 
     def exponentials(self, scores: Matrix, row: int, bits: int) -> list[Power]:
         """exp((score - largest score of the row) / sqrt(d_head)) for every entry of a row."""

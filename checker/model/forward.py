@@ -1,32 +1,32 @@
 """The model as a function: any architecture, evaluated within a radius. To be read beside CERTIFICATE.md, section 1.
 
-Positions are evaluated one after another. Under a causal mask what an earlier one leaves behind, its key and value in
-each block, serves every input that starts with the same tokens.
+Nothing is evaluated before it is asked for. Under a causal mask what a position is in each block, its key and value,
+depends on the tokens up to it only, and serves every input that starts with these.
 """
 
-from functools import cache, cached_property
+from collections.abc import Callable
+from functools import cache, cached_property, partial, reduce
 from itertools import chain
 from operator import mul
 from typing import NamedTuple
 
 from checker.arithmetic.activations import Activation
-from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, ceil_shift, rounded
-from checker.arithmetic.enclosures import Enclosure, Power, aligned, exp_enclosure, ln2_enclosure, sqrt_enclosure
+from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, rounded
+from checker.arithmetic.enclosures import Power, aligned
 from checker.arithmetic.matrices import Matrix, add
-from checker.arithmetic.packing import repeat, split
+from checker.arithmetic.packing import repeat, side_by_side, split
+from checker.arithmetic.scaled_exp import ScaledExp
 from checker.model.weights import Weights
+
+Vector = Callable[[], Ball]  # evaluated when it is called for the first time
 
 
 class Prefix(NamedTuple):
-    """The first tokens of an input; the positions evaluated in each block; the final residuals that are wanted.
-
-    A prefix is lost when the bits did not suffice: then nothing is known of any input that starts with it.
-    """
+    """The first tokens of an input; in each block the positions so far; the residuals that leave the last block."""
 
     tokens: tuple[int, ...]
     seen: tuple[tuple["Position", ...], ...]
-    residuals: tuple[Ball, ...]
-    lost: bool = False
+    residuals: tuple[Vector, ...]
 
 
 class Forward:
@@ -34,134 +34,107 @@ class Forward:
 
     def __init__(self, weights: Weights, k: int, readout: int | None, bits: int) -> None:
         self.weights, self.architecture, self.k, self.bits = weights, weights.architecture, k, bits
-        self.readout = range(k) if readout is None else range(readout, readout + 1)
-        self.causal = self.architecture.mask == "causal"
+        self.readout = range(k) if readout is None else (readout,)
+        self.act = Activation(self.architecture.activation, bits) if self.architecture.has_mlp else None
         self.blocks = [Block(self, f"blocks.{index}", index == 0) for index in range(self.architecture.blocks)]
         self.final = self.norm("final", "ln_final")
-        hidden = [f"readout.{index}" for index in range(self.architecture.readout_layers)]
-        self.hidden = [self.linear(f"{name}.W", f"{name}.b") for name in hidden]
+        self.hidden = [self.linear(f"readout.{i}.W", f"readout.{i}.b") for i in range(self.architecture.readout_layers)]
         self.relu, self.unembed = Activation("relu", bits), self.linear("unembed.W_U", "unembed.b_U")
-        self.first = cache(self.enter)  # every block knows its inputs by position and token only: the first one's
+        self.embedded = cache(self.embed)
+        self.first = cache(lambda p, t: Position(self.blocks[0], partial(self.embedded, p, t)))
+        self.start = Prefix((), ((),) * len(self.blocks), ())
 
     def linear(self, W: str, b: str) -> Linear:
-        """x W + b, with the heads of both side by side."""
-        tensors, heads = self.weights.tensors, self.architecture.heads
-        matrix, bias = tensors[W], tensors[b]
+        """x -> x W + b, with the columns of all heads side by side."""
+        matrix, bias = self.weights.tensors[W], self.weights.tensors[b]
         if W.endswith(("W_Q", "W_K", "W_V")):
-            inputs = len(matrix.rows) // heads
-            rows = [list(chain(*matrix.rows[i::inputs])) for i in range(inputs)]
-            matrix, bias = Matrix(rows, matrix.exponent), Matrix([list(chain(*bias.rows))], bias.exponent)
+            inputs = len(matrix.rows) // self.architecture.heads
+            matrix = Matrix([list(chain(*matrix.rows[i::inputs])) for i in range(inputs)], matrix.exponent)
+            bias = Matrix([list(chain(*bias.rows))], bias.exponent)
         return Linear(matrix, bias, self.bits)
 
-    def norm(self, place: str, name: str) -> LayerNorm | None:
-        """The LayerNorm of this name, if the architecture has one there."""
+    def norm(self, place: str, name: str) -> Callable[[Ball], Ball]:
+        """The LayerNorm of this name, or nothing if the architecture has none at this place."""
         if place not in self.architecture.norms:
-            return None
+            return unchanged
         parts = [self.weights.tensors[f"{name}.{part}"] for part in "wb" if self.architecture.normalization == "LN"]
         return LayerNorm(self.architecture.eps, parts, self.bits)
 
     def embed(self, p: int, t: int) -> Ball:
         """W_E[t] + W_pos[p]."""
-        W_E, W_pos = self.weights.tensors["embed.W_E"], self.weights.tensors["pos_embed.W_pos"]
-        both = add(Matrix(W_E.rows[t : t + 1], W_E.exponent), Matrix(W_pos.rows[p : p + 1], W_pos.exponent))
+        E, P = self.weights.tensors["embed.W_E"], self.weights.tensors["pos_embed.W_pos"]
+        both = add(Matrix(E.rows[t : t + 1], E.exponent), Matrix(P.rows[p : p + 1], P.exponent))
         return Ball(rounded(both, self.bits)[0], 1)
 
-    def enter(self, p: int, t: int) -> "Position":
-        """A position in the first block, where it depends on its token alone."""
-        return Position(self.blocks[0], self.embed(p, t))
-
-    @property
-    def start(self) -> Prefix:
-        """No token yet."""
-        return Prefix((), ((),) * len(self.blocks), ())
-
-    @property
-    def work(self) -> int:
-        """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one."""
-        sizes = [len(W.rows) * len(W.rows[0]) for name, W in self.weights.tensors.items() if "embed." not in name[:10]]
-        exponentials = len(self.blocks) * self.architecture.heads * self.k
-        return (sum(sizes) // 1000 + exponentials + 1) * (1 + self.bits // 64) ** 2
-
-    def after(self, prefix: Prefix, token: int) -> Prefix:
-        """The prefix with one more token: its position is evaluated, or under a full mask all are after the last."""
-        p = len(prefix.tokens)
-        prefix = prefix._replace(tokens=(*prefix.tokens, token))
-        ready = range(p, p + 1) if self.causal else range(self.k if p + 1 == self.k else 0)
-        try:
-            return prefix if prefix.lost else self.evaluated(prefix, ready)
-        except TooCoarse:
-            return prefix._replace(lost=True)
-
-    def evaluated(self, prefix: Prefix, new: range) -> Prefix:
-        """The prefix with these positions evaluated; each sees all that are seen, itself included."""
-        wanted = [p for p in new if p in self.readout]
-        if not self.blocks:
-            return prefix._replace(residuals=(*prefix.residuals, *[self.embed(p, prefix.tokens[p]) for p in wanted]))
-        if not new or (self.causal and new[0] > self.readout[-1]):
-            return prefix
-        entering, seen = [self.first(p, prefix.tokens[p]) for p in new], []
-        for block, following, before in zip(self.blocks, (*self.blocks[1:], self.blocks[-1]), prefix.seen, strict=True):
-            seen.append((*before, *entering))
-            leaving = [p for p in new if p in wanted or block is not self.blocks[-1]]
-            residuals = [block(entering[p - new.start], seen[-1]) for p in leaving]
-            entering = [Position(following, residual) for residual in residuals]
-        return Prefix(prefix.tokens, tuple(seen), (*prefix.residuals, *residuals))
+    def after(self, prefix: Prefix, t: int) -> Prefix:
+        """The prefix with one more token. Its position is added; all are after the last one, if they see each other."""
+        tokens = (*prefix.tokens, t)
+        new = list(enumerate(tokens))[-1:]
+        if self.architecture.mask == "full":
+            new = list(enumerate(tokens)) if len(tokens) == self.k else []
+        leaving: list[Vector] = [partial(self.embedded, p, t) for p, t in new]
+        seen = []
+        for index, block in enumerate(self.blocks):
+            positions = [Position(block, x) for x in leaving] if index else [self.first(p, t) for p, t in new]
+            seen.append((*prefix.seen[index], *positions))
+            leaving = [cache(partial(block, position, seen[-1])) for position in positions]
+        return Prefix(tokens, tuple(seen), (*prefix.residuals, *leaving))
 
     def logits(self, prefix: Prefix) -> Ball | None:
-        """The logits of a whole input; None if the bits do not suffice."""
+        """The logits of a whole input, from the final residuals of the positions that are read; None if too coarse."""
         try:
-            return None if prefix.lost else self.read(prefix.residuals)
+            x = reduce(Ball.plus, [self.final(prefix.residuals[p]()) for p in self.readout])
+            if self.architecture.pool == "mean":
+                x = Ball([c // self.k for c in x.centre], x.radius // self.k + 2)
+            for layer in self.hidden:
+                x = self.relu(layer(x))
+            return self.unembed(x)
         except TooCoarse:
             return None
 
-    def read(self, residuals: tuple[Ball, ...]) -> Ball:
-        """From the final residuals of the positions that are read to logits."""
-        final = [self.final(x) if self.final else x for x in residuals]
-        x = final[0]
-        for other in final[1:]:
-            x = x.plus(other)
-        if self.architecture.pool == "mean":
-            x = Ball([c // self.k for c in x.centre], x.radius // self.k + 2)
-        for layer in self.hidden:
-            x = self.relu(layer(x))
-        return self.unembed(x)
+
+def unchanged(x: Ball) -> Ball:
+    """No normalization."""
+    return x
+
+
+def work(weights: Weights, k: int, bits: int) -> int:
+    """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one, a SiLU or a
+    GELU as eight. Weights above 1 make numbers longer."""
+    tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
+    products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
+    largest = max([max(map(abs, row)).bit_length() + W.exponent for W in tables for row in W.rows])
+    exponentials = max(weights.architecture.blocks * weights.architecture.heads, 1) * k
+    if weights.architecture.activation not in ("none", "relu"):
+        exponentials += 8 * weights.architecture.blocks * weights.sizes.get("d_mlp", 0)
+    return (products // 1000 + exponentials + 1) * (1 + (bits + max(largest, 0)) // 64) ** 2
 
 
 class Position:
-    """One position in one block: the residual that enters; its query, key and value for each head, when asked for."""
+    """One position in one block: the residual that enters, and what attention reads of it, when asked for."""
 
-    def __init__(self, block: "Block", residual: Ball) -> None:
+    def __init__(self, block: "Block", residual: Vector) -> None:
         self.block, self.residual = block, residual
-        self.packed = cache(self.pack)
+        self.heads, self.packed, self.largest = cache(self.of_heads), cache(self.pack), cache(self.measure)
 
     @cached_property
     def normed(self) -> Ball:
-        """What the attention reads."""
-        return self.block.before(self.block.ln1, self.residual)
+        """The residual as attention reads it."""
+        return self.block.norms["pre", "ln1"](self.residual())
 
-    @cached_property
-    def queries(self) -> list[Ball]:
-        """y W_Q + b_Q by head."""
-        return self.block.of_heads(self.block.query(self.normed))
+    def of_heads(self, part: str) -> list[Ball]:
+        """y W_part + b_part by head: the queries Q, the keys K, the values V."""
+        centre, radius = self.block.linear[part](self.normed)
+        width = len(centre) // self.block.count
+        return [Ball(centre[start : start + width], radius) for start in range(0, len(centre), width)]
 
-    @cached_property
-    def keys(self) -> list[Ball]:
-        """y W_K + b_K by head."""
-        return self.block.of_heads(self.block.key(self.normed))
-
-    @cached_property
-    def values(self) -> list[Ball]:
-        """y W_V + b_V by head."""
-        return self.block.of_heads(self.block.value(self.normed))
-
-    @cached_property
-    def largest(self) -> list[int]:
-        """A bound on the entries of each head's value."""
-        return [value.largest for value in self.values]
+    def measure(self, head: int) -> int:
+        """The largest entry of the centre of a value."""
+        return max(map(abs, self.heads("V")[head].centre))
 
     def pack(self, head: int, span: int) -> int:
         """The centre of a value, its entries side by side."""
-        return sum([x << (span * j) for j, x in enumerate(self.values[head].centre)])
+        return side_by_side(self.heads("V")[head].centre, span)
 
 
 class Block:
@@ -169,45 +142,36 @@ class Block:
 
     def __init__(self, forward: Forward, name: str, first: bool) -> None:
         self.bits, architecture = forward.bits, forward.architecture
-        self.heads, self.scale_squared = architecture.heads, architecture.attn_scale_squared
-        self.pre = "pre" in architecture.norms
-        self.query, self.key, self.value, self.output = [
-            forward.linear(f"{name}.attn.W_{part}", f"{name}.attn.b_{part}") for part in "QKVO"
-        ]
-        self.ln1, self.ln2 = [forward.norm("pre" if self.pre else "post", f"{name}.{norm}") for norm in ("ln1", "ln2")]
-        self.act = None if architecture.activation == "none" else Activation(architecture.activation, self.bits)
+        self.count, self.exp, self.act = architecture.heads, ScaledExp(architecture.attn_scale_squared), forward.act
+        self.linear = {part: forward.linear(f"{name}.attn.W_{part}", f"{name}.attn.b_{part}") for part in "QKVO"}
         if self.act:
-            self.enter = forward.linear(f"{name}.mlp.W_in", f"{name}.mlp.b_in")
-            self.leave = forward.linear(f"{name}.mlp.W_out", f"{name}.mlp.b_out")
-        self.constants = cache(self.enclose_constants)
-        # in the first block positions, and with them these weights, come again and again
+            self.linear["in"] = forward.linear(f"{name}.mlp.W_in", f"{name}.mlp.b_in")
+            self.linear["out"] = forward.linear(f"{name}.mlp.W_out", f"{name}.mlp.b_out")
+        parts = ("ln1", "ln2") if self.act else ("ln1",)
+        self.norms = {(place, ln): forward.norm(place, f"{name}.{ln}") for place in ("pre", "post") for ln in parts}
+        # positions of the first block come again and again, and these weights with them
         self.weights = cache(self.exponentials) if first else self.exponentials
-
-    def of_heads(self, x: Ball) -> list[Ball]:
-        """The entries of each head."""
-        width = len(x.centre) // self.heads
-        return [Ball(x.centre[h * width : (h + 1) * width], x.radius) for h in range(self.heads)]
-
-    def before(self, norm: LayerNorm | None, x: Ball) -> Ball:
-        """The residual as a part of the block reads it."""
-        return norm(x) if norm and self.pre else x
-
-    def after(self, norm: LayerNorm | None, x: Ball) -> Ball:
-        """The residual as a part of the block leaves it."""
-        return norm(x) if norm and not self.pre else x
 
     def __call__(self, position: Position, visible: tuple[Position, ...]) -> Ball:
         """The residual that leaves, of a position that sees these."""
-        x = self.after(self.ln1, position.residual.plus(self.output(self.attention(position, visible))))
-        if not self.act:
-            return x
-        return self.after(self.ln2, x.plus(self.leave(self.act(self.enter(self.before(self.ln2, x))))))
-
-    def attention(self, position: Position, visible: tuple[Position, ...]) -> Ball:
-        """The mean value of each head, side by side."""
         weights = zip(*[self.weights(position, other) for other in visible], strict=True)
         means = [self.mean(head, list(powers), visible) for head, powers in enumerate(weights)]
-        return Ball(list(chain(*[mean.centre for mean in means])), max([mean.radius for mean in means]))
+        mean = Ball(list(chain(*[mean.centre for mean in means])), max([mean.radius for mean in means]))
+        x = self.norms["post", "ln1"](position.residual().plus(self.linear["O"](mean)))
+        if self.act:
+            z = self.act(self.linear["in"](self.norms["pre", "ln2"](x)))
+            x = self.norms["post", "ln2"](x.plus(self.linear["out"](z)))
+        return x
+
+    def exponentials(self, position: Position, other: Position) -> list[Power]:
+        """exp of the score that a position gives another one, by head; a score is off by at most `doubt`."""
+        powers = []
+        for query, key in zip(position.heads("Q"), other.heads("K"), strict=True):
+            score = sum(map(mul, query.centre, key.centre))
+            doubt = query.radius * sum(map(abs, key.centre)) + key.radius * sum(map(abs, query.centre))
+            doubt += len(key.centre) * query.radius * key.radius
+            powers.append(self.exp(-score - doubt, doubt - score, -2 * self.bits, self.bits))
+        return powers
 
     def mean(self, head: int, powers: list[Power], visible: tuple[Position, ...]) -> Ball:
         """Sum of w v / sum of w at the lower ends of w; elsewhere within 2 max|v| (high - low) / low of that."""
@@ -215,37 +179,11 @@ class Block:
         least, most = sum(lows), sum(highs)
         if least == 0:
             raise TooCoarse
-        largest = max([other.largest[head] for other in visible])
+        values = [other.heads("V")[head] for other in visible]
+        radius, width = max([value.radius for value in values]), len(values[0].centre)
+        largest = max([other.largest(head) for other in visible]) + radius
         span = -(-(least * largest).bit_length() // 64) * 64 + 64
-        half, width = 1 << (span - 1), len(visible[0].values[head].centre)
+        half = 1 << (span - 1)
         total = sum(map(mul, lows, [other.packed(head, span) for other in visible]), half * repeat(1, width, span))
-        radius = max([other.values[head].radius for other in visible]) - -2 * largest * (most - least) // least + 1
-        return Ball([(lane - half) // least for lane in split(total, width, span)], radius)
-
-    def exponentials(self, position: Position, other: Position) -> list[Power]:
-        """exp of the score that a position gives another one, by head; a score is off by less than `doubt`."""
-        powers = []
-        for query, key in zip(position.queries, other.keys, strict=True):
-            score = sum(map(mul, query.centre, key.centre))
-            doubt = query.radius * sum(map(abs, key.centre)) + key.radius * sum(map(abs, query.centre))
-            doubt += len(key.centre) * query.radius * key.radius
-            powers.append(self.exp_minus(-score - doubt, doubt - score))
-        return powers
-
-    def enclose_constants(self, scale: int) -> tuple[Enclosure, Enclosure]:
-        """1 / sqrt(attn_scale_squared) and ln 2 in units of 2^-scale."""
-        numerator, denominator = self.scale_squared
-        return sqrt_enclosure(denominator, numerator, scale), ln2_enclosure(scale)
-
-    def exp_minus(self, lower: int, upper: int) -> Power:
-        """exp(-x / sqrt(attn_scale_squared)) for every x from lower to upper, in units of 2^-(2 bits)."""
-        numerator, denominator = self.scale_squared
-        size = max(abs(lower), abs(upper)).bit_length() - 2 * self.bits
-        size = max(size + (denominator.bit_length() - numerator.bit_length()) // 2 + 1, 0)  # x below 2^size
-        scale = self.bits + 16 + (1 << size.bit_length())  # few scales occur
-        root, ln2 = self.constants(scale)
-        low = lower * (root.low if lower >= 0 else root.high) >> 2 * self.bits
-        high = ceil_shift(upper * (root.high if upper >= 0 else root.low), 2 * self.bits)
-        if high - low > self.bits << scale:
-            raise TooCoarse
-        return exp_enclosure(low, high, scale, self.bits, ln2)
+        doubt = -(-2 * largest * (most - least) // least)
+        return Ball([(lane - half) // least for lane in split(total, width, span)], radius + doubt + 1)

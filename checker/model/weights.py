@@ -9,7 +9,7 @@ import struct
 from typing import NamedTuple
 
 from checker.arithmetic.matrices import Matrix
-from checker.decode import Integer, array, integer, load_json, record, text
+from checker.decode import Integer, array, integer, load_json, mapping, record, text
 from checker.errors import Malformed, show
 from checker.model.architecture import ENTRY, Architecture, decode_architecture, one_head, tensor_axes
 
@@ -37,7 +37,7 @@ FORMATS = {
 class Weights(NamedTuple):
     """A model file: digests, sizes, tensors (rows of the last axis, a vector is one row), and the architecture.
 
-    `described` is false for a file that does not say its architecture: one attention-only block with one head.
+    `entry` is what the metadata says of it, None for a file that says nothing: one attention-only block with one head.
     """
 
     file_digest: str
@@ -45,7 +45,7 @@ class Weights(NamedTuple):
     sizes: dict[str, int]
     tensors: dict[str, Matrix]
     architecture: Architecture
-    described: bool
+    entry: str | None
 
 
 def dyadic(raw: bytes, kind: Format, path: str) -> tuple[list[int], int]:
@@ -66,18 +66,15 @@ def dyadic(raw: bytes, kind: Format, path: str) -> tuple[list[int], int]:
     return [significand << max(biased - lowest, 0) for significand, biased in parts], lowest - bias
 
 
-def read_header(data: bytes) -> tuple[dict[str, object], Architecture | None, bytes]:
-    """The entries of the header, the architecture if the metadata says one, and the bytes that follow."""
+def read_header(data: bytes) -> tuple[dict[str, object], str | None, bytes]:
+    """The entries of the header, what the metadata says of the architecture, and the bytes that follow."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(MAX_HEADER_BYTES, len(data) - 8) or data[8:9] != b"{":
         raise Malformed("bad-safetensors", "header", f"a header of at most {MAX_HEADER_BYTES} bytes inside the file")
-    header = load_json(data[8 : 8 + length])
-    architecture = None
-    if isinstance(header, dict) and isinstance(header.get("__metadata__", {}), dict):
-        metadata = header.pop("__metadata__", {})
-        strings = {name: text(value, "__metadata__") for name, value in metadata.items()}
-        architecture = decode_architecture(strings[ENTRY]) if ENTRY in strings else None
-    return record(header, "tensors", tuple(tensor_axes(architecture))), architecture, data[8 + length :]
+    entries = mapping(load_json(data[8 : 8 + length]), "tensors")
+    metadata = mapping(entries.pop("__metadata__", {}), "__metadata__")
+    strings = {name: text(value, "__metadata__") for name, value in metadata.items()}
+    return entries, strings.get(ENTRY), data[8 + length :]
 
 
 def tensor_bytes(header: dict[str, object], body: bytes) -> dict[str, tuple[Format, tuple[int, ...], bytes]]:
@@ -106,8 +103,9 @@ def tensor_bytes(header: dict[str, object], body: bytes) -> dict[str, tuple[Form
 
 def read_weights(data: bytes, integer_type: Integer = int) -> Weights:
     """The model in `data`. A size is read off the first tensor that has it; every other tensor must agree."""
-    header, architecture, body = read_header(data)
-    found = tensor_bytes(header, body)
+    entries, entry, body = read_header(data)
+    architecture = None if entry is None else decode_architecture(entry)
+    found = tensor_bytes(record(entries, "tensors", tuple(tensor_axes(architecture))), body)
     sizes = {"n_heads": architecture.heads if architecture else 1}
     for name, axes in tensor_axes(architecture).items():
         shape = found[name][1]
@@ -119,11 +117,10 @@ def read_weights(data: bytes, integer_type: Integer = int) -> Weights:
     tensors = {}
     for name, (kind, shape, raw) in found.items():
         numbers, exponent = dyadic(raw, kind, name)
-        entries = [integer_type(number) for number in numbers]
-        tensors[name] = Matrix([entries[i : i + shape[-1]] for i in range(0, len(entries), shape[-1])], exponent)
+        flat = [integer_type(number) for number in numbers]
+        tensors[name] = Matrix([flat[i : i + shape[-1]] for i in range(0, len(flat), shape[-1])], exponent)
     if architecture is None or architecture.blocks == 0:
         del sizes["n_heads"]  # the one head of a file that says no architecture is not among its sizes
     digests = {name: hashlib.sha256(raw).hexdigest() for name, (_, _, raw) in found.items()}
-    described = architecture is not None
     architecture = architecture or one_head(sizes["d_head"])
-    return Weights(hashlib.sha256(data).hexdigest(), digests, sizes, tensors, architecture, described)
+    return Weights(hashlib.sha256(data).hexdigest(), digests, sizes, tensors, architecture, entry)

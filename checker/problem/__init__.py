@@ -32,8 +32,11 @@ class Problem:
         self.k = len(stated.positions)
         if not 0 < self.k <= weights.sizes["n_ctx"]:
             raise Rejected("wrong-task", "inputs", f"1 to {show(weights.sizes['n_ctx'])} positions", show(self.k))
-        table = [weighed(position, self.v, f"inputs[{p}]") for p, position in enumerate(stated.positions)]
-        self.choices = [{token: weight for token, weight in row.items() if weight} for row in table]
+        self.choices: list[dict[int, int]] = []
+        for p, position in enumerate(stated.positions):
+            with located(f"inputs[{p}]"):
+                repeated = p > 0 and position is stated.positions[p - 1]
+                self.choices.append(self.choices[-1] if repeated else choices_of(position, self.v))
         self.total = prod([sum(row.values()) for row in self.choices])
         self.readout = None if pooled else self.k - 1 if stated.readout is None else stated.readout
         if not 0 <= (self.readout or 0) < self.k or (pooled and stated.readout is not None):
@@ -49,12 +52,12 @@ class Problem:
         """How many logits there are."""
         return len(self.weights.tensors["unembed.b_U"].rows[0])
 
-    @property
+    @cached_property
     def is_max_of_k(self) -> bool:
         """The uniform task max-of-k with k = n_ctx, on one attention-only block with one head."""
         uniform = all(list(row.values()) == [1] * self.v for row in self.choices)
         whole = self.k == self.weights.sizes["n_ctx"] and self.readout == self.k - 1
-        return not self.weights.described and uniform and whole and self.task.name == "max" and len(self.of) == self.k
+        return self.weights.entry is None and uniform and whole and self.task.name == "max" and len(self.of) == self.k
 
     @cached_property
     def circuits(self) -> Circuits:
@@ -97,12 +100,12 @@ class Problem:
         return None if isinstance(self.stated, int) else hashlib.sha256(self.normal.encode()).hexdigest()
 
 
-def weighed(position: Position, v: int, path: str) -> dict[int, int]:
-    """Token -> weight: distinct tokens of the model, natural weights, one of them positive."""
+def choices_of(position: Position, v: int) -> dict[int, int]:
+    """Token -> positive weight, of distinct tokens of the model with natural weights that are not all 0."""
     tokens, weights = position
     if not tokens or not 0 <= min(tokens) <= max(tokens) < v or len(set(tokens)) < len(tokens):
-        raise Rejected("wrong-task", f"{path}.tokens", f"distinct tokens from 0 to {v - 1}")
+        raise Rejected("wrong-task", "tokens", f"distinct tokens from 0 to {v - 1}")
     weights = (1,) * len(tokens) if weights is None else weights
     if len(weights) != len(tokens) or min(weights) < 0 or not any(weights):
-        raise Rejected("wrong-task", f"{path}.weights", "natural numbers, one for each token, and not all 0")
-    return dict(sorted(zip(tokens, weights, strict=True)))
+        raise Rejected("wrong-task", "weights", "natural numbers, one for each token, and not all 0")
+    return {token: weight for token, weight in sorted(zip(tokens, weights, strict=True)) if weight}

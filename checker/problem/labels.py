@@ -3,6 +3,7 @@
 A named task is such an automaton in one line. State and output are those after the last position that it reads.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ def automaton(args: dict[str, Any], tokens: int) -> Label:
 
 def most_frequent(seen: tuple[int, ...]) -> int:
     """The token that occurs most often, the smallest of several."""
-    return max(seen, key=lambda t: (seen.count(t), -t))
+    times = Counter(seen)
+    return max(times, key=lambda t: (times[t], -t))
 
 
 # Name -> its parameters, and the automaton from these and the number of tokens. `of` is never empty.

@@ -8,6 +8,7 @@ from checker.decode import array, constant, integer, record
 from checker.errors import Malformed
 from checker.problem.labels import Task, decode_task
 
+MAX_TOKENS = 1 << 22
 RANGE = re.compile("(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})")
 
 
@@ -54,5 +55,7 @@ def decode_problem(value: object, path: str) -> Stated:
     read = isinstance(value, dict) and "readout" in value
     fields = record(value, path, ("inputs", "label", *["readout"] * read))
     positions = array(fields["inputs"], f"{path}.inputs", decode_position)
+    if sum([len(position.tokens) for position in positions]) > MAX_TOKENS:
+        raise Malformed("too-large", f"{path}.inputs", f"at most {MAX_TOKENS} tokens at all positions together")
     task = decode_task(fields["label"], f"{path}.label")
     return ProblemFile(positions, task, integer(fields["readout"], f"{path}.readout") if read else None)

@@ -1,13 +1,13 @@
 """Rule evaluate_inputs; proof: docs/rules.md#evaluate_inputs."""
 
-from functools import reduce
+from functools import cache, reduce
 from math import prod
 from typing import Any
 
 from checker.arithmetic.balls import Ball
 from checker.errors import Rejected, show
-from checker.facts import Branches
-from checker.model.forward import Forward
+from checker.facts import Branch, Branches
+from checker.model.forward import Forward, work
 from checker.problem import Problem
 
 UNIT = "thousands of multiply-adds"
@@ -21,9 +21,11 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
     Cost       a forward pass of one position for each prefix under a causal mask, of all positions for each input
                otherwise. The budget counts a thousand multiply-adds of `bits` bits, an exponential as one.
     """
-    forwards = [Forward(problem.weights, problem.k, problem.readout, bits) for bits in args["bits"]]
-    first, spent = forwards[0], passes(problem) * forwards[0].work
+    costs = {bits: work(problem.weights, problem.k, bits) for bits in args["bits"]}
+    spent = passes(problem) * costs[args["bits"][0]]
     problem.budget.afford(spent, UNIT)
+    forward_of = cache(lambda bits: Forward(problem.weights, problem.k, problem.readout, bits))
+    first = forward_of(args["bits"][0])
     branch = next((p for p, row in enumerate(problem.choices) if len(row) > 1), 0)
     counts = {token: [0, 0] for token in problem.choices[branch]}
     waiting = [(first.start, 1, problem.label.start)]
@@ -37,15 +39,16 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
         if not 0 <= label < problem.outputs:
             raise Rejected("wrong-task", "label", f"outputs from 0 to {problem.outputs - 1}", show(label))
         sign = decided(problem, first, first.logits(prefix), label)
-        for forward in forwards[1:]:
+        for bits in args["bits"][1:]:
             if sign == 0:
-                spent += problem.k * forward.work
+                spent += problem.k * costs[bits]
                 problem.budget.afford(spent, UNIT)
+                forward = forward_of(bits)
                 whole = reduce(forward.after, prefix.tokens, forward.start)
                 sign = decided(problem, forward, forward.logits(whole), label)
         if sign:
             counts[prefix.tokens[branch]][sign < 0] += weight
-    return Branches(tuple([(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
+    return Branches(tuple([Branch(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
 
 
 def passes(problem: Problem) -> int:

@@ -12,4 +12,4 @@ def total_branches(problem: Problem, premises: tuple[Branches], args: dict[str, 
     Cost       two additions per branch.
     """
     counts = premises[0].counts
-    return Accuracy(sum([correct for _, correct, _ in counts]), sum([wrong for _, _, wrong in counts]))
+    return Accuracy(sum([branch.correct for branch in counts]), sum([branch.wrong for branch in counts]))

@@ -8,6 +8,7 @@ import pytest
 from certgen.certificate.statement import Certificate
 from certgen.errors import UserError, did_you_mean
 from certgen.files import as_argument
+from certgen.models.exercises import max_of_k
 from certgen.models.training import Recipe, train
 from certgen.proving import read_margin, read_target
 from certgen.strategies import STRATEGIES
@@ -22,14 +23,20 @@ def test_a_number_too_long_for_a_certificate_is_refused_at_once(number: str | De
 
 @pytest.mark.parametrize(
     "recipe",
-    [Recipe(k=99_999_999), Recipe(k=2, d_vocab=10**11), Recipe(k=2, d_model=10**7, d_head=10**7)],
+    [
+        Recipe(max_of_k(2, 10**9)),
+        Recipe(max_of_k(2), d_model=10**7, d_head=10**7),
+        Recipe(max_of_k(2), d_mlp=10**8, activation="relu"),
+    ],
 )
 def test_a_model_that_no_file_holds_is_not_trained(recipe: Recipe) -> None:
     with pytest.raises(UserError, match="more than a model file holds"):
         train(recipe, [1])
 
 
-@pytest.mark.parametrize(("recipe", "seeds"), [(Recipe(k=2, batch_size=10**11), 1), (Recipe(k=2, d_vocab=10**5), 9)])
+@pytest.mark.parametrize(
+    ("recipe", "seeds"), [(Recipe(max_of_k(2), batch_size=10**11), 1), (Recipe(max_of_k(2, 10**5)), 9)]
+)
 def test_a_step_that_no_memory_holds_is_refused(recipe: Recipe, seeds: int) -> None:
     with pytest.raises(UserError, match="numbers at once"):
         train(recipe, range(seeds))

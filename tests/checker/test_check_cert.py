@@ -27,6 +27,7 @@ from checker.problem import Problem
 from checker.rules import RULES
 from tests.conftest import ROOT, CheckCert
 from tests.make_corpus import change, edited, prove, put, to_bytes
+from tests.support.problems import max_of_k
 from tests.support.tiny import tiny_model, zero_tensors
 
 Edit = Callable[[dict[str, Any]], object]
@@ -431,7 +432,7 @@ def refused_tally(problem: Problem, *counts: Count) -> str:
 
 def test_total_refuses_every_region_that_does_not_exist_or_was_counted(files: Files) -> None:
     """No rule derives such regions today; `total` does not rely on that."""
-    problem = Problem(read_weights(files["model"].read_bytes()), (0, 1), 0)
+    problem = max_of_k(read_weights(files["model"].read_bytes()))
     for count in (
         Count(-1, 1, 1, 5),
         Count(problem.v, 1, 1, 5),
@@ -452,7 +453,7 @@ def test_total_refuses_every_region_that_does_not_exist_or_was_counted(files: Fi
 
 def test_total_misses_no_cell(files: Files) -> None:
     """Tallies that lack one cell (q, m, n), whichever it is."""
-    problem = Problem(read_weights(files["model"].read_bytes()), (0, 1), 0)
+    problem = max_of_k(read_weights(files["model"].read_bytes()))
     v, k = problem.v, problem.k
     cells = [(q, m, n) for m in range(v) for q in range(m + 1) for n in range(k - (q < m))]
     everything = Tally(tuple(Count(m, 1 << q, 1 << n, 1, 2) for q, m, n in cells))
@@ -469,7 +470,7 @@ def test_total_misses_no_cell(files: Files) -> None:
 @pytest.mark.parametrize(("queries", "ns"), [(0, 1), (1, 0), (0, 0)])
 def test_an_empty_region_counts_nothing(files: Files, queries: int, ns: int) -> None:
     """A region without cells could be counted any number of times."""
-    problem = Problem(read_weights(files["model"].read_bytes()), (0, 1), 0)
+    problem = max_of_k(read_weights(files["model"].read_bytes()))
     assert refused_tally(problem, Count(2, queries, ns, 5)) in ("no-such-region", "region-covered-twice")
 
 
@@ -705,7 +706,7 @@ def test_many_positions_are_no_internal_error(tmp_path: Path) -> None:
     """One token, 1500 positions: every sequence (there is one) is correct, and the checker says so."""
     model = tiny_model(tmp_path / "model.safetensors", zero_tensors(1, 1500, 1, 1), "F16")
     weights = read_weights(model.read_bytes())
-    problem = Problem(weights, (0, 1), 1 << 25)
+    problem = max_of_k(weights, (0, 1), 1 << 25)
     args = {"exponent": -8, "bits": 16}
     for rule in ("pure_sequences", "enumerate_sequences"):
         tally: Any = RULES[rule].derive(problem, (), args)
@@ -762,7 +763,7 @@ def test_every_kind_of_refusal_has_its_own_exit_code() -> None:
 
 def test_check_is_the_python_api(files: Files, certificates: Path) -> None:
     verdict = check(str(files["model"]), str(files["0"]))
-    assert verdict == Verdict(213, 0, 625, 4, 5, (0, 1), digest_of(files["model"]))
+    assert verdict == Verdict(213, 0, 625, "max-of-4", 5, None, (0, 1), None, digest_of(files["model"]))
     with pytest.raises(AttributeError):
         verdict.correct = 625  # type: ignore[misc]
     with pytest.raises(Rejected):

@@ -34,7 +34,7 @@ def test_a_proof_is_verified_and_the_verdict_is_its_claim() -> None:
         result = proof.outcome(certificate_of(proof, claim))
         assert isinstance(result, Verdict), str(result)
         assert (result.correct, result.wrong, result.total) == (claim.correct, claim.wrong, 27)
-        assert (result.d_vocab, result.k, result.margin) == (3, 3, (1, 3))
+        assert (result.d_vocab, result.task, result.margin) == (3, "max-of-3", (1, 3))
         assert result.digest == proof.weights.file_digest
 
 

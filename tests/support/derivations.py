@@ -23,9 +23,9 @@ from checker.facts import Accuracy, Count, CubicTokens, DirectPathUpper, Fact, T
 from checker.kernel import Verdict, verify
 from checker.lemmas.groups import Group
 from checker.model.weights import read_weights
-from checker.problem import Problem
 from checker.rules import RULES
 from tests.support.oracle import Oracle, precision
+from tests.support.problems import max_of_k
 from tests.support.tiny import Tensors
 
 DirectPathSpread: Any = RULES["direct_path_spread"].concludes
@@ -34,7 +34,7 @@ MaxTokenPath: Any = RULES["max_token_drop"].concludes
 ScoreApproximation: Any = RULES["score_exact"].concludes
 AttentionRanges: Any = RULES["attention_ranges"].concludes
 
-BUDGET = 1 << 16
+BUDGET = 1 << 18
 Statement = dict[str, Any]
 Loosen = Callable[[Any], Any]
 
@@ -44,7 +44,7 @@ class Derivation:
 
     def __init__(self, path: Path, margin: Fraction = Fraction(0)) -> None:
         self.weights = read_weights(path.read_bytes())
-        self.problem = Problem(self.weights, (margin.numerator, margin.denominator), BUDGET)
+        self.problem = max_of_k(self.weights, (margin.numerator, margin.denominator), BUDGET)
         self.margin = margin
         self.facts: list[Any] = []
         self.steps: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from checker.arithmetic.matrices import Matrix
-from checker.model.weights import read_weights
+from checker.model.weights import Weights, read_weights
 from checker.problem import Problem
 from tests.support.oracle import Oracle
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
@@ -18,7 +18,12 @@ def exact_rows(matrix: Matrix) -> list[list[Fraction]]:
 
 
 def problem_of(data: bytes, margin: tuple[int, int] = (0, 1)) -> Problem:
-    return Problem(read_weights(data), margin, 1 << 25)
+    return max_of_k(read_weights(data), margin, 1 << 25)
+
+
+def max_of_k(weights: Weights, margin: tuple[int, int] = (0, 1), budget: int = 0) -> Problem:
+    """The task that a certificate has when no problem is given."""
+    return Problem(weights, weights.sizes["n_ctx"], margin, budget)
 
 
 TINY: dict[str, Callable[[], dict[str, np.ndarray]]] = {

@@ -10,7 +10,7 @@ import pytest
 from certgen.errors import UserError
 from certgen.models import forward
 from certgen.models.forward import evaluate, logits
-from tests.support.any_model import plain_logits, random_model
+from tests.support.random_models import plain_logits, random_model
 
 
 def all_inputs(k: int, v: int = 3) -> np.ndarray:

@@ -166,7 +166,9 @@ SETTINGS: list[tuple[dict[str, object], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("config", "module", "brief"), SETTINGS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("config", "module", "brief"), SETTINGS, ids=[" ".join(map(str, settings[0])) for settings in SETTINGS]
+)
 def test_settings_of_transformer_lens_are_honoured(
     tmp_path: Path, config: dict[str, object], module: dict[str, Any], brief: str
 ) -> None:

@@ -43,7 +43,7 @@ def test_every_strategy_proves_something_true(run: settings, workspace: Path) ->
             result = verdict(path, statement)
             assert result.correct == statement["predicate"]["claim"]["correct"] <= truth.correct
             assert result.wrong == statement["predicate"]["claim"]["wrong"] <= truth.total - truth.correct
-            assert (result.total, result.k) == (truth.total, model.tensors["pos_embed.W_pos"].shape[0])
+            assert result.total == truth.total
             assert Fraction(*result.margin) == margin
             seen["cases"] += 1
             seen["0 < certified"] += result.correct > 0

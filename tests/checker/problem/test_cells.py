@@ -4,14 +4,14 @@ from collections import Counter
 from itertools import product
 
 from checker.model.weights import read_weights
-from checker.problem import Problem
 from checker.problem.cells import require_queries, sequences_of_pair
+from tests.support.problems import max_of_k
 from tests.support.tiny import model_bytes, zero_tensors
 
 
 def test_the_pairs_are_a_partition_of_all_sequences() -> None:
     for v, k in product(range(1, 6), range(1, 5)):
-        problem = Problem(read_weights(model_file(v, k)), (0, 1), 1 << 16)
+        problem = max_of_k(read_weights(model_file(v, k)), (0, 1), 1 << 16)
         sizes = Counter((x[-1], max(x)) for x in product(range(v), repeat=k))
         pairs = list(require_queries(problem, tuple((2 << m) - 1 for m in range(v))))
         assert {pair: sequences_of_pair(problem, *pair) for pair in pairs if sizes[pair]} == sizes

@@ -1,0 +1,257 @@
+"""evaluate_inputs: accepted, refused by reason, attacked; on any model and any problem, against the oracle."""
+
+import random
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checker.errors import Refusal, Rejected, ResourceLimit
+from checker.facts import Branches
+from checker.kernel import Verdict
+from checker.model.weights import read_weights
+from checker.problem import Problem
+from checker.problem.problem_file import decode_problem
+from checker.rules.evaluate_inputs import evaluate_inputs
+from tests.support.any_case import Case, any_case, certificate
+from tests.support.any_model import Architecture, architecture, zeros
+from tests.support.any_problem import Inputs, Json, max_of_k
+from tests.support.any_traps import MISREADINGS, SEEDS, TRAPS, Trap, claims_more
+from tests.support.checking import outcome, prove
+from tests.support.generators import trained_looking
+from tests.support.one_rule import (
+    Refused,
+    attacked,
+    honest,
+    longer,
+    more,
+    refusal,
+    refusals,
+    said,
+    shorter,
+    small_model,
+)
+
+RULE = "evaluate_inputs"
+PRECISIONS = (8, 9, 11, 14, 18, 24, 40, 64, 128)
+FINE = [64, 256, 1024]
+
+
+def derived(case: Case, bits: list[int], budget: int = 1 << 25) -> list[list[int]]:
+    """What the rule concludes of a case."""
+    margin = case.margin.as_integer_ratio()
+    problem = Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, budget)
+    return [list(count) for count in evaluate_inputs(problem, (), {"bits": bits}).counts]
+
+
+def checked(case: Case, folder: Path, counts: list[list[int]], bits: list[int], **changes: Any) -> Verdict | Refusal:
+    """What check-cert says of a certificate with these counts."""
+    return outcome(case.write(folder / "model.safetensors"), certificate(case, bits, counts, **changes))
+
+
+# On max-of-k.
+
+
+def test_accepted() -> None:
+    """All that is true of each first token."""
+    proof = honest(RULE)
+    assert said(proof) == ("", "")
+    right = [sum(sequence[0] == token for sequence in small_model().correct) for token in range(3)]
+    assert proof.facts[-1] == Branches(tuple((token, n, 9 - n) for token, n in enumerate(right)))
+    assert 0 < sum(right) < 27
+
+
+REFUSED: list[Refused] = [
+    ("conclusion.counts[1][1]", more, "count-too-large", "conclusion.counts[1][1]"),
+    ("conclusion.counts[1][2]", more, "count-too-large", "conclusion.counts[1][2]"),
+    ("conclusion.counts[1][0]", more, "wrong-region", "conclusion.counts[1]"),
+    ("conclusion.counts", lambda counts: counts[::-1], "wrong-region", "conclusion.counts[0]"),
+    ("conclusion.counts", lambda counts: [counts[0], counts[0], counts[2]], "wrong-region", "conclusion.counts[1]"),
+    ("conclusion.counts", shorter, "wrong-shape", "conclusion.counts"),
+    ("conclusion.counts", longer, "wrong-shape", "conclusion.counts"),
+    ("conclusion.counts", [], "wrong-shape", "conclusion.counts"),
+    ("conclusion.counts[1]", shorter, "wrong-type", "conclusion.counts[1]"),
+    ("conclusion.counts[1][1]", True, "wrong-type", "conclusion.counts[1][1]"),
+    ("args.bits", [], "out-of-range", "args.bits"),
+    ("args.bits", 40, "wrong-type", "args.bits"),
+    ("args.bits", [40, 40], "out-of-range", "args.bits"),
+    ("args.bits", [60, 12], "out-of-range", "args.bits"),
+    ("args.bits", list(range(20, 29)), "out-of-range", "args.bits"),
+    ("args.bits[0]", 7, "out-of-range", "args.bits[0]"),
+    ("args.bits[1]", 4097, "out-of-range", "args.bits[1]"),
+    ("args.bits[0]", True, "wrong-type", "args.bits[0]"),
+    ("premises", [0], "wrong-premises", "premises"),
+]
+
+
+@refusals(REFUSED)
+def test_refused_by_reason(place: str, change: Any, code: str, at: str) -> None:
+    assert refusal(honest(RULE), place, change) == (code, at)
+
+
+def test_attacked() -> None:
+    """Whatever the arguments, what is granted is true."""
+    seen = attacked(RULE)
+    assert min(seen["some correct"], seen["some wrong"]) > 10
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_max_of_k_counts_are_those_of_enumerate_sequences(seed: int, workspace: Path) -> None:
+    """The same file, once with the old task and rule, once with the new rule and the same task as a problem."""
+    model = trained_looking(seed, 4, 3)
+    path = model.write(workspace / "model.safetensors")
+    v, k = len(model.tensors["embed.W_E"]), len(model.tensors["pos_embed.W_pos"])
+    old = outcome(path, prove(path, "brute-force", Fraction(0)))
+    case = Case(model.tensors, None, max_of_k(v, k), 0)
+    new = outcome(path, certificate(case, FINE, derived(case, FINE)))
+    assert isinstance(old, Verdict) and isinstance(new, Verdict)
+    assert (old.correct, old.total) == (new.correct, new.total)
+    named = certificate(case, FINE, derived(case, FINE), task={"name": "max-of-k", "k": k})
+    assert isinstance(outcome(path, named), Verdict)
+
+
+# On anything.
+
+
+@pytest.mark.parametrize("seeds", [range(250), pytest.param(range(10_000, 20_000), marks=pytest.mark.slow)], ids=str)
+def test_what_is_granted_is_true_of_any_model_and_problem(seeds: range) -> None:
+    """Few bits, margins at a hair: nothing that the oracle denies. Weights of all inputs add up to the total."""
+    seen: Counter[str] = Counter()
+    for seed in seeds:
+        case, rng = any_case(seed), random.Random(seed)
+        counts = derived(case, sorted(rng.sample(PRECISIONS, rng.choice([1, 1, 2, 3]))))
+        truth = case.oracle.branches(case.problem, case.margin)
+        assert [count[0] for count in counts] == [branch.token for branch in truth], seed
+        for (_, correct, wrong), branch in zip(counts, truth, strict=True):
+            assert 0 <= correct <= branch.correct and 0 <= wrong <= branch.wrong + branch.open, seed
+            seen["correct"] += correct > 0
+            seen["wrong"] += wrong > 0
+            seen["less than the truth"] += correct < branch.correct or wrong < branch.wrong
+        seen["all"] += 1
+    assert min(seen["correct"], seen["wrong"], seen["less than the truth"]) > 0.2 * seen["all"], seen
+
+
+def tame(case: Case) -> bool:
+    """No weight so large or small that more bits are needed than the test wants to wait for."""
+    sizes = np.abs(np.concatenate([array.ravel() for array in case.tensors.values()]))
+    return bool(np.all((sizes < 1e3) & ((sizes > 1e-6) | (sizes == 0))))
+
+
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(20_000, 22_000), marks=pytest.mark.slow)], ids=str)
+def test_with_enough_bits_all_but_ties_are_decided(seeds: range) -> None:
+    for seed in seeds:
+        case = any_case(seed)
+        if tame(case):
+            truth = case.oracle.branches(case.problem, case.margin, last=256)
+            for (_, correct, wrong), branch in zip(derived(case, FINE), truth, strict=True):
+                assert correct >= branch.correct and wrong >= branch.wrong, seed
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=[trap.name for trap in TRAPS])
+def test_misread_models_and_problems_are_refused(trap: Trap, workspace: Path) -> None:
+    """The truth is accepted, what the misreading makes of the same files is not."""
+    truth = trap.case.oracle.branches(trap.case.problem, trap.case.margin)
+    lie = trap.misread.oracle.branches(trap.misread.problem, trap.misread.margin)
+    assert claims_more(trap.case, trap.misread), "the reading has to be false here"
+    verdict = checked(trap.case, workspace, [list(branch[:3]) for branch in truth], [40])
+    assert isinstance(verdict, Verdict), str(verdict)
+    assert verdict.correct == sum(branch.correct for branch in truth)
+    refused = checked(trap.case, workspace, [list(branch[:3]) for branch in lie], [40])
+    assert isinstance(refused, Rejected) and refused.code == "count-too-large", str(refused)
+
+
+@pytest.mark.parametrize("name", MISREADINGS)
+def test_misread_functions_are_refused(name: str, workspace: Path) -> None:
+    case = any_case(SEEDS[name])
+    misread = MISREADINGS[name](case)
+    lie = misread.oracle.branches(misread.problem, misread.margin, last=1024)
+    assert claims_more(case, misread, 1024), "the reading has to be false here"
+    refused = checked(case, workspace, [list(branch[:3]) for branch in lie], [20, 100, 400])
+    assert isinstance(refused, Rejected) and refused.code == "count-too-large", str(refused)
+
+
+def test_shares_are_weights() -> None:
+    """Of 2^80 + 3 and 10^20 + 5: products, not numbers of inputs."""
+    given = architecture(blocks=0)
+    sizes = {"d_vocab": 2, "d_model": 2, "n_ctx": 2, "d_vocab_out": 2}
+    tensors = zeros(given, sizes, W_E=np.eye(2), W_U=np.eye(2))
+    inputs = [{"tokens": [1, 0], "weights": [3, 1 << 80]}, {"tokens": [0, 1], "weights": [5, 10**20]}]
+    case = Case(tensors, given, {"inputs": inputs, "label": {"name": "first"}})
+    assert derived(case, [20]) == [[0, 5 << 80, 10**20 << 80], [1, 3 * 10**20, 15]]
+
+
+def test_exact_ties_are_on_neither_side(workspace: Path) -> None:
+    """Nor are divisions by zero; the claim that a tie is wrong is true, and not proved."""
+    given = architecture(blocks=0, normalization="LNPre", norms=["final"])
+    sizes = {"d_vocab": 2, "d_model": 1, "n_ctx": 1, "d_vocab_out": 2}
+    problem: Json = {"inputs": [{"tokens": "0-1"}], "label": {"name": "last"}}
+    undefined = Case(zeros(given, sizes, W_E=[0, 1], W_U=[1, 0], b_U=[1, 0]), given, problem)
+    given = architecture(blocks=0)
+    tied = Case(zeros(given, sizes), given, problem)
+    for case in (undefined, tied):
+        assert derived(case, FINE) == [[0, 0, 0], [1, 0, 0]]
+        for counts in ([[0, 1, 0], [1, 0, 0]], [[0, 0, 0], [1, 0, 1]]):
+            refused = checked(case, workspace, counts, FINE)
+            assert isinstance(refused, Rejected) and refused.code == "count-too-large"
+    apart = Case(zeros(given, sizes), given, problem, Fraction(1, 10**50))
+    assert derived(apart, FINE) == [[0, 0, 1], [1, 0, 1]]
+
+
+def test_the_margin_is_strict() -> None:
+    """The right logit leads by exactly 1."""
+    given = architecture(blocks=0)
+    sizes = {"d_vocab": 2, "d_model": 2, "n_ctx": 1, "d_vocab_out": 2}
+    problem: Json = {"inputs": [{"tokens": "0-1"}], "label": {"name": "last"}}
+    tensors = zeros(given, sizes, W_E=np.eye(2), W_U=np.eye(2))
+    hair = Fraction(1, 1 << 40)
+    for margin, counts in ((1 - hair, [1, 0]), (1, [0, 0]), (1 + hair, [0, 1])):
+        assert derived(Case(tensors, given, problem, margin), [60]) == [[0, *counts], [1, *counts]]
+
+
+# Work.
+
+
+def test_work_is_refused_before_it_is_done() -> None:
+    """2^60 inputs; one input of precisions without end; long numbers; and a little work with a smaller budget."""
+    given = architecture(blocks=1, activation="gelu_erf")
+    sizes = {"d_vocab": 2, "d_model": 1, "n_ctx": 60, "d_vocab_out": 2, "n_heads": 1, "d_head": 1, "d_mlp": 100}
+    tensors = zeros(given, sizes)
+    label = {"name": "majority"}
+    for inputs, bits in (
+        ([{"tokens": "0-1"}] * 60, [8]),
+        ([{"tokens": "0-1"}] * 9 + [{"tokens": [0]}] * 51, [4096]),
+        ([{"tokens": "0-1"}] * 9 + [{"tokens": [0]}] * 51, [8, 4096]),
+    ):
+        with pytest.raises(ResourceLimit) as refused:
+            derived(Case(tensors, given, {"inputs": inputs, "label": label}), bits)
+        assert refused.value.code == "over-budget"
+    few = Case(tensors, given, {"inputs": [{"tokens": "0-1"}], "label": label})
+    with pytest.raises(ResourceLimit):
+        derived(few, [64], budget=100)
+    derived(few, [64], budget=20_000)
+
+
+def test_long_numbers_are_too_coarse() -> None:
+    """Each block multiplies the residual by 2^4092: after a few, nothing is said, in no time."""
+    given = architecture(blocks=64, activation="relu")
+    sizes = {"d_vocab": 2, "d_model": 1, "n_ctx": 2, "d_vocab_out": 2, "n_heads": 1, "d_head": 1, "d_mlp": 1}
+    tensors = {name: np.full_like(array, 2.0**1023) for name, array in zeros(given, sizes).items()}
+    case = Case(tensors, given, {"inputs": [{"tokens": "0-1"}] * 2, "label": {"name": "last"}})
+    assert derived(case, [8, 64]) == [[0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("pool", ["none", "mean"])
+@pytest.mark.parametrize("mask", ["causal", "full"])
+def test_more_bits_are_tried_for_what_is_too_close(mask: str, pool: str) -> None:
+    """Nothing with 8 bits, all with 8 and then 64."""
+    given: Architecture = architecture(mask=mask, pool=pool, attn_scale_squared="2")
+    sizes = {"d_vocab": 2, "d_model": 2, "n_ctx": 2, "d_vocab_out": 2, "n_heads": 1, "d_head": 1}
+    tensors = zeros(given, sizes, W_E=np.eye(2) / 1e4, W_U=np.eye(2), b_U=[1e-5, 0])
+    problem: Json = {"inputs": [{"tokens": "0-1"}] * 2, "label": {"name": "min"}}
+    case = Case(tensors, given, problem)
+    total = Inputs(problem).total
+    assert sum(correct + wrong for _, correct, wrong in derived(case, [8])) == 0
+    assert sum(correct + wrong for _, correct, wrong in derived(case, [8, 64])) == total
