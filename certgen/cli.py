@@ -157,7 +157,9 @@ def train(
         int | None,
         typer.Option("--n", min=1, metavar="N", show_default=False, help="For nth-largest; 1 is the largest."),
     ] = None,
-    modulus: Annotated[int | None, typer.Option(min=1, metavar="N", show_default=False, help="For sum-mod.")] = None,
+    modulus: Annotated[
+        int | None, typer.Option(min=1, max=1 << 26, metavar="N", show_default=False, help="For sum-mod.")
+    ] = None,
     token: Annotated[
         int | None, typer.Option(min=0, metavar="TOKEN", show_default=False, help="For contains: the token to find.")
     ] = None,
@@ -188,7 +190,9 @@ def train(
     d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
     d_head: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", show_default=False, help="Width of a head; 32 / HEADS unless given."),
+        typer.Option(
+            min=1, max=1 << 26, metavar="N", show_default=False, help="Width of a head; 32 / HEADS unless given."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -229,6 +233,8 @@ def train(
       certgen train --k 4 -o model.safetensors
 
       certgen train --k 5 --d-vocab 64 --seeds 0-9 -o models
+
+      certgen train --k 4 --seeds 0,3,7 -o "max-of-4-{seed}.safetensors"
 
       certgen train --k 3 --d-vocab 12 --layers 2 --heads 2 --mlp 16 --norm LN -o model.safetensors
 
@@ -511,6 +517,18 @@ def prove(
     target: Annotated[
         str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", show_default=False, help="Brute-force: processes of a long search; one per core."
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Brute-force: where a long search runs, here or on a dask cluster.")
+    ] = Engine.joblib,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --engine dask: its address, as tcp://host:8786.")
+    ] = None,
 ) -> None:
     """Prove a lower bound on a model's accuracy.
 
@@ -520,7 +538,9 @@ def prove(
     neither, when the proof is three times as long as at the start.
 
     It is for max-of-K by one layer with one head.  Every other model and every
-    other problem is proved by brute-force, which evaluates each input.
+    other problem is proved by brute-force, which evaluates each input.  A long
+    search keeps what is done in CERT.partial, until the certificate is written:
+    after Ctrl-C, or a kill, the same command resumes.
 
     Examples:
 
@@ -541,12 +561,26 @@ def prove(
     from certgen.problem import load_problem
     from certgen.progress import bar
     from certgen.proving import ask, no_other, prove, read_margin
+    from certgen.sweep.engines import choose
+    from certgen.sweep.pieces import search_for
 
     check_outputs([output], [model, problem])
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
-    if strategy is None and not (question := ask(loaded, asked, read_margin(margin))).is_classic:
+    question = ask(loaded, asked, read_margin(margin))
+    if strategy is None and not question.is_classic:
         say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
-    certificate = prove(loaded, strategy, problem=asked, margin=margin, max_length=max_length, target=target, track=bar)
+    wanted = jobs is not None or scheduler is not None or engine is Engine.dask
+    search = search_for(question, output, choose(engine.value, jobs, scheduler), wanted)
+    certificate = prove(
+        loaded,
+        strategy,
+        problem=asked,
+        margin=margin,
+        max_length=max_length,
+        target=target,
+        track=bar,
+        search=search,
+    )
     size = certificate.save(output)
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)

@@ -96,10 +96,12 @@ def comparison(operation: Operation) -> Operation:
 
 
 def product(self: Counting, other: int) -> Any:
-    """a * b costs one operation for each pair of limbs."""
-    kind = type(self)
+    """a * b costs one operation for each pair of limbs; to repeat a sequence costs nothing."""
+    kind, result = type(self), int.__mul__(self, other)
+    if result is NotImplemented:
+        return result
     kind.meter.length += limbs(self) * limbs(other)
-    return kind(int.__mul__(self, other))
+    return kind(result)
 
 
 def quotient(operation: Operation, dividend_first: bool = True) -> Operation:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from certgen.certificate.proof import DEFAULT_BUDGET, require_expressible
 from certgen.certificate.statement import Certificate
-from certgen.counts.evaluation import Question
+from certgen.counts.evaluation import Question, evaluate_pieces
 from certgen.counts.work import evaluation_work
 from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
@@ -20,7 +20,7 @@ from certgen.problem import MaxOfK, Problem, load_problem, max_of_k
 from certgen.progress import Track, quiet
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
-from certgen.strategies.brute_force import MOST_WORK, evaluate_all, require_affordable
+from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
 
 Number: TypeAlias = Fraction | Decimal | str | float
 AnyProblem: TypeAlias = Problem | MaxOfK | str | os.PathLike[str]
@@ -35,6 +35,7 @@ def prove(
     max_length: int | None = None,
     target: Number | None = None,
     track: Track = quiet,
+    search: Search = evaluate_pieces,
 ) -> Certificate:
     """A certificate of a lower bound on the inputs answered correctly, by more than `margin` (in logits).
 
@@ -43,9 +44,10 @@ def prove(
     such as 1/8 or 0.125. Without a `strategy` it is adaptive for max-of-k by one layer with one head, else brute-force,
     which is for every model and problem. `max_length` (operations of the check, as `certgen length` measures them) and
     `target` (a bound on the accuracy, from 0 to 1) are for the strategy adaptive. `track` shows the progress of the
-    search. The certificate is a claim until the checker has verified it. Raises UserError for a strategy that is
-    unknown or not for this model and problem, a margin or target that makes no sense, or a proof too large for the
-    strategy, and TypeError for an argument of a wrong type. The cost is the strategy's; see `certgen strategies`.
+    search; `search` is how brute-force gets at all inputs, one after another by default. The certificate is a claim
+    until the checker has verified it. Raises UserError for a strategy that is unknown or not for this model and
+    problem, a margin or target that makes no sense, or a proof too large for the strategy, and TypeError for an
+    argument of a wrong type. The cost is the strategy's; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
         raise wrong_type("model", "a Model from load_model(), or the path of a model file", model)
@@ -70,7 +72,7 @@ def prove(
             raise UserError(f"{no_other(question)}; it has no length or target to choose", "leave both out")
         if strategy is None:
             require_affordable(question, DEFAULT_BUDGET, otherwise=f"{no_other(question)}{also_larger(question)}")
-        return evaluate_all(question, track)
+        return evaluate_all(question, track, search)
     circuits = Circuits(question.model, exact_margin)
     if strategy in ("adaptive", None):
         certificate = adaptive(circuits, track, None if max_length is None else int(max_length), exact_target)

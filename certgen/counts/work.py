@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from certgen.models.model_file import Model
 from certgen.problem import Task
 
@@ -24,10 +26,18 @@ def passes(model: Model, task: Task) -> int:
 
 
 def work(model: Model, k: int, bits: int) -> int:
-    """Of one position of an input of k tokens, when `bits` bits are kept; an exponential counts as a thousand."""
-    weights = sum(array.size for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed.")))
-    exponentials = model.architecture.blocks * model.architecture.heads * k
-    return (weights // 1000 + exponentials + 1) * (1 + bits // 64) ** 2
+    """Of one position of an input of k tokens, when `bits` bits are kept.
+
+    An exponential counts as one, a SiLU or a GELU as eight; large weights make numbers longer.
+    """
+    architecture = model.architecture
+    tables = [array for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
+    largest = max(math.frexp(np.abs(array).max(initial=0.0))[1] for array in tables)
+    exponentials = max(architecture.blocks * architecture.heads, 1) * k
+    if architecture.activation not in ("none", "relu"):
+        exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0)
+    products = sum(array.size for array in tables) // 1000
+    return (products + exponentials + 1) * (1 + (bits + max(largest, 0)) // 64) ** 2
 
 
 def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:

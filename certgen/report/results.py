@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,18 +29,29 @@ Value = TypeVar("Value")
 
 
 class Task(NamedTuple):
-    """max-of-k over d_vocab tokens; in the order of the paper's columns."""
+    """max-of-k over d_vocab tokens, or the task that `other` names; in the order of the paper's columns."""
 
     k: int
     d_vocab: int
+    other: str = ""
 
     def __str__(self) -> str:
-        return f"max-of-{self.k}, {self.d_vocab} tokens"
+        return f"{self.other or f'max-of-{self.k}'}, {self.d_vocab} tokens"
+
+    @property
+    def file_name(self) -> str:
+        """A part of the name of a figure."""
+        other = re.sub("[^a-z0-9]+", "-", self.other.lower())
+        return f"{self.k}-vocab-{self.d_vocab}" + (f"-{other}" if other else "")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One proof. None where the sweep has no number: a length not measured, a true accuracy not known."""
+    """One proof. None where the sweep has no number: a length not measured, a true accuracy not known.
+
+    `model_sha256` is what rows about one model have in common: its digest, with the start of the problem's if there is
+    one, since a model that is asked two questions is two subjects.
+    """
 
     model: str
     model_path: str
@@ -59,6 +71,10 @@ class Row:
     unexplained_dimension: float | None
     certificate: str
     command: str
+
+    @property
+    def file_sha256(self) -> str:
+        return self.model_sha256.partition(":")[0]
 
     @property
     def bound(self) -> Fraction:
@@ -118,7 +134,7 @@ class Results:
 
     @property
     def tasks(self) -> list[Task]:
-        return sorted({row.task for row in self.rows}, key=lambda task: (task.k, task.d_vocab))
+        return sorted({row.task for row in self.rows}, key=lambda task: (task.k, task.d_vocab, task.other))
 
     def of(self, task: Task) -> list[Row]:
         """The rows of one task."""
@@ -136,7 +152,11 @@ class Results:
     @cached_property
     def names(self) -> dict[str, str]:
         """What each model is called, by its digest; where two have one name, with the first digits of that."""
-        names = {digest: rows[0].model for digest, rows in self.models.items()}
+        others = {digest: rows[0].task.other for digest, rows in self.models.items()}
+        names = {
+            digest: rows[0].model + (f", {others[digest]}" if others[digest] else "")
+            for digest, rows in self.models.items()
+        }
         often = Counter(names.values())
         return {digest: f"{name} ({digest[:8]})" if often[name] > 1 else name for digest, name in names.items()}
 
@@ -199,11 +219,12 @@ def row(number: int, record: dict[str, Any]) -> Row:
     correct, total = get("correct", int), get("total", int)
     if not 0 <= correct <= total or total == 0:
         raise UserError(f"row {number} of the results: {correct} correct of {total} sequences", _SWEEP_HINT)
+    task, problem = (str(record.get(name) or "") for name in ("task", "problem_sha256"))
     return Row(
         model=str(record["model"]),
         model_path=str(record["model_path"]),
-        model_sha256=str(record["model_sha256"]),
-        task=Task(get("k", int), get("d_vocab", int)),
+        model_sha256=str(record["model_sha256"]) + (f":{problem[:8]}" if problem else ""),
+        task=Task(get("k", int), get("d_vocab", int), "" if task.startswith("max-of-") else task),
         seed=None if record["seed"] is None else get("seed", int),
         strategy=str(record["strategy"]),
         cost_class=str(record["cost_class"]),
@@ -243,7 +264,7 @@ def find_model(results: Results, one: Row) -> Model | None:
             model = load_model(path)
         except UserError:
             continue
-        if model.sha256 == one.model_sha256:
+        if model.sha256 == one.file_sha256:
             return model
     return None
 
@@ -254,4 +275,4 @@ def find_certificate(results: Results, one: Row) -> Certificate | None:
     if not one.certificate or not path.is_relative_to(results.directory.resolve()) or not path.is_file():
         return None
     certificate = Certificate.load(path)
-    return certificate if certificate.subject[0].digest.sha256 == one.model_sha256 else None
+    return certificate if certificate.subject[0].digest.sha256 == one.file_sha256 else None

@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
+from certgen.certificate.consistency import counts_branches
 from certgen.certificate.losses import Losses, losses
 from certgen.decimals import at_least, at_most, percent_at_least
 from certgen.models.circuits import Circuits
@@ -57,7 +58,20 @@ class Subject:
     def losses(self) -> list[tuple[Row, Losses]]:
         """Where those of `rows` lose sequences whose certificates RESULTS has."""
         found = ((row, find_certificate(self.results, row)) for row in self.rows)
-        return [(row, losses(certificate)) for row, certificate in found if certificate]
+        return [
+            (row, losses(certificate)) for row, certificate in found if certificate and not counts_branches(certificate)
+        ]
+
+    @property
+    def one_head(self) -> Model | None:
+        """The model, if it was found and is what circuits and their heat maps are about: one head that takes the
+        maximum."""
+        return self.model if self.model and self.model.is_default and not self.task.other else None
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no `one_head`."""
+        return "it is about max-of-k by one layer with one head" if self.model else "its file was not found"
 
     @property
     def title(self) -> str:
@@ -89,10 +103,10 @@ def subjects(results: Results, given: Path | None, track: Track = quiet) -> list
     chosen = load_model(given) if given is not None else None
     found = {digest: find_model(results, rows[0]) for digest, rows in track([*results.models.items()], "models")}
     if chosen is not None:
-        found[chosen.sha256] = chosen
+        found |= dict.fromkeys([one for one in found if one.startswith(chosen.sha256)] or [chosen.sha256], chosen)
     else:
         chosen = next((model for model in found.values() if model), None)
-    first = chosen.sha256 if chosen else next(iter(found), "")
+    first = next((one for one in found if chosen and one.startswith(chosen.sha256)), next(iter(found), ""))
     digests = sorted(found, key=lambda digest: digest != first)
     made = []
     for number, digest in enumerate(digests, start=1):
@@ -136,12 +150,17 @@ def sections(results: Results, all_subjects: Sequence[Subject], track: Track = q
     return [*made, failures(results)] if results.failures else made
 
 
+OTHER_TASKS = """ Some models here have more layers or heads, or are asked something else, which stands beside their
+names: there N counts inputs of that task, by their weights, whose right answer wins."""
+
+
 def claim(results: Results, all_subjects: Sequence[Subject]) -> Section:
     ahead = "" if results.margin == "0" else f" by more than {text(results.margin)} logits"
     others = ""
     if results.other_margins:
         listed = text(", ".join(results.other_margins))
         others = f'<p class="note">The results also have proofs with margin {listed}; they are not on this page.</p>'
+    told = OTHER_TASKS if any(task.other for task in results.tasks) else ""
     body = f"""<p>Each model here is a transformer of one layer and one attention head that reads K tokens and
 answers with the largest of them. Each proof establishes a statement of one form about one model file, fixed by its
 SHA-256:</p>
@@ -149,8 +168,8 @@ SHA-256:</p>
 largest token in the sequence exceeds every other logit{ahead}. The model is the real function of its weights, in exact
 arithmetic, and a tie is wrong.</p></blockquote>
 <p>A short program, the checker, derives each statement again with integers only; how a proof was found has no
-influence on that. One can always prove the exact number by trying all sequences. A shorter proof has to use how the
-model works, and what it cannot prove measures how much of the behaviour that explanation leaves open. So two
+influence on that.{told} One can always prove the exact number by trying all sequences. A shorter proof has to use how
+the model works, and what it cannot prove measures how much of the behaviour that explanation leaves open. So two
 numbers describe a proof: the accuracy it proves, and its length.</p>
 <p>This page repeats what a sweep recorded. It verifies nothing itself; the certificates can be checked at any
 time.</p>
@@ -165,7 +184,7 @@ def claimed(subject: Subject) -> Part:
         return subject.part(f"{heading}\n{absent('proof about this model', 'it is not in the results')}")
     first = subject.rows[0]
     body = f"""{heading}
-<p>{text(subject.task)}, SHA-256 <code>{text(subject.digest)}</code>. {said_truth(first)}</p>
+<p>{text(subject.task)}, SHA-256 <code>{text(first.file_sha256)}</code>. {said_truth(first)}</p>
 {tables.claims(subject.rows, f"{subject.strong}: for each class of strategies, the strongest proof.")}"""
     with_file = next((row for row in subject.rows if row.certificate), None)
     if with_file:
@@ -302,7 +321,7 @@ def mean_part(results: Results, task: Task, rows: Sequence[Row], kind: str) -> P
     moved = APART if kind == "dimension" and figures.coincide(drawn) else ""
     caption = f"""{what}: each mark is one strategy, at the mean of what it does not prove and its mean {kind}.{moved}
 {reading(axis, truth)}"""
-    figure = Figure(f"bound-against-{kind}-mean-of-{task.k}-vocab-{task.d_vocab}", caption, plot)
+    figure = Figure(f"bound-against-{kind}-mean-of-{task.file_name}", caption, plot)
     if kind == "length":
         note += tables.frontier(figures.frontier(drawn), f"{what}: {OF_FRONTIER}")
     return Part("", [figure], after=note)
@@ -356,7 +375,7 @@ def dimension_of(subject: Subject) -> Part:
 
 def faithfulness(results: Results, all_subjects: Sequence[Subject]) -> Section:
     title = "Bound against faithfulness of the explanation"
-    ratios = {one.digest: singular_ratio(one.model) for one in all_subjects if one.model and one.all_rows}
+    ratios = {one.digest: singular_ratio(one.one_head) for one in all_subjects if one.one_head and one.all_rows}
     finite = {digest: ratio for digest, ratio in ratios.items() if ratio < float("inf")}
     of_task = {task: [d for d in finite if results.models[d][0].task == task] for task in results.tasks}
     enough = [task for task, models in of_task.items() if len(models) >= FEWEST]
@@ -395,16 +414,16 @@ to."""
         caption += f" {len(drawn) - len(strong)} proofs of less than {float(figures.LEAST_DRAWN):.0%} are not drawn."
     if missing:
         caption += f" {missing} models are left out: no file of theirs was found, or there is no ratio."
-    name = f"bound-against-faithfulness-{task.k}-vocab-{task.d_vocab}"
+    name = f"bound-against-faithfulness-{task.file_name}"
     return Part("", [Figure(name, caption, plot)])
 
 
 def error_table(subject: Subject) -> Part:
-    if subject.model is None:
-        return subject.absent("table", "its file was not found")
+    if subject.one_head is None:
+        return subject.absent("table", subject.why_not)
     from certgen.measures.error_table import error_table
 
-    rows = list(error_table(Circuits(subject.model, Fraction(0))))
+    rows = list(error_table(Circuits(subject.one_head, Fraction(0))))
     published = subject.task == ERRORS_OF_PAPER
     compared = ""
     if published:
@@ -420,8 +439,8 @@ checker's rule or by exact integer arithmetic{compared}.</p>""")
 
 
 def mechanism(subject: Subject) -> Part:
-    if subject.model is None:
-        return subject.absent("heat map", "its file was not found")
+    if subject.one_head is None:
+        return subject.absent("heat map", subject.why_not)
     captions = {
         "EQKE": """<strong>EQKE</strong>: attention score of each key token at the mean position, in nats relative to
 the mean of its row, for each query token. Colours that run evenly from left to right mean: larger tokens get more
@@ -438,13 +457,15 @@ should hardly care.""",
 (EQKE), and attention to a token promotes that token (EVOU), then the answer is the largest token, unless the
 query's own path (EUPU) or the positions interfere. Orange is positive, blue negative, white zero; each map has its
 own scale.</p>"""
-    plots = heat_maps.mechanism(Circuits(subject.model, Fraction(0)), subject.title)
+    plots = heat_maps.mechanism(Circuits(subject.one_head, Fraction(0)), subject.title)
     drawn = [Figure(subject.figure_name(name), f"{subject.strong}. {captions[name]}", plots[name]) for name in plots]
     return subject.part(body, *drawn, paired=True)
 
 
 def lost(subject: Subject) -> Part:
     if not subject.losses:
+        if subject.task.other or (subject.model and not subject.model.is_default):
+            return subject.absent("figure", "its proofs evaluate every input, and lose none but ties")
         return subject.absent("figure", f"no certificate about {subject.name} was found")
     found = subject.losses
     split = [(row, one) for row, one in found if one.unsplit.sequences == 0]
@@ -515,7 +536,7 @@ def absent(what: str, why: str) -> str:
 
 def summary(results: Results) -> str:
     """One line on how much there is."""
-    models = len({row.model_sha256 for row in results.rows})
+    models = len({row.file_sha256 for row in results.rows})
     strategies = len({row.strategy for row in results.rows})
     return f"{count(len(results.rows), 'proof')} by {count(strategies, 'strategy')} about {count(models, 'model')}"
 

@@ -51,7 +51,8 @@ def write_report(directory: Path, output: Path, model: Path | None = None, track
         write_images(plots(made, chosen), folder)
     except NoImages as error:
         images = error
-    lead = f"{summary(results)}: how accurate small transformers that take the maximum are, and how that is proved."
+    which = "" if any(task.other for task in results.tasks) else " that take the maximum"
+    lead = f"{summary(results)}: how accurate small transformers{which} are, and how that is proved."
     if results.failures:
         lead += f' <a href="#failures">{count(len(results.failures), "proof")} could not be made.</a>'
     text = page("Proofs of accuracy", lead, made, chosen, None if isinstance(images, NoImages) else folder.name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from certgen.certificate.arguments import EvaluateArgs
 from certgen.certificate.facts import Branches, Tally
 from certgen.certificate.proof import DEFAULT_BUDGET, Proof
@@ -9,13 +12,14 @@ from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
 from certgen.counts.cells import cells_of_pair, pairs_of
-from certgen.counts.evaluation import Question, choose_setting, conclude, evaluate_pieces
+from certgen.counts.evaluation import Part, Question, Setting, choose_setting, conclude, evaluate_pieces
 from certgen.counts.numerators import DEFAULT_PRECISION, full_precision, lane_args
 from certgen.counts.work import CHECKED_A_SECOND, SEARCHED_A_SECOND, about, evaluation_work, lasting
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
 
+Search: TypeAlias = Callable[[Question, Setting, Track], list[Part]]  # all inputs, part by part
 MOST_WORK = DEFAULT_BUDGET << 6  # thousands of multiply-adds
 
 
@@ -41,11 +45,11 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     return proof.certificate("brute-force", [step])
 
 
-def evaluate_all(question: Question, track: Track) -> Certificate:
+def evaluate_all(question: Question, track: Track, search: Search = evaluate_pieces) -> Certificate:
     """Evaluate every input, for a model and a task of any kind. Cost: `evaluation_work`, in numpy."""
     require_affordable(question, MOST_WORK)
     setting = choose_setting(question)
-    bits, counts = conclude(question, evaluate_pieces(question, setting, track), setting.base)
+    bits, counts = conclude(question, search(question, setting, track), setting.base)
     proof = Proof(question.model, question.margin, question.task)
     step = proof.add(infer("evaluate_inputs", Branches(counts=counts), EvaluateArgs(bits=bits)))
     return proof.certificate("brute-force", [step])

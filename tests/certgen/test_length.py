@@ -11,6 +11,7 @@ import pytest
 from certgen import load_model, prove
 from certgen.errors import UserError
 from certgen.length import Meter, limbs, proof_length
+from certgen.length import length_of as length_in_memory
 from checker.arithmetic.matrices import Matrix, add, matmul
 from checker.arithmetic.packing import members
 from checker.cli import check
@@ -24,6 +25,8 @@ from checker.rules.score_exact import score_exact
 from checker.rules.separable_counts import separable_counts
 from checker.rules.value_path_spread import value_path_spread
 from tests.support.problems import max_of_k
+from tests.support.random_models import random_model, saved
+from tests.support.random_problems import checked, problem_of
 from tests.support.tiny import near_correct, random_tensors, tiny_model
 
 
@@ -135,3 +138,18 @@ def test_a_refused_certificate_has_no_length(tmp_path: Path) -> None:
     certificate.write_text(text.replace('"formatVersion": 1', '"formatVersion": 2'))
     with pytest.raises(UserError, match="only a proof has a length"):
         proof_length(path, certificate)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_proofs_about_any_model_have_a_length(seed: int, tmp_path: Path) -> None:
+    """Counting finds the same verdict as checking does, and more inputs make a longer proof."""
+    model = saved(random_model(np.random.default_rng(seed), size=0.6), tmp_path / "model.safetensors")
+    lengths = []
+    for tokens in ("0-1", "0-3"):
+        problem = problem_of({"inputs": [{"tokens": tokens}] * 2, "label": {"name": "contains", "token": 1}})
+        certificate = prove(model, problem=problem)
+        checked(model, certificate)
+        lengths.append(length_in_memory(model.file_bytes, certificate.to_bytes()))
+    fewer, more = lengths
+    assert fewer.model == more.model
+    assert fewer.derivation < more.derivation

@@ -26,6 +26,8 @@ from certgen import Certificate, Model, load_model, prove
 from certgen.cli import app
 from certgen.errors import UserError
 from certgen.measures import rounded_down
+from certgen.report.results import load_results
+from certgen.report.sections import sections, subjects
 from certgen.strategies import STRATEGIES
 from certgen.sweep import sweep
 from certgen.sweep.engines import Local, choose
@@ -34,6 +36,7 @@ from certgen.sweep.run import matching, model_files, plan
 from certgen.sweep.store import Store
 from certgen.sweep.table import COLUMNS, assemble
 from tests.conftest import ROOT
+from tests.support.random_models import random_model, saved
 from tests.support.tiny import near_correct, random_tensors, tiny_model
 
 SOME = ["cubic", "brute-force", "sub-cubic/max-diff-exact/*/svd"]
@@ -61,6 +64,34 @@ def certgen_sweep(*arguments: object, **options: Any) -> "subprocess.Popen[str]"
 # Rows
 
 
+def test_models_of_every_kind_are_asked_one_problem_by_the_strategies_that_are_for_it(tmp_path: Path) -> None:
+    random = random_model(np.random.default_rng(1), blocks=1, heads=2, pool="none", size=0.6)
+    several, one = saved(random, tmp_path / "several.safetensors").path, small_model(tmp_path / "one.safetensors")
+    problem = tmp_path / "problem.json"
+    problem.write_text(json.dumps({"inputs": [{"tokens": "0-3"}] * 2, "label": {"name": "contains", "token": 1}}))
+    results = tmp_path / "results"
+    done = sweep([several, one], ["cubic", "brute-force"], results, problem=problem, length=False, engine=Local(1))
+    assert (done.jobs, done.errors) == (2, 0)
+    frame = pd.read_parquet(done.table).set_index("model")
+    assert (frame["task"] == "contains 1 in 2 positions").all()
+    assert frame["architecture"]["several"].startswith("1L2H-")
+    assert (frame["bound"] == frame["true_accuracy"]).all()
+    assert (frame["total"] == "16").all()
+    assert (frame["strategy"] == "brute-force").all()
+    assert f"--problem {problem}" in frame["command"]["several"]
+    assert "more layers or heads" in report_of(results)
+    assert sweep([several, one], ["brute-force"], results, problem=problem, length=False, engine=Local(1)).resumed == 2
+    with pytest.raises(UserError, match="the strategy cubic is for max-of-k"):
+        sweep([several], ["cubic"], results, problem=problem, engine=Local(1))
+
+
+def report_of(results: Path) -> str:
+    """The text of the report's page; it shows what it can of models that are not its own."""
+    about = subjects(load_results(results), None)
+    made = sections(load_results(results), about)
+    return " ".join(part.body for section in made for part in section.parts)
+
+
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models, six strategies."""
@@ -77,7 +108,7 @@ def test_a_row_for_every_certificate_with_every_column(swept: Path) -> None:
     assert list(frame.columns) == list(COLUMNS)
     assert len(frame) == 2 * len(matching(SOME)) == 10
     assert frame["error"].isna().all()
-    optional = {"seed", "error", "flops"}
+    optional = {"seed", "error", "flops", "problem_sha256"}
     assert not frame.drop(columns=list(optional)).isna().any().any()
     assert set(frame["model"]) == {"max-of-3-seed-7", "other"}
     assert frame[frame["model"] == "other"]["seed"].isna().all()
