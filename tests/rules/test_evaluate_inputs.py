@@ -14,11 +14,8 @@ from checker.arithmetic.balls import Ball
 from checker.errors import Refusal, Rejected, ResourceLimit
 from checker.facts import Branches
 from checker.kernel import Verdict
-from checker.model.weights import read_weights
-from checker.problem import Problem
-from checker.problem.problem_file import decode_problem
-from checker.rules.evaluate_inputs import decided, evaluate_inputs
-from tests.support.any_case import Case, any_case, certificate
+from checker.rules.evaluate_inputs import decided
+from tests.support.any_case import Case, any_case, certificate, derived
 from tests.support.any_model import Architecture, architecture, zeros
 from tests.support.any_problem import Inputs, Json, max_of_k
 from tests.support.any_traps import MISREADINGS, SEEDS, TRAPS, Trap, claims_more
@@ -40,13 +37,6 @@ from tests.support.one_rule import (
 RULE = "evaluate_inputs"
 PRECISIONS = (8, 9, 11, 14, 18, 24, 40, 64, 128)
 FINE = [64, 256, 1024]
-
-
-def derived(case: Case, bits: list[int], budget: int = 1 << 25) -> list[list[int]]:
-    """What the rule concludes of a case."""
-    margin = case.margin.as_integer_ratio()
-    problem = Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, budget)
-    return [list(count) for count in evaluate_inputs(problem, (), {"bits": bits}).counts]
 
 
 def checked(case: Case, folder: Path, counts: list[list[int]], bits: list[int], **changes: Any) -> Verdict | Refusal:
@@ -308,8 +298,8 @@ def test_more_bits_are_tried_for_what_is_too_close(mask: str, pool: str) -> None
 def test_a_certificate_states_the_sizes_and_tensors_of_its_model(workspace: Path) -> None:
     """Each of them, no other, and every number right."""
     case = next(case for case in map(any_case, range(100)) if "d_mlp" in case.sizes and "d_readout_0" in case.sizes)
-    path = case.write(workspace / "model.safetensors")
-    statement = certificate(case, [8], derived(case, [8]))
+    path, counts = case.write(workspace / "model.safetensors"), derived(case, [8])
+    statement = certificate(case, [8], counts)
     assert isinstance(outcome(path, statement), Verdict)
     stated = statement["predicate"]["model"]
     for name in case.sizes:
@@ -318,7 +308,7 @@ def test_a_certificate_states_the_sizes_and_tensors_of_its_model(workspace: Path
             stated | {name: stated[name] + 1},
             stated | {f"{name}_": stated[name]},
         ):
-            refused = outcome(path, certificate(case, [8], derived(case, [8]), model=sizes))
+            refused = outcome(path, certificate(case, [8], counts, model=sizes))
             assert isinstance(refused, Rejected)
             assert (refused.code, refused.path) == ("wrong-size", "predicate.model")
     for name, digest in stated["tensors"].items():
