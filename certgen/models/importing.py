@@ -23,7 +23,7 @@ from certgen.models.configuration import (
     remarks,
     statements,
 )
-from certgen.models.layouts import Fit, is_counter, masks, state_fits
+from certgen.models.layouts import Fit, is_counter, masks, state_fits, without_positions
 from certgen.models.model_file import ENTRY, FloatArray, Model, check_shapes, check_tensors, model_bytes, parse_model
 from certgen.models.placing import Sizes, place, read, solve, square
 from certgen.models.recipe import find_recipe, shipped
@@ -72,10 +72,16 @@ def import_checkpoint(
     given = statements(sections) + (read_configuration(Path(config)) if config is not None else [])
     given = [each for each in given if not any(each.key in OPTIONS[name] for name in chosen)]
     recipes = list(shipped().values()) if recipe is None else [find_recipe(recipe)]
-    fits = [(fit, solve(fit)) for fit in state_fits(sections, recipes)]
-    fit, sizes = _best(fits, path, recipe)
+    found = state_fits(sections, recipes)
+    if "positions" in chosen:
+        found = [without_positions(fit) for fit in found]
+    fit, sizes = _best([(fit, solve(fit)) for fit in found], path, recipe)
     number, assumed_heads = heads(fit, sizes, given, chosen)
     sizes = solve(fit, {"n_heads": number})
+    if "positions" in chosen:
+        if k is None:
+            raise UserError("positions=none is set, so nothing tells the number of positions", "say it: --k K")
+        sizes.known["n_ctx"] = k
     if sizes.problems:
         raise sizes.problems[0]
     used = _used(sizes.known["n_ctx"], k)
