@@ -28,7 +28,7 @@ from certgen.models.model_file import ENTRY, FloatArray, Model, check_shapes, ch
 from certgen.models.placing import Sizes, place, read, solve, square
 from certgen.models.recipe import find_recipe, shipped
 from certgen.models.refusals import part, refusal
-from certgen.models.settling import OPTIONS, Settled, heads, read_options, settle
+from certgen.models.settling import Settled, heads, not_overruled, read_options, settle
 
 _SHOWN = 8
 
@@ -68,9 +68,12 @@ def import_checkpoint(
     path, chosen = Path(source), read_options(options)
     sections = read_sections(path)
     if (stated := _stated(sections)) is not None:
+        if chosen or recipe is not None or config is not None:
+            hint = "leave out --recipe, --set and --config, or import the checkpoint that the file was made from"
+            raise UserError(f"{path} is a model file, which says what it computes", hint)
         return _own_file(path, sections[0], stated, k)
     given = statements(sections) + (read_configuration(Path(config)) if config is not None else [])
-    given = [each for each in given if not any(each.key in OPTIONS[name] for name in chosen)]
+    given = not_overruled(given, chosen)
     recipes = list(shipped().values()) if recipe is None else [find_recipe(recipe)]
     found = state_fits(sections, recipes)
     if "positions" in chosen:

@@ -43,7 +43,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "norms": ("norm_first",),
     "eps": ("eps",),
     "pool": ("pool",),
-    "positions": ("positional_embedding_type",),
+    "positions": (),
 }
 
 
@@ -70,6 +70,17 @@ def read_options(given: Iterable[str]) -> dict[str, str]:
             f"positions={options['positions']} is set", "learned ones are found; positions=none says no others"
         )
     return options
+
+
+def not_overruled(given: Iterable[Statement], options: Mapping[str, str]) -> list[Statement]:
+    """The settings that --set leaves in force; with positions=none those that agree are no contradiction."""
+    replaced = {key for name in options for key in OPTIONS[name]}
+    agree = "positions" in options
+    return [
+        each
+        for each in given
+        if each.key not in replaced and not (agree and each.key == "positional_embedding_type" and not each.value)
+    ]
 
 
 def heads(fit: Fit, sizes: Sizes, given: Sequence[Statement], options: Mapping[str, str]) -> tuple[int, bool]:

@@ -446,6 +446,11 @@ def test_a_model_without_positions_is_said_to_be_one(tmp_path: Path) -> None:
         import_checkpoint(path, options=["heads=2", "positions=none"])
     with pytest.raises(UserError, match="positions=learned is set"):
         import_checkpoint(path, options=["positions=learned"])
+    none, rotary = ({"cfg": {"positional_embedding_type": kind}, "model": state} for kind in ("none", "rotary"))
+    options = ["heads=2", "positions=none"]
+    assert_same_function(module, import_checkpoint(save_torch(tmp_path / "m.pt", none), options=options, k=4))
+    with pytest.raises(UserError, match="positional_embedding_type is 'rotary', and"):
+        import_checkpoint(save_torch(tmp_path / "m.pt", rotary), options=options, k=4)
     whole = save_torch(tmp_path / "m.pt", module.state_dict())
     with pytest.raises(UserError, match="positions=none is set, and pos holds positions"):
         import_checkpoint(whole, options=["heads=2", "positions=none"], k=4)
@@ -459,6 +464,8 @@ def test_a_model_file_is_imported_as_it_is(tmp_path: Path) -> None:
     assert again.architecture == first.architecture
     assert_same_function(module, again)
     assert import_checkpoint(tmp_path / "m.safetensors", k=4).model.n_ctx == 4
+    with pytest.raises(UserError, match="is a model file, which says what it computes"):
+        import_checkpoint(tmp_path / "m.safetensors", options=["mask=full"])
 
 
 def test_a_default_model_keeps_every_strategy_and_one_with_a_full_mask_does_not(tmp_path: Path) -> None:
