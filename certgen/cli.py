@@ -157,7 +157,9 @@ def train(
         int | None,
         typer.Option("--n", min=1, metavar="N", show_default=False, help="For nth-largest; 1 is the largest."),
     ] = None,
-    modulus: Annotated[int | None, typer.Option(min=1, metavar="N", show_default=False, help="For sum-mod.")] = None,
+    modulus: Annotated[
+        int | None, typer.Option(min=1, max=1 << 26, metavar="N", show_default=False, help="For sum-mod.")
+    ] = None,
     token: Annotated[
         int | None, typer.Option(min=0, metavar="TOKEN", show_default=False, help="For contains: the token to find.")
     ] = None,
@@ -188,7 +190,9 @@ def train(
     d_model: Annotated[int, typer.Option(min=1, metavar="N", help="Width of the residual stream.")] = 32,
     d_head: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", show_default=False, help="Width of a head; 32 / HEADS unless given."),
+        typer.Option(
+            min=1, max=1 << 26, metavar="N", show_default=False, help="Width of a head; 32 / HEADS unless given."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -229,6 +233,8 @@ def train(
       certgen train --k 4 -o model.safetensors
 
       certgen train --k 5 --d-vocab 64 --seeds 0-9 -o models
+
+      certgen train --k 4 --seeds 0,3,7 -o "max-of-4-{seed}.safetensors"
 
       certgen train --k 3 --d-vocab 12 --layers 2 --heads 2 --mlp 16 --norm LN -o model.safetensors
 

@@ -71,7 +71,7 @@ def test_the_wheel_is_the_packages_and_nothing_else(built: Built) -> None:
     assert f"{prefix}licenses/LICENSE" in names
     assert {name for name in names if not name.startswith(prefix)} == built.files(*PACKAGES)
     suffixes = {PurePosixPath(name).suffix or name for name in built.files(*PACKAGES)}
-    assert suffixes >= {".py", ".typed", ".css", ".json", ".md", ".safetensors"}
+    assert suffixes >= {".py", ".typed", ".css", ".json", ".md", ".safetensors", ".toml"}
 
 
 def test_the_demo_has_its_model(built: Built) -> None:

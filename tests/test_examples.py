@@ -20,7 +20,6 @@ NEVER = {  # every block that no test runs, by its page and its first line, and 
     ("docs/audit.md", "python3 -S -I check-cert.pyz MODEL CERT"): YOURS,
     ("docs/audit.md", "( ulimit -v 8000000; timeout 600 python3 -S -I check-cert.pyz MODEL CERT )"): YOURS,
     ("docs/certify.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
-    ("docs/certify.md", "certgen import checkpoint.pth -o model.safetensors"): "stands for a checkpoint of yours",
     ("docs/guide.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
     ("docs/index.md", "python3 -m venv .venv && . .venv/bin/activate"): INSTALLS,
     ("docs/report.md", "pip install -c constraints.txt --editable '.[report]'"): INSTALLS,

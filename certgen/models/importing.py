@@ -27,7 +27,7 @@ from certgen.models.layouts import Fit, is_counter, masks, state_fits
 from certgen.models.model_file import ENTRY, FloatArray, Model, check_shapes, check_tensors, model_bytes, parse_model
 from certgen.models.placing import Sizes, place, read, solve, square
 from certgen.models.recipe import find_recipe, shipped
-from certgen.models.refusals import is_structure, refusal
+from certgen.models.refusals import part, refusal
 from certgen.models.settling import OPTIONS, Settled, heads, read_options, settle
 
 _SHOWN = 8
@@ -129,8 +129,10 @@ def _best(fits: Sequence[tuple[Fit, Sizes]], path: Path, asked: str | None) -> t
     for name in {**dict.fromkeys(nearest.leftover), **dict.fromkeys(state.left_out)}:
         if reason := refusal(name):
             reasons.setdefault(reason, f"{name}: {reason}")
-        elif name in state.left_out and is_structure(name):
-            reasons.setdefault("structure", f"{name}: it belongs to {_kind(name)} that is no part of the model")
+        elif name in state.left_out and (belongs := part(name)):
+            reasons.setdefault(
+                belongs, f"{name}: it belongs to {belongs} that stands beside the model in {state.label}"
+            )
     if reasons:
         hint = "import another model, or train one with `certgen train`"
         raise UserError(f"the theory does not cover {'; nor '.join(list(reasons.values())[:_SHOWN])}", hint)
@@ -152,11 +154,6 @@ def _best(fits: Sequence[tuple[Fit, Sizes]], path: Path, asked: str | None) -> t
         f"{what}{nearest_ones}",
         "`certgen import` fills in missing biases only; docs/recipes.md says how to write a recipe",
     )
-
-
-def _kind(name: str) -> str:
-    """What a name is a part of, in words."""
-    return "an MLP" if "mlp" in name or "ff" in name else "something"
 
 
 def _faults(fit: Fit) -> str:

@@ -30,10 +30,15 @@ _REFUSALS = tuple(
         (r"(^|\.)conv\w*\.", "it belongs to a convolution"),
     )
 )
-# Names that are parts of a transformer's function, wherever they are found.
-_STRUCTURE = re.compile(
-    r"(^|\.)(blocks|layers?|resblocks|h|heads?)\.\d+\."
-    r"|(^|\.)(ln\w*|\w+_ln|norm\d*|layer_?norm\w*|mlp\w*|ffn?|feed_?forward|attn|attention)\."
+# What a name is a part of, wherever it is found; the first pattern that matches.
+_PARTS = tuple(
+    (re.compile(pattern, re.I), part)
+    for pattern, part in (
+        (r"(^|\.)(mlp\w*|ffn?|feed_?forward)\.", "an MLP"),
+        (r"(^|\.)(ln\w*|\w+_ln|norm\d*|layer_?norm\w*)\.", "a LayerNorm"),
+        (r"(^|\.)(attn|attention)\.", "attention"),
+        (r"(^|\.)(blocks|layers?|resblocks|h|heads?)\.\d+\.", "a layer or head"),
+    )
 )
 
 
@@ -42,6 +47,6 @@ def refusal(name: str) -> str:
     return next((reason for pattern, reason in _REFUSALS if pattern.search(name)), "")
 
 
-def is_structure(name: str) -> bool:
-    """Whether a tensor of this name is part of what a transformer computes, and not of training or metrics."""
-    return bool(refusal(name) or _STRUCTURE.search(name))
+def part(name: str) -> str:
+    """What a tensor of this name belongs to in a transformer; empty if its name looks like none of it."""
+    return next((part for pattern, part in _PARTS if pattern.search(name)), "")

@@ -47,7 +47,7 @@ def sqrt_enclosure(numerator: int, denominator: int, bits: int) -> Enclosure:
 def ln2_enclosure(scale: int) -> Enclosure:
     """lower <= ln 2 * 2^scale <= upper, from ln 2 = sum over j >= 1 of 1 / (j 2^j)."""
     work = scale + 16
-    lower = sum([(1 << work) // (j << j) for j in range(1, work + 1)])
+    lower = sum([(1 << (work - j)) // j for j in range(1, work + 1)])
     # each term lost less than 1, and all that follow are less than 1 together
     return Enclosure(lower >> 16, ((lower + work + 1) >> 16) + 1)
 

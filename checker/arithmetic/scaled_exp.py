@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from checker.arithmetic.balls import TooCoarse
 from checker.arithmetic.enclosures import (
     Enclosure,
     Power,
@@ -25,7 +26,12 @@ class ScaledExp:
         return sqrt_enclosure(denominator, numerator, scale), ln2_enclosure(scale)
 
     def __call__(self, lower: int, upper: int, exponent: int, bits: int) -> Power:
-        """exp(-x / sqrt(s)) for every x from lower * 2^exponent to upper * 2^exponent."""
+        """exp(-x / sqrt(s)) for every x from lower * 2^exponent to upper * 2^exponent. Too coarse if the exponents are
+        so far apart that one weight could be 2^-bits of another, or all of them."""
+        numerator, denominator = self.squared
+        doubt = (upper - lower).bit_length() + exponent - (numerator.bit_length() - denominator.bit_length()) // 2
+        if upper > lower and doubt > bits.bit_length() + 4:
+            raise TooCoarse
         size = max(max(abs(lower), abs(upper)).bit_length() + exponent, 0)  # |x| < 2^size
         scale = bits + 16 + (1 << size.bit_length())  # bits + 16 after those of x, and few scales occur
         root, ln2 = self.constants(scale)

@@ -28,7 +28,8 @@ class Problem:
         if isinstance(stated, int):
             if stated != weights.sizes["n_ctx"] or pooled:
                 raise Rejected("wrong-task", "k", show(weights.sizes["n_ctx"]), show(stated))
-            stated = ProblemFile((Position(range(self.v), None),) * stated, Task("max", {}, None), None)
+            any_token = Position(range(self.v), None)
+            stated = ProblemFile(tuple([any_token for _ in range(stated)]), Task("max", {}, None), None)
         self.k = len(stated.positions)
         if not 0 < self.k <= weights.sizes["n_ctx"]:
             raise Rejected("wrong-task", "inputs", f"1 to {show(weights.sizes['n_ctx'])} positions", show(self.k))

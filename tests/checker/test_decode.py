@@ -356,7 +356,9 @@ def objects(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str |
     return []
 
 
-LEVELS = objects(json.loads(PLAIN))
+# what sizes and tensors a model has is its own affair: the kernel compares them with the model file
+OPEN = [("predicate", "model"), ("predicate", "model", "tensors")]
+LEVELS = [path for path in objects(json.loads(PLAIN)) if path not in OPEN]
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=lambda path: ".".join(map(str, path)) or "top")

@@ -15,6 +15,9 @@ from certgen.errors import UserError
 from certgen.models.architecture import Architecture
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import TENSOR_SHAPES, Model, load_model, model_bytes, parse_model, save_model
+from checker.errors import Malformed
+from checker.model.architecture import Architecture as CheckersArchitecture
+from checker.model.architecture import decode_architecture, tensor_axes
 
 SIZES = {"d_vocab": 5, "d_model": 4, "d_head": 2, "n_ctx": 3, "n_heads": 2, "d_mlp": 6, "d_vocab_out": 7}
 DEFAULT = Architecture.default(2)
@@ -141,6 +144,41 @@ def test_what_is_out_of_range_or_contradicts_itself_is_refused(changed: dict[str
 def test_a_text_that_is_not_canonical_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Architecture.parse(text)
+
+
+def fields(read: CheckersArchitecture) -> dict[str, object]:
+    """The fields as the generator has them, fractions as text."""
+    exact = {name: str(Fraction(*getattr(read, name))) for name in ("attn_scale_squared", "eps")}
+    return read._asdict() | exact
+
+
+@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@given(found=architectures())
+def test_the_checker_reads_the_same_architecture_and_wants_the_same_tensors(found: Architecture) -> None:
+    read = decode_architecture(found.canonical())
+    assert fields(read) == found.model_dump()
+    assert read.brief == found.brief
+    assert tensor_axes(read) == found.tensor_shapes()
+
+
+PIECES = ["", "0", "1", "2", "/", "-", '"', ",", " ", "none", "LN", "LNPre", '"pre"', '"post"', "[]", "true", "1.0"]
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(found=architectures(), at=st.integers(0, 300), removed=st.integers(0, 5), piece=st.sampled_from(PIECES))
+def test_a_changed_text_is_refused_by_both_sides_or_by_none(
+    found: Architecture, at: int, removed: int, piece: str
+) -> None:
+    text = found.canonical()
+    at %= len(text)
+    changed = text[:at] + piece + text[at + removed :]
+    try:
+        read = Architecture.parse(changed)
+    except ValueError:
+        with pytest.raises(Malformed):
+            decode_architecture(changed)
+    else:
+        assert fields(decode_architecture(changed)) == read.model_dump()
 
 
 def file_with_entry(entry: str, tensors: dict[str, np.ndarray]) -> bytes:

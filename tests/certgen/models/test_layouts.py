@@ -104,7 +104,7 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
 
 def test_an_odd_key_that_changes_the_function_is_refused(tmp_path: Path) -> None:
     stored = with_prefix("model.", WEIGHTS) | {"mlp.weight": torch.ones(3, 3)}
-    with pytest.raises(UserError, match=r"does not cover mlp.weight: it belongs to an MLP"):
+    with pytest.raises(UserError, match=r"does not cover mlp.weight: it belongs to an MLP that stands beside"):
         import_checkpoint(save_torch(tmp_path / "m.pth", stored))
 
 

@@ -19,6 +19,7 @@ from certgen.models.forward import logits
 from certgen.models.importing import Imported, import_checkpoint
 from certgen.models.model_file import load_model, save_model
 from certgen.models.recipe import find_recipe, shipped
+from certgen.models.refusals import refusal
 from tests.certgen.models.test_comparing import run
 from tests.certgen.models.test_importing import save_npz, save_torch, state_dict
 from tests.support import torch_models as models
@@ -163,11 +164,10 @@ SETTINGS: list[tuple[dict[str, object], dict[str, Any], str]] = [
     ({"use_attn_scale": True, "attn_scale": 5.5}, {"act": F.relu, "scale": 5.5}, "2L2H-relu-LN"),
     ({"n_heads": 2, "n_layers": 2, "d_mlp": 12, "d_vocab_out": 6}, {"act": F.relu}, "2L2H-relu-LN"),
 ]
+NAMES = [" ".join(map(str, config)) for config, _, _ in SETTINGS]
 
 
-@pytest.mark.parametrize(
-    ("config", "module", "brief"), SETTINGS, ids=[" ".join(map(str, settings[0])) for settings in SETTINGS]
-)
+@pytest.mark.parametrize(("config", "module", "brief"), SETTINGS, ids=NAMES)
 def test_settings_of_transformer_lens_are_honoured(
     tmp_path: Path, config: dict[str, object], module: dict[str, Any], brief: str
 ) -> None:
@@ -290,6 +290,51 @@ def test_the_nearest_recipe_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     refusal.match(rf"no recipe fits .*m.pt; {re.escape(nearest)}")
     with pytest.raises(UserError, match=r"the recipe gpt2 does not fit"):
         import_checkpoint(path, recipe="gpt2", options=["heads=2"])
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (lambda: nn.TransformerDecoderLayer(models.D, 2, 12), "multihead_attn.*: it belongs to cross attention"),
+        (lambda: nn.MultiheadAttention(models.D, 2, add_bias_kv=True), r"bias_k: it is a key or a value beside"),
+        (lambda: nn.MultiheadAttention(models.D, 2, kdim=4), r"q_proj_weight: keys or values have another width"),
+        (lambda: nn.BatchNorm1d(models.D), "running_mean: it belongs to BatchNorm"),
+        (lambda: nn.Conv1d(2, 2, 1), None),
+    ],
+)
+def test_what_pytorch_has_and_the_theory_does_not_is_refused_by_name(
+    tmp_path: Path, module: Callable[[], nn.Module], reason: str | None
+) -> None:
+    encoder = built(models.Encoder)
+    encoder.extra = module()
+    path = save_torch(tmp_path / "m.pt", encoder.state_dict())
+    with pytest.raises(UserError, match=reason or r"torch-encoder: unknown tensors extra.weight, extra.bias"):
+        import_checkpoint(path, options=["heads=2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", "rotary"),
+        ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "relative position"),
+        ("bert.embeddings.token_type_embeddings.weight", "second embedding"),
+        ("bert.embeddings.LayerNorm.weight", "LayerNorm of the embedding"),
+        ("blocks.0.ln1_post.w", "second LayerNorm"),
+        ("model.layers.0.mlp.gate_proj.weight", "gated MLP"),
+        ("model.layers.0.block_sparse_moe.experts.0.w1.weight", "mixture of experts"),
+        ("layers.0.self_attn.sinks", "attention sinks"),
+        ("h.0.attn.q_norm.weight", "queries or keys"),
+        ("layers.0.rmsnorm.weight", "RMSNorm"),
+        ("layers.0.attn.lora_A.weight", "low-rank update"),
+        ("blocks.0.mlp.ln.w", "LayerNorm inside the MLP"),
+        ("net.conv1.weight", "convolution"),
+        ("blocks.0.attn.W_Q", ""),
+        ("transformer.h.0.mlp.c_fc.weight", ""),
+        ("pos_embed.weight", ""),
+    ],
+)
+def test_names_tell_what_is_not_covered(name: str, reason: str) -> None:
+    assert reason in refusal(name) and bool(refusal(name)) is bool(reason)
 
 
 OWN = """

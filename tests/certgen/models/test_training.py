@@ -281,6 +281,13 @@ def test_models_of_two_shapes_have_two_names_and_heads_share_the_width(
     assert found == {f"max-of-2-vocab-3-{part}seed-123.safetensors": d_head for part, d_head in parts.items()}
 
 
+@pytest.mark.parametrize("option", ["--k", "--d-vocab", "--modulus", "--d-head", "--heads", "--layers"])
+def test_sizes_that_no_file_holds_are_refused_at_once(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    sizes = {"--k": 2, "--modulus": 3, option: 10**12}
+    words = [word for item in sizes.items() for word in item]
+    assert run(monkeypatch, "train", "--task", "sum-mod", *words) == 2
+
+
 def test_a_problem_file_replaces_no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path("m.problem.json").symlink_to("m.safetensors")

@@ -1,6 +1,8 @@
 """Every named label, and automata, beside what their definitions say in plain Python."""
 
 import itertools
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from certgen.problem import Problem
 from certgen.problem.labels import LABELS
+from tests.conftest import ROOT
+from tests.support.raw_problems import problems
 from tests.support.sized import sizes
 
 Reference = Callable[[list[int], list[int], dict[str, Any]], int]  # of tokens, their positions, and the fields
@@ -42,29 +46,6 @@ REFERENCES: dict[str, Reference] = {
 MANY = 100  # outputs
 
 
-@st.composite
-def problems(draw: st.DrawFn, name: str) -> tuple[dict[str, Any], int]:
-    """A problem with this label, and d_vocab."""
-    v, k = draw(st.integers(1, 5)), draw(st.integers(1, 4))
-    entries = st.lists(st.integers(0, v - 1), min_size=1, max_size=3, unique=True)
-    label: dict[str, Any] = {"name": name}
-    if draw(st.booleans()):
-        label["of"] = draw(st.lists(st.integers(0, k - 1), min_size=1, unique=True).map(sorted))
-    if name == "nth-largest":
-        label["n"] = draw(st.integers(1, len(label.get("of", range(k)))))
-    if name == "sum-mod":
-        label["modulus"] = draw(st.integers(1, 20))
-    if name == "contains":
-        label["token"] = draw(st.integers(0, v - 1))
-    if name == "automaton":
-        states = draw(st.integers(1, 4))
-        label["states"], label["start"] = states, draw(st.integers(0, states - 1))
-        row = st.lists(st.integers(0, states - 1), min_size=v, max_size=v)
-        label["next"] = draw(st.lists(row, min_size=states, max_size=states))
-        label["output"] = draw(st.lists(st.integers(0, 9), min_size=states, max_size=states))
-    return {"inputs": [{"tokens": draw(entries)} for _ in range(k)], "label": label}, v
-
-
 def test_every_label_has_a_definition() -> None:
     assert list(LABELS) == list(REFERENCES)
 
@@ -91,3 +72,13 @@ def test_a_majority_that_only_matching_can_decide() -> None:
     label = LABELS["majority"](name="majority")
     assert label.largest(choices, range(4)) == 3
     assert label.largest([[3], [0, 1], [0]], range(3)) == 0  # once each, or 0 twice
+
+
+def test_the_documentation_shows_every_name_with_its_answer() -> None:
+    page = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\{.*\})` \| .* \| (\d+) \|$", page, re.MULTILINE)
+    labels = [json.loads(label) | {"of": [1, 3, 5, 7]} for label, _ in rows]
+    assert [label["name"] for label in labels] == [name for name in LABELS if name != "automaton"]
+    for label, (_, answer) in zip(labels, rows, strict=True):
+        problem = Problem.model_validate({"inputs": [{"tokens": "0-3"}] * 8, "label": label})
+        assert problem.label.of_inputs(np.array([[0, 3, 0, 1, 0, 3, 0, 0]])).tolist() == [int(answer)], label
