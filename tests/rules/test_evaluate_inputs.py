@@ -4,19 +4,18 @@ import random
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from checker.arithmetic.balls import Ball
 from checker.errors import Refusal, Rejected, ResourceLimit
 from checker.facts import Branches
 from checker.kernel import Verdict
-from checker.model.weights import read_weights
-from checker.problem import Problem
-from checker.problem.problem_file import decode_problem
-from checker.rules.evaluate_inputs import evaluate_inputs
-from tests.support.any_case import Case, any_case, certificate
+from checker.rules.evaluate_inputs import decided
+from tests.support.any_case import Case, any_case, certificate, derived
 from tests.support.any_model import Architecture, architecture, zeros
 from tests.support.any_problem import Inputs, Json, max_of_k
 from tests.support.any_traps import MISREADINGS, SEEDS, TRAPS, Trap, claims_more
@@ -38,13 +37,6 @@ from tests.support.one_rule import (
 RULE = "evaluate_inputs"
 PRECISIONS = (8, 9, 11, 14, 18, 24, 40, 64, 128)
 FINE = [64, 256, 1024]
-
-
-def derived(case: Case, bits: list[int], budget: int = 1 << 25) -> list[list[int]]:
-    """What the rule concludes of a case."""
-    margin = case.margin.as_integer_ratio()
-    problem = Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, budget)
-    return [list(count) for count in evaluate_inputs(problem, (), {"bits": bits}).counts]
 
 
 def checked(case: Case, folder: Path, counts: list[list[int]], bits: list[int], **changes: Any) -> Verdict | Refusal:
@@ -211,6 +203,39 @@ def test_the_margin_is_strict() -> None:
         assert derived(Case(tensors, given, problem, margin), [60]) == [[0, *counts], [1, *counts]]
 
 
+@pytest.mark.parametrize("label", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("radius", "margin", "sign"),
+    [
+        (0, 9, 1),
+        (4, 1, 1),
+        (4, 2, 0),
+        (5, 0, 0),
+        (5, 19, 0),
+        (5, 20, -1),
+        (0, 10, -1),
+        (50, 0, 0),
+        (4, Fraction(199, 100), 1),
+        (5, Fraction(1999, 100), 0),
+    ],
+)
+def test_a_lead_is_decided_beyond_both_radii(label: int, radius: int, margin: Fraction, sign: int) -> None:
+    """The label leads by 10 units of 1, the next of three logits is the last or the first one."""
+    problem, forward = SimpleNamespace(margin=Fraction(margin).as_integer_ratio()), SimpleNamespace(bits=0)
+    logits = [0, 0, 0]
+    logits[label] = 10
+    assert decided(problem, forward, Ball(logits, radius), label) == sign  # type: ignore[arg-type]
+    if label != 1:
+        logits[1] = -100
+        assert decided(problem, forward, Ball(logits, radius), label) == sign  # type: ignore[arg-type]
+
+
+def test_without_rivals_all_is_correct_and_without_logits_nothing_is() -> None:
+    problem, forward = SimpleNamespace(margin=(5, 1)), SimpleNamespace(bits=8)
+    assert decided(problem, forward, Ball([-3], 1 << 90), 0) == 1  # type: ignore[arg-type]
+    assert decided(problem, forward, None, 0) == 0  # type: ignore[arg-type]
+
+
 # Work.
 
 
@@ -243,6 +268,16 @@ def test_long_numbers_are_too_coarse() -> None:
     assert derived(case, [8, 64]) == [[0, 0, 0], [1, 0, 0]]
 
 
+@pytest.mark.parametrize("mask", ["causal", "full"])
+def test_the_deepest_model(mask: str) -> None:
+    """64 blocks of everything are evaluated."""
+    given = architecture(blocks=64, mask=mask, activation="silu", normalization="LN", norms=["pre", "final"], eps="1")
+    sizes = {"d_vocab": 2, "d_model": 2, "n_ctx": 3, "d_vocab_out": 2, "n_heads": 1, "d_head": 1, "d_mlp": 1}
+    tensors = zeros(given, sizes, W_E=4 * np.eye(2), W_U=np.eye(2))
+    case = Case(tensors, given, {"inputs": [{"tokens": "0-1"}] * 3, "label": {"name": "last"}})
+    assert derived(case, [40]) == [[0, 4, 0], [1, 4, 0]]
+
+
 @pytest.mark.parametrize("pool", ["none", "mean"])
 @pytest.mark.parametrize("mask", ["causal", "full"])
 def test_more_bits_are_tried_for_what_is_too_close(mask: str, pool: str) -> None:
@@ -255,3 +290,67 @@ def test_more_bits_are_tried_for_what_is_too_close(mask: str, pool: str) -> None
     total = Inputs(problem).total
     assert sum(correct + wrong for _, correct, wrong in derived(case, [8])) == 0
     assert sum(correct + wrong for _, correct, wrong in derived(case, [8, 64])) == total
+
+
+# Certificates.
+
+
+def test_a_certificate_states_the_sizes_and_tensors_of_its_model(workspace: Path) -> None:
+    """Each of them, no other, and every number right."""
+    case = next(case for case in map(any_case, range(100)) if "d_mlp" in case.sizes and "d_readout_0" in case.sizes)
+    path, counts = case.write(workspace / "model.safetensors"), derived(case, [8])
+    statement = certificate(case, [8], counts)
+    assert isinstance(outcome(path, statement), Verdict)
+    stated = statement["predicate"]["model"]
+    for name in case.sizes:
+        for sizes in (
+            {key: size for key, size in stated.items() if key != name},
+            stated | {name: stated[name] + 1},
+            stated | {f"{name}_": stated[name]},
+        ):
+            refused = outcome(path, certificate(case, [8], counts, model=sizes))
+            assert isinstance(refused, Rejected)
+            assert (refused.code, refused.path) == ("wrong-size", "predicate.model")
+    for name, digest in stated["tensors"].items():
+        for tensors in (
+            {key: value for key, value in stated["tensors"].items() if key != name},
+            stated["tensors"] | {name: "0" * 64},
+            stated["tensors"] | {f"{name}_": digest},
+        ):
+            refused = outcome(path, certificate(case, [8], [], model=stated | {"tensors": tensors}))
+            assert isinstance(refused, Refusal)
+            assert (refused.exit_code, refused.code) == (4, "tensor-digest")
+
+
+def test_a_proof_needs_its_last_step(workspace: Path) -> None:
+    case = any_case(4)
+    path, whole = case.write(workspace / "model.safetensors"), certificate(case, [30], derived(case, [30]))
+    assert isinstance(outcome(path, whole), Verdict)
+    branches, total = whole["predicate"]["steps"]
+    for steps, code in (([], "nothing-proved"), ([branches], "nothing-proved"), ([total], "bad-premise")):
+        refused = outcome(path, certificate(case, [30], derived(case, [30]), steps=steps))
+        assert isinstance(refused, Rejected) and refused.code == code
+
+
+def test_one_more_anywhere_is_one_too_many(workspace: Path) -> None:
+    """Of each branch and in the claim; one less is true, too."""
+    case = any_case(7)
+    counts = derived(case, [30])
+    path = case.write(workspace / "model.safetensors")
+    for branch in range(len(counts)):
+        for side in (1, 2):
+            more_there = [list(count) for count in counts]
+            more_there[branch][side] += 1
+            refused = outcome(path, certificate(case, [30], more_there))
+            assert isinstance(refused, Rejected)
+            assert refused.path == f"predicate.steps[0].conclusion.counts[{branch}][{side}]"
+            less = [list(count) for count in counts]
+            less[branch][side] -= 1
+            if less[branch][side] >= 0:
+                assert isinstance(outcome(path, certificate(case, [30], less)), Verdict)
+    for claimed in ("correct", "wrong"):
+        statement = certificate(case, [30], counts)
+        statement["predicate"]["claim"][claimed] += 1
+        refused = outcome(path, statement)
+        assert isinstance(refused, Rejected)
+        assert (refused.code, refused.path) == ("count-too-large", f"predicate.claim.{claimed}")

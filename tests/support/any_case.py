@@ -24,6 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from checker.model.weights import read_weights
+from checker.problem import Problem
+from checker.problem.problem_file import decode_problem
+from checker.rules.evaluate_inputs import evaluate_inputs
 from tests.support.any_model import (
     Architecture,
     Tensors,
@@ -259,6 +263,13 @@ def at_a_hair(case: Case, rng: random.Random) -> Case:
     if margin <= 0 or margin.denominator >= 10**999 or margin.numerator >= 10**999:
         return case
     return Case(case.tensors, case.entry, case.problem, margin, case.dtypes)
+
+
+def derived(case: Case, bits: list[int], budget: int = 1 << 25) -> list[list[int]]:
+    """What the rule concludes of a case."""
+    margin = case.margin.as_integer_ratio()
+    problem = Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, budget)
+    return [list(count) for count in evaluate_inputs(problem, (), {"bits": bits}).counts]
 
 
 def certificate(case: Case, bits: list[int], counts: list[list[int]], **changes: Any) -> Json:

@@ -18,6 +18,7 @@ from checker.arithmetic.enclosures import (
     aligned,
     exp_enclosure,
     ln2_enclosure,
+    pi_enclosure,
     shift_down,
     shift_up,
     sqrt_enclosure,
@@ -275,3 +276,12 @@ def test_isqrt_is_the_floor() -> None:
     """The one library function under the enclosures."""
     for n in (0, 1, 2, 3, 4, 10**40 - 1, 10**40, 10**40 + 1, (1 << 4000) - 1):
         assert isqrt(n) ** 2 <= n < (isqrt(n) + 1) ** 2
+
+
+@pytest.mark.parametrize("scales", [range(100), range(2900, 2910)], ids=str)
+def test_pi_and_ln_2_lie_between_neighbours_or_nearly(scales: range) -> None:
+    flint.ctx.prec = 4000
+    for scale in scales:
+        for (low, high), value in ((pi_enclosure(scale), arb.pi()), (ln2_enclosure(scale), arb(2).log())):
+            assert low <= value * arb(2) ** scale <= high
+            assert high - low <= 3
