@@ -39,6 +39,8 @@ SLOW = [name for name in PAGES if any(b.steps and b.slow for b in blocks((ROOT /
 
 
 def compare(name: str, folder: Path, slow: bool) -> None:
+    if name == "docs/public-models.md" and not examples.PUBLIC.is_dir():
+        pytest.skip("needs checkpoints that others published")
     page = (ROOT / name).read_text(encoding="utf-8")
     for step, printed in differences(page, folder, slow):
         assert step.shown == printed, f"{name}, line {step.start + 1}: `make docs-outputs` writes what is printed now"
