@@ -285,7 +285,8 @@ def test_usage_errors(check_cert: CheckCert, files: Files, arguments: list[str])
 def test_the_options_are_these(check_cert: CheckCert) -> None:
     """No flag weakens the check; a new one deserves a thought and a line here."""
     done = check_cert("--help")
-    assert set(re.findall(r"--[a-z-]+", done.stdout)) == {"--help", "--version", "--json", "--quiet", "--budget"}
+    options = {"--help", "--version", "--json", "--quiet", "--budget", "--problem"}
+    assert set(re.findall(r"--[a-z-]+", done.stdout)) == options
     assert "VERIFIED" not in done.stdout
 
 
