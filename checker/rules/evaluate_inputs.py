@@ -1,7 +1,6 @@
 """Rule evaluate_inputs; proof: docs/rules.md#evaluate_inputs."""
 
 from functools import cache, reduce
-from math import prod
 from typing import Any
 
 from checker.arithmetic.balls import Ball
@@ -22,7 +21,7 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
                otherwise. The budget counts a thousand multiply-adds of `bits` bits, an exponential as one.
     """
     costs = {bits: work(problem.weights, problem.k, bits) for bits in args["bits"]}
-    spent = passes(problem) * costs[args["bits"][0]]
+    spent = problem.passes * costs[args["bits"][0]]
     problem.budget.afford(spent, UNIT)
     forward_of = cache(lambda bits: Forward(problem.weights, problem.k, problem.readout, bits))
     first = forward_of(args["bits"][0])
@@ -49,15 +48,6 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
         if sign:
             counts[prefix.tokens[branch]][sign < 0] += weight
     return Branches(tuple([Branch(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
-
-
-def passes(problem: Problem) -> int:
-    """How many positions are evaluated, and inputs looked at."""
-    choices = [len(row) for row in problem.choices]
-    if problem.weights.architecture.mask == "full":
-        return problem.k * prod(choices)
-    last = problem.k if problem.readout is None else problem.readout + 1
-    return sum([prod(choices[: p + 1]) for p in range(last)]) + prod(choices)
 
 
 def decided(problem: Problem, forward: Forward, logits: Ball | None, label: int) -> int:
