@@ -25,8 +25,8 @@ CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
 MOST_KERNEL_LINES = 80
-MOST_ENGINE_LINES = 950  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 1900
+MOST_ENGINE_LINES = 1520  # all but lemmas and rules: what every proof goes through
+MOST_LINES = 2480
 MOST_RULE_LINES = 50
 RULES_TABLE = "__init__.py"
 
@@ -447,7 +447,7 @@ def test_the_zipapp_refuses_wrong_usage(pyz: Path, tmp_path: Path) -> None:
 BELOW = {
     "arithmetic": {"errors"},
     "model": {"arithmetic", "decode", "errors"},
-    "problem": {"arithmetic", "errors", "model"},
+    "problem": {"arithmetic", "decode", "errors", "model"},
     "lemmas": {"arithmetic", "decode", "errors", "facts", "model", "problem"},
     "rules": {"arithmetic", "decode", "errors", "facts", "lemmas", "model", "problem"},
 }
