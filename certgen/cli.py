@@ -135,7 +135,7 @@ def options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Write certificates that prove how accurate a small max-of-K transformer is; `check-cert` verifies them."""
+    """Write certificates that prove how accurate a small transformer is over all inputs; `check-cert` verifies them."""
 
 
 @app.command()

@@ -17,6 +17,7 @@ INSTALLS = "installs from PyPI"
 YOURS = "names stand for files of yours"
 NEVER = {  # every block that no test runs, by its page and its first line, and why
     ("README.md", "python3 -m venv .venv && . .venv/bin/activate"): INSTALLS,
+    ("README.md", "certgen import checkpoint.pt -o model.safetensors --compare samples.npz"): YOURS,
     ("docs/audit.md", "python3 -S -I check-cert.pyz MODEL CERT"): YOURS,
     ("docs/audit.md", "( ulimit -v 8000000; timeout 600 python3 -S -I check-cert.pyz MODEL CERT )"): YOURS,
     ("docs/certify.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
