@@ -26,8 +26,9 @@ class Problem:
         self.v, self.stated = weights.sizes["d_vocab"], stated
         pooled = weights.architecture.pool != "none"
         if isinstance(stated, int):
-            if stated != weights.sizes["n_ctx"] or pooled:
-                raise Rejected("wrong-task", "k", show(weights.sizes["n_ctx"]), show(stated))
+            if stated != weights.sizes["n_ctx"] or pooled or self.outputs != self.v:
+                expected = f"{show(weights.sizes['n_ctx'])}, an output for each token, and no pooling"
+                raise Rejected("wrong-task", "k", expected, show(stated))
             any_token = Position(range(self.v), None)
             stated = ProblemFile(tuple([any_token for _ in range(stated)]), Task("max", {}, None), None)
         self.k = len(stated.positions)
