@@ -4,7 +4,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
+.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
 
 # The version is in what is installed, so that a new one means a new installation.
 .venv/base: pyproject.toml constraints.txt checker/version.py
@@ -50,6 +50,10 @@ test-transformer-lens: .venv-tl/ready
 # Times of proving and checking, beside the targets.
 bench: .venv/base
 	$(BIN)/python bench/run.py
+
+# Times of checking public models; the folder with their checkpoints is CHECKPOINTS.
+bench-public: .venv/test
+	$(BIN)/python bench/public.py $(CHECKPOINTS)
 
 # All strategies of the sub-cubic family on one model.
 bench-family: .venv/base
