@@ -26,7 +26,8 @@ from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.rules import RULES
 from tests.conftest import ROOT, CheckCert
-from tests.make_corpus import change, edited, prove, put, to_bytes
+from tests.make_corpus import prove
+from tests.support.edits import change, edited, put, to_bytes
 from tests.support.problems import max_of_k
 from tests.support.tiny import tiny_model, zero_tensors
 

@@ -27,7 +27,7 @@ from certgen.files import in_unicode
 from certgen.models.model_file import load_model
 from certgen.proving import prove
 from tests.conftest import TESTS
-from tests.make_corpus import Statement, drop, edited, put, to_bytes
+from tests.support.edits import Statement, drop, edited, put, to_bytes
 
 ACCEPTED = sorted((TESTS / "certificates/accept").glob("*.json"))
 STATEMENTS = [json.loads(path.read_bytes()) for path in ACCEPTED]
