@@ -447,7 +447,7 @@ def test_the_zipapp_refuses_wrong_usage(pyz: Path, tmp_path: Path) -> None:
 BELOW = {
     "arithmetic": {"errors"},
     "model": {"arithmetic", "decode", "errors"},
-    "problem": {"arithmetic", "errors", "model"},
+    "problem": {"arithmetic", "decode", "errors", "model"},
     "lemmas": {"arithmetic", "decode", "errors", "facts", "model", "problem"},
     "rules": {"arithmetic", "decode", "errors", "facts", "lemmas", "model", "problem"},
 }
