@@ -135,7 +135,7 @@ def options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Write certificates that prove how accurate a small max-of-K transformer is; `check-cert` verifies them."""
+    """Write certificates that prove how accurate a small transformer is over all inputs; `check-cert` verifies them."""
 
 
 @app.command()
@@ -540,7 +540,8 @@ def prove(
     It is for max-of-K by one layer with one head.  Every other model and every
     other problem is proved by brute-force, which evaluates each input.  A long
     search keeps what is done in CERT.partial, until the certificate is written:
-    after Ctrl-C, or a kill, the same command resumes.
+    after Ctrl-C, or a kill, the same command resumes.  With dask, workers have
+    to see that directory under the same path.
 
     Examples:
 

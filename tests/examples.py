@@ -32,6 +32,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEN = ("Makefile", "bench", "certgen", "checker", "docs", "models", "pyproject.toml", "schemas", "tests", "tools")
+PUBLIC = ROOT.parent / "shared" / "public"  # checkpoints that others published, where they are at hand
 LANGUAGES = ("console", "python", "text")
 FENCE = re.compile(r"```(\w*)$")
 MARK = re.compile(r"<!-- run: (.+) -->$")
@@ -175,6 +176,8 @@ class Session:
         self.folder = folder
         for name in SEEN:
             (folder / name).symlink_to(ROOT / name)
+        for path in PUBLIC.glob("*.pt"):
+            (folder / path.name).symlink_to(path)
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         fixed = {"PATH": programs, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
         terminal = {"COLUMNS": "80", "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "TERM": "dumb", "OMP_NUM_THREADS": "1"}

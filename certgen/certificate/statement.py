@@ -171,6 +171,7 @@ def _first(error: ValidationError) -> str:
     if first["type"] == "union_tag_invalid":
         first["msg"] = "there is no rule of this name"  # the message lists all of them
     place = tuple(part for part in first["loc"] if not str(part).startswith("<"))  # tags of unions
+    place += tuple(filter(None, [first.get("ctx", {}).get("place")]))  # where parts do not fit together
     if place[:2] == ("predicate", "steps"):
         place = place[:3] + place[4:]  # the fourth is the rule, which tells the steps apart
     names = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]

@@ -119,7 +119,8 @@ def measured_noise(question: Question, tokens: IntArray, logits: FloatArray) -> 
         name: array * (1 + rng.uniform(-scale, scale, array.shape)) for name, array in question.model.tensors.items()
     }
     others = evaluate(dataclasses.replace(question.model, tensors=moved), tokens, question.task.readout).logits
-    change = np.abs(others - logits)
+    with np.errstate(invalid="ignore"):  # infinite logits have no difference
+        change = np.abs(others - logits)
     return (
         float(change[np.isfinite(change)].max(initial=0.0)) * 2.0 ** (PERTURBED_BITS - FLOAT_BITS + SAFE_BITS) + 1e-300
     )

@@ -23,12 +23,12 @@ from certgen.models.configuration import (
     remarks,
     statements,
 )
-from certgen.models.layouts import Fit, is_counter, masks, state_fits
+from certgen.models.layouts import Fit, is_counter, masks, state_fits, without_positions
 from certgen.models.model_file import ENTRY, FloatArray, Model, check_shapes, check_tensors, model_bytes, parse_model
 from certgen.models.placing import Sizes, place, read, solve, square
 from certgen.models.recipe import find_recipe, shipped
 from certgen.models.refusals import part, refusal
-from certgen.models.settling import OPTIONS, Settled, heads, read_options, settle
+from certgen.models.settling import Settled, heads, not_overruled, read_options, settle
 
 _SHOWN = 8
 
@@ -68,14 +68,23 @@ def import_checkpoint(
     path, chosen = Path(source), read_options(options)
     sections = read_sections(path)
     if (stated := _stated(sections)) is not None:
+        if chosen or recipe is not None or config is not None:
+            hint = "leave out --recipe, --set and --config, or import the checkpoint that the file was made from"
+            raise UserError(f"{path} is a model file, which says what it computes", hint)
         return _own_file(path, sections[0], stated, k)
     given = statements(sections) + (read_configuration(Path(config)) if config is not None else [])
-    given = [each for each in given if not any(each.key in OPTIONS[name] for name in chosen)]
+    given = not_overruled(given, chosen)
     recipes = list(shipped().values()) if recipe is None else [find_recipe(recipe)]
-    fits = [(fit, solve(fit)) for fit in state_fits(sections, recipes)]
-    fit, sizes = _best(fits, path, recipe)
+    found = state_fits(sections, recipes)
+    if "positions" in chosen:
+        found = [without_positions(fit) for fit in found]
+    fit, sizes = _best([(fit, solve(fit)) for fit in found], path, recipe)
     number, assumed_heads = heads(fit, sizes, given, chosen)
     sizes = solve(fit, {"n_heads": number})
+    if "positions" in chosen:
+        if k is None:
+            raise UserError("positions=none is set, so nothing tells the number of positions", "say it: --k K")
+        sizes.known["n_ctx"] = k
     if sizes.problems:
         raise sizes.problems[0]
     used = _used(sizes.known["n_ctx"], k)

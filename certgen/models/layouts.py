@@ -6,7 +6,7 @@ Names can have prefixes of any depth, and the names of wrappers in them.
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -115,7 +115,7 @@ def _models(section: Section, arrays: Mapping[str, StoredArray], recipe: Recipe)
     found: dict[str, set[str]] = defaultdict(set)
     for name, array in arrays.items():
         for template in WEIGHTS:
-            for pattern in recipe.tensors[template].names:
+            for pattern in recipe.tensors[template].names if template in recipe.tensors else ():
                 matched = _pattern(pattern, prefixed=True).fullmatch(name)
                 prefix = matched["prefix"] if matched else ""
                 if matched and len(array.shape) >= 2 and ("." in pattern or not _INSIDE_A_MODEL.search(prefix)):
@@ -182,6 +182,14 @@ def match(recipe: Recipe, state: StateDict) -> Fit:
         else:
             leftover.append(name)
     return Fit(recipe, state, tensors, blocks, tuple(missing), tuple(leftover), twice)
+
+
+def without_positions(fit: Fit) -> Fit:
+    """The same for a model that has no positions; UserError if there is a tensor of them."""
+    if "pos_embed.W_pos" in fit.tensors:
+        name = fit.tensors["pos_embed.W_pos"].names[0]
+        raise UserError(f"positions=none is set, and {name} holds positions", "leave it out")
+    return replace(fit, missing=tuple(name for name in fit.missing if name != "pos_embed.W_pos"))
 
 
 def _required(fit: Fit) -> list[str]:

@@ -43,6 +43,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "norms": ("norm_first",),
     "eps": ("eps",),
     "pool": ("pool",),
+    "positions": (),
 }
 
 
@@ -64,7 +65,22 @@ def read_options(given: Iterable[str]) -> dict[str, str]:
         if name in options:
             raise UserError(f"{name} is set twice", "keep one of them")
         options[name] = value
+    if options.get("positions", "none") != "none":
+        raise UserError(
+            f"positions={options['positions']} is set", "learned ones are found; positions=none says no others"
+        )
     return options
+
+
+def not_overruled(given: Iterable[Statement], options: Mapping[str, str]) -> list[Statement]:
+    """The settings that --set leaves in force; with positions=none those that agree are no contradiction."""
+    replaced = {key for name in options for key in OPTIONS[name]}
+    agree = "positions" in options
+    return [
+        each
+        for each in given
+        if each.key not in replaced and not (agree and each.key == "positional_embedding_type" and not each.value)
+    ]
 
 
 def heads(fit: Fit, sizes: Sizes, given: Sequence[Statement], options: Mapping[str, str]) -> tuple[int, bool]:
@@ -123,6 +139,7 @@ def settle(
     if architecture == Architecture.default(sizes.known["d_head"]) and pool_words:
         pool_words = "answer at the last position"
     assumed = [scale_words, "" if NORM in known else norm_words, norms_words, eps_words, pool_words]
+    known |= {POSITIONS} if "positions" in options else set()
     assumed += [each for each in (POSITIONS, CAPS) if each not in known]
     has_mask = any(array.entries for array in masks(fit).values())
     assumed += [] if GLOBAL in known or has_mask else [GLOBAL]

@@ -23,7 +23,8 @@ from certgen.strategies.brute_force import Search
 from certgen.sweep.engines import Engine, Task
 from certgen.sweep.store import ROWS, Record, Store
 
-SIZE = 4 * PIECE  # inputs
+SIZE = 4 * PIECE  # inputs of a piece, at most
+SECONDS = 5  # that a piece takes, roughly
 LONG = 20 * SEARCHED_A_SECOND  # thousands of multiply-adds
 
 
@@ -90,8 +91,9 @@ def in_pieces(root: Path, engine: Engine) -> Search:
         store, source = Store(root.absolute()), Source.of(question)
         store.prepare()
         number = question.task.number
+        size = piece_size(question)
         pieces = [
-            Piece(source, setting, start, min(start + SIZE, number), store.root) for start in range(0, number, SIZE)
+            Piece(source, setting, start, min(start + size, number), store.root) for start in range(0, number, size)
         ]
         left: list[Task] = [piece for piece in pieces if not piece.finished(store)]
         finished = engine(left, store)
@@ -102,6 +104,12 @@ def in_pieces(root: Path, engine: Engine) -> Search:
         return parts
 
     return search
+
+
+def piece_size(question: Question) -> int:
+    """Inputs that take some seconds: little is lost when a search is stopped, and all processes end together."""
+    needed = evaluation_work(question.model, question.task)
+    return max(1, min(SIZE, int(SECONDS * SEARCHED_A_SECOND) * question.task.number // needed))
 
 
 def search_for(question: Question, output: Path, engine: Engine, wanted: bool) -> Search:

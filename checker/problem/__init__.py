@@ -53,6 +53,15 @@ class Problem:
         """How many logits there are."""
         return len(self.weights.tensors["unembed.b_U"].rows[0])
 
+    @property
+    def passes(self) -> int:
+        """How many positions are evaluated along the trie of prefixes, and inputs looked at."""
+        numbers = [len(row) for row in self.choices]
+        if self.weights.architecture.mask == "full":
+            return self.k * prod(numbers)
+        last = self.k if self.readout is None else self.readout + 1
+        return sum([prod(numbers[: p + 1]) for p in range(last)]) + prod(numbers)
+
     @cached_property
     def is_max_of_k(self) -> bool:
         """The uniform task max-of-k with k = n_ctx, on one attention-only block with one head."""

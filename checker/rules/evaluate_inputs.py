@@ -1,12 +1,11 @@
 """Rule evaluate_inputs; proof: docs/rules.md#evaluate_inputs."""
 
 from functools import cache, reduce
-from math import prod
 from typing import Any
 
-from checker.arithmetic.balls import Ball
 from checker.errors import Rejected, show
 from checker.facts import Branch, Branches
+from checker.lemmas.deciding import decided
 from checker.model.forward import Forward, work
 from checker.problem import Problem
 
@@ -22,7 +21,7 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
                otherwise. The budget counts a thousand multiply-adds of `bits` bits, an exponential as one.
     """
     costs = {bits: work(problem.weights, problem.k, bits) for bits in args["bits"]}
-    spent = passes(problem) * costs[args["bits"][0]]
+    spent = problem.passes * costs[args["bits"][0]]
     problem.budget.afford(spent, UNIT)
     forward_of = cache(lambda bits: Forward(problem.weights, problem.k, problem.readout, bits))
     first = forward_of(args["bits"][0])
@@ -38,37 +37,14 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
         label = problem.label.output(state)
         if not 0 <= label < problem.outputs:
             raise Rejected("wrong-task", "label", f"outputs from 0 to {problem.outputs - 1}", show(label))
-        sign = decided(problem, first, first.logits(prefix), label)
-        for bits in args["bits"][1:]:
-            if sign == 0:
+        for bits in args["bits"]:
+            forward, whole = forward_of(bits), prefix
+            if forward is not first:
                 spent += problem.k * costs[bits]
                 problem.budget.afford(spent, UNIT)
-                forward = forward_of(bits)
                 whole = reduce(forward.after, prefix.tokens, forward.start)
-                sign = decided(problem, forward, forward.logits(whole), label)
-        if sign:
-            counts[prefix.tokens[branch]][sign < 0] += weight
+            sign = decided(problem, forward.logits(whole), label, bits)
+            if sign:
+                counts[prefix.tokens[branch]][sign < 0] += weight
+                break
     return Branches(tuple([Branch(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
-
-
-def passes(problem: Problem) -> int:
-    """How many positions are evaluated, and inputs looked at."""
-    choices = [len(row) for row in problem.choices]
-    if problem.weights.architecture.mask == "full":
-        return problem.k * prod(choices)
-    last = problem.k if problem.readout is None else problem.readout + 1
-    return sum([prod(choices[: p + 1]) for p in range(last)]) + prod(choices)
-
-
-def decided(problem: Problem, forward: Forward, logits: Ball | None, label: int) -> int:
-    """1 if the input is correct, -1 if it is not, 0 if the ball holds both."""
-    if logits is None:
-        return 0
-    rivals = logits.centre[:label] + logits.centre[label + 1 :]
-    if not rivals:
-        return 1
-    numerator, denominator = problem.margin
-    gap, doubt = logits.centre[label] - max(rivals), 2 * logits.radius
-    if (gap - doubt) * denominator > numerator << forward.bits:
-        return 1
-    return -1 if (gap + doubt) * denominator <= numerator << forward.bits else 0

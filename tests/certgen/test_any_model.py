@@ -161,3 +161,31 @@ def test_the_true_accuracy_is_counted_or_sampled(seed: int, tmp_path: Path, monk
 def test_what_is_about_one_head_is_refused(model: Model) -> None:
     with pytest.raises(UserError, match="this is only for models with"):
         list(error_table(Circuits(model, Fraction(0))))
+
+
+SPOILT: dict[str, tuple[tuple[Any, ...], Any, str]] = {
+    "a branch that is not there": (("steps", 0, "conclusion", "counts", 0, 0), 7, "branches that its problem does not"),
+    "more than there are": (("steps", 0, "conclusion", "counts", 0, 1), 99, "more inputs than there are"),
+    "more than was counted": (("claim", "wrong"), 99, "claims more than its steps count"),
+    "another total": (("claim", "total"), 9, "weigh another sum"),
+    "a last step about nothing": (("steps", 1, "premises"), [], "counts nothing"),
+    "a last step about itself": (("steps", 1, "premises"), [1], "not an earlier one"),
+    "too many tokens": (("model", "d_vocab"), 10**30, "beyond what can be evaluated"),
+    "too few tokens": (("model", "d_vocab"), 2, "there is no token 2"),
+    "too many positions": (("task",), {"name": "max-of-k", "k": 10**30}, "beyond what can be evaluated"),
+    "another size": (("model", "d_extra"), 3, "model.d_extra"),
+    "a readout layer too many": (("model", "d_readout_16"), 3, "model.d_readout_16"),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_what_does_not_fit_together_is_not_told(what: str, model: Model, problem: Path, tmp_path: Path) -> None:
+    place, value, reason = SPOILT[what]
+    statement = json.loads(prove(model, problem=problem).to_bytes())
+    at = statement["predicate"]
+    for part in place[:-1]:
+        at = at[part]
+    at[place[-1]] = value
+    (tmp_path / "c.cert.json").write_text(json.dumps(statement))
+    with pytest.raises(UserError, match=reason):
+        run("explain", tmp_path / "c.cert.json")

@@ -46,7 +46,7 @@ def test_a_claim_beyond_the_last_fact_is_refused() -> None:
         assert refused(proof, certificate) == ("count-too-large", f"predicate.claim.{field}")
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES if RULES[rule].concludes is not Accuracy])
+@pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.startswith("total")])
 def test_a_last_step_that_is_no_accuracy_proves_nothing(rule: str) -> None:
     proof = honest(rule)
     assert refused(proof, certificate_of(proof, Accuracy(0, 0))) == ("nothing-proved", "predicate.steps")

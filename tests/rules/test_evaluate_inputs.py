@@ -4,17 +4,14 @@ import random
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from checker.arithmetic.balls import Ball
 from checker.errors import Refusal, Rejected, ResourceLimit
 from checker.facts import Branches
 from checker.kernel import Verdict
-from checker.rules.evaluate_inputs import decided
 from tests.support.any_case import Case, any_case, certificate, derived
 from tests.support.any_model import Architecture, architecture, zeros
 from tests.support.any_problem import Inputs, Json, max_of_k
@@ -201,39 +198,6 @@ def test_the_margin_is_strict() -> None:
     hair = Fraction(1, 1 << 40)
     for margin, counts in ((1 - hair, [1, 0]), (1, [0, 0]), (1 + hair, [0, 1])):
         assert derived(Case(tensors, given, problem, margin), [60]) == [[0, *counts], [1, *counts]]
-
-
-@pytest.mark.parametrize("label", [0, 1, 2])
-@pytest.mark.parametrize(
-    ("radius", "margin", "sign"),
-    [
-        (0, 9, 1),
-        (4, 1, 1),
-        (4, 2, 0),
-        (5, 0, 0),
-        (5, 19, 0),
-        (5, 20, -1),
-        (0, 10, -1),
-        (50, 0, 0),
-        (4, Fraction(199, 100), 1),
-        (5, Fraction(1999, 100), 0),
-    ],
-)
-def test_a_lead_is_decided_beyond_both_radii(label: int, radius: int, margin: Fraction, sign: int) -> None:
-    """The label leads by 10 units of 1, the next of three logits is the last or the first one."""
-    problem, forward = SimpleNamespace(margin=Fraction(margin).as_integer_ratio()), SimpleNamespace(bits=0)
-    logits = [0, 0, 0]
-    logits[label] = 10
-    assert decided(problem, forward, Ball(logits, radius), label) == sign  # type: ignore[arg-type]
-    if label != 1:
-        logits[1] = -100
-        assert decided(problem, forward, Ball(logits, radius), label) == sign  # type: ignore[arg-type]
-
-
-def test_without_rivals_all_is_correct_and_without_logits_nothing_is() -> None:
-    problem, forward = SimpleNamespace(margin=(5, 1)), SimpleNamespace(bits=8)
-    assert decided(problem, forward, Ball([-3], 1 << 90), 0) == 1  # type: ignore[arg-type]
-    assert decided(problem, forward, None, 0) == 0  # type: ignore[arg-type]
 
 
 # Work.

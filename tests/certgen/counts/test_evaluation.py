@@ -209,3 +209,13 @@ def test_a_question_about_max_of_k_by_one_head_is_classic(tmp_path: Path) -> Non
         assert ask(model, problem_of(whole), Fraction(0)).is_classic == (heads == 1)
         assert not ask(model, problem_of(whole | {"readout": 2}), Fraction(0)).is_classic
         assert not ask(model, problem_of(PAIRS), Fraction(0)).is_classic
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_overflows_float64_stays_open(tmp_path: Path) -> None:
+    random = random_model(np.random.default_rng(1), blocks=1, normalization="none", pool="none", readout_layers=0)
+    random.tensors["embed.W_E"] = random.tensors["embed.W_E"] * 1e200
+    model = saved(random, tmp_path / "model.safetensors")
+    certificate = prove(model, problem=problem_of(PAIRS))
+    assert certificate.predicate.claim.correct + certificate.predicate.claim.wrong == 0
+    checked(model, certificate)

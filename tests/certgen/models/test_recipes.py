@@ -2,13 +2,17 @@
 
 import json
 import re
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -392,7 +396,7 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
         ("d_vocab d_model", "d_vocab (d_model", "is not a list of axes"),
         ('"embed.W_E"', '"embed.W_F"', "there is no tensor embed.W_F"),
         ('"embed.W_E" =', '"embed.W_E" = 3 #', "embed.W_E"),
-        ('"pos_embed.W_pos" =', "#", "the tensor pos_embed.W_pos is missing"),
+        ('"unembed.W_U" =', "#", "the tensor unembed.W_U is missing"),
         ('mask = "causal"', 'mask = "local"', "architecture.mask"),
         ('mask = "causal"', 'masque = "causal"', "architecture.masque"),
         ("[tensors]", "[tensors", "Expected"),
@@ -426,6 +430,31 @@ def test_two_recipes_that_fit_are_a_question(tmp_path: Path, monkeypatch: pytest
         import_checkpoint(path)
 
 
+def test_a_model_without_positions_is_said_to_be_one(tmp_path: Path) -> None:
+    module = built(models.SumOverPositions)
+    state = {name: tensor for name, tensor in module.state_dict().items() if name != "pos"}
+    nn.init.zeros_(module.pos)
+    path = save_torch(tmp_path / "m.pt", state)
+    with pytest.raises(UserError, match=r"nearest is verified-circuits: the tensor pos_embed.W_pos is missing"):
+        import_checkpoint(path, options=["heads=2"], k=4)
+    imported = import_checkpoint(path, options=["heads=2", "positions=none"], k=4)
+    assert imported.model.n_ctx == 4
+    assert_same_function(module, imported)
+    assert not any("positions added" in note for note in imported.notes)
+    with pytest.raises(UserError, match=r"nothing tells the number of positions\n.*--k"):
+        import_checkpoint(path, options=["heads=2", "positions=none"])
+    with pytest.raises(UserError, match="positions=learned is set"):
+        import_checkpoint(path, options=["positions=learned"])
+    none, rotary = ({"cfg": {"positional_embedding_type": kind}, "model": state} for kind in ("none", "rotary"))
+    options = ["heads=2", "positions=none"]
+    assert_same_function(module, import_checkpoint(save_torch(tmp_path / "m.pt", none), options=options, k=4))
+    with pytest.raises(UserError, match="positional_embedding_type is 'rotary', and"):
+        import_checkpoint(save_torch(tmp_path / "m.pt", rotary), options=options, k=4)
+    whole = save_torch(tmp_path / "m.pt", module.state_dict())
+    with pytest.raises(UserError, match="positions=none is set, and pos holds positions"):
+        import_checkpoint(whole, options=["heads=2", "positions=none"], k=4)
+
+
 def test_a_model_file_is_imported_as_it_is(tmp_path: Path) -> None:
     module = built(models.SumOverPositions)
     first = import_checkpoint(save_torch(tmp_path / "m.pt", module.state_dict()), options=["heads=2"])
@@ -434,6 +463,8 @@ def test_a_model_file_is_imported_as_it_is(tmp_path: Path) -> None:
     assert again.architecture == first.architecture
     assert_same_function(module, again)
     assert import_checkpoint(tmp_path / "m.safetensors", k=4).model.n_ctx == 4
+    with pytest.raises(UserError, match="is a model file, which says what it computes"):
+        import_checkpoint(tmp_path / "m.safetensors", options=["mask=full"])
 
 
 def test_a_default_model_keeps_every_strategy_and_one_with_a_full_mask_does_not(tmp_path: Path) -> None:
@@ -481,4 +512,39 @@ def test_the_command_prints_logits_at_a_position(
         else:
             assert json.loads(printed.out)["logits"] == pytest.approx(expected[1].tolist())
         assert run(monkeypatch, "logits", path, 3, 1, 6) == 0
-        assert ("the largest token" in capsys.readouterr().out) is not pooled
+        assert "the largest token" not in capsys.readouterr().out
+
+
+BUILT = {case: built(build).state_dict() for case, (_, build, _, _) in CASES.items()}
+
+
+@settings(max_examples=40, derandomize=True, database=None, deadline=None)
+@given(data=st.data(), case=st.sampled_from(sorted(CASES)))
+def test_a_checkpoint_with_a_mistake_is_never_a_crash(data: st.DataObject, case: str) -> None:
+    """Tensors renamed, left out, reshaped or of other sizes: a UserError, or a model of the sizes that it says."""
+    state = dict(BUILT[case])
+    names = sorted(state)
+    for _ in range(data.draw(st.integers(1, 3))):
+        name = data.draw(st.sampled_from(names))
+        if name not in state:
+            continue
+        match data.draw(st.sampled_from(["drop", "rename", "transpose", "flatten", "shape", "swap"])):
+            case "drop":
+                del state[name]
+            case "rename":
+                state[data.draw(st.sampled_from([name.replace("0", "1"), name + "s", "W_E"]))] = state.pop(name)
+            case "transpose":
+                state[name] = state[name].T if state[name].ndim == 2 else state[name]
+            case "flatten":
+                state[name] = state[name].flatten()
+            case "shape":
+                state[name] = torch.ones(data.draw(st.lists(st.integers(0, 8), max_size=4)))
+            case _:
+                other = data.draw(st.sampled_from(sorted(state)))
+                state[name], state[other] = state[other], state[name]
+    options = data.draw(st.lists(st.sampled_from(["heads=2", "mask=full", "norms=pre", "pool=sum"]), unique=True))
+    with tempfile.TemporaryDirectory() as folder:
+        path = save_torch(Path(folder) / "m.pt", state)
+        with suppress(UserError):
+            imported = import_checkpoint(path, options=options)
+            assert imported.model.architecture == imported.architecture

@@ -11,6 +11,7 @@ import pytest
 
 from certgen import prove
 from certgen.counts.evaluation import evaluate_pieces
+from certgen.counts.work import evaluation_work
 from certgen.errors import UserError
 from certgen.models.model_file import Model
 from certgen.proving import ask
@@ -94,3 +95,13 @@ def test_a_proof_that_evaluates_no_inputs_is_not_shared(tmp_path: Path) -> None:
     one_head = tiny_model(tmp_path / "m.safetensors", near_correct(np.random.default_rng(1), v=3, k=2))
     with pytest.raises(UserError, match="brute-force on other models"):
         search_for(ask(one_head, None, Fraction(0)), tmp_path / "c.cert.json", Local(1), wanted=True)
+
+
+def test_a_piece_takes_some_seconds(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = ask(model, PROBLEM, Fraction(0))
+    assert pieces.piece_size(question) == 10
+    needed = evaluation_work(model, question.task)
+    monkeypatch.setattr(pieces, "SEARCHED_A_SECOND", needed / pieces.SECONDS / 16)
+    assert pieces.piece_size(question) == 4
+    monkeypatch.setattr(pieces, "SEARCHED_A_SECOND", 0.01)
+    assert pieces.piece_size(question) == 1
