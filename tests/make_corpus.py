@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from tests import general_corpus
+from tests.support.edits import Edit, Statement, at, change, drop, edited, put, step_of, to_bytes
 from tests.support.problems import max_of_k
 from tests.support.tiny import AXES, BIASES, near_correct, random_tensors, tiny_model, zero_tensors
 
@@ -26,9 +28,6 @@ TESTS = Path(__file__).parent
 MODELS = TESTS / "models"
 CERTIFICATES = TESTS / "certificates"
 EXIT_CODES = {"accept": 0, "reject": 1, "malformed": 3, "other-model": 4, "resource-limit": 5}
-
-Statement = dict[str, Any]
-Edit = Callable[[Statement], object]
 
 
 def write_models() -> None:
@@ -50,6 +49,7 @@ def write_models() -> None:
     )
     tiny_model(MODELS / "as-many-positions-as-tokens.safetensors", square, "F32")
     tiny_model(MODELS / "long.safetensors", random_tensors(rng(4), 5, 12, 1, 1), "F16")
+    general_corpus.write_models(MODELS)
 
 
 def prove(model: str, strategy: str, margin: str = "0") -> Statement:
@@ -86,68 +86,6 @@ def kept(strategy: str) -> Statement:
 
 def kept_name(strategy: str) -> str:
     return f"tiny--{strategy.replace('/', '--')}.cert.json"
-
-
-def to_bytes(statement: Statement) -> bytes:
-    """One step a line."""
-    if not isinstance(statement["predicate"].get("steps"), list):
-        return json.dumps(statement, indent=1).encode()
-    head = {**statement, "predicate": {**statement["predicate"], "steps": []}}
-    steps = ",\n".join(json.dumps(step, separators=(",", ":")) for step in statement["predicate"]["steps"])
-    before, after = json.dumps(head, indent=1).rsplit("[]", 1)
-    return f"{before}[\n{steps}\n  ]{after}\n".encode()
-
-
-def edited(base: Statement, *edits: Edit) -> Statement:
-    """A changed copy."""
-    statement = copy.deepcopy(base)
-    for edit in edits:
-        edit(statement)
-    return statement
-
-
-def put(*path: str | int, value: object) -> Edit:
-    """Replaces (or adds) what is at the path."""
-
-    def edit(statement: Any) -> None:
-        for key in path[:-1]:
-            statement = statement[key]
-        statement[path[-1]] = value
-
-    return edit
-
-
-def change(*path: str | int, by: int) -> Edit:
-    """Adds to the number at the path."""
-
-    def edit(statement: Any) -> None:
-        for key in path[:-1]:
-            statement = statement[key]
-        statement[path[-1]] += by
-
-    return edit
-
-
-def drop(*path: str | int) -> Edit:
-    """Deletes what is at the path."""
-
-    def edit(statement: Any) -> None:
-        for key in path[:-1]:
-            statement = statement[key]
-        del statement[path[-1]]
-
-    return edit
-
-
-def step_of(statement: Statement, rule: str) -> int:
-    """The number of the only step with this rule."""
-    (index,) = [i for i, step in enumerate(statement["predicate"]["steps"]) if step["rule"] == rule]
-    return index
-
-
-def at(statement: Statement, rule: str, *path: str | int) -> tuple[str | int, ...]:
-    """The path of a field of the step with this rule."""
-    return ("predicate", "steps", step_of(statement, rule), *path)
 
 
 def accepted() -> Iterator[tuple[str, bytes]]:
@@ -190,7 +128,8 @@ def accepted() -> Iterator[tuple[str, bytes]]:
 
     yield "tiny--unused-step.cert.json", to_bytes(edited(cubic, unused))
     yield "tiny--three-ways-to-count.cert.json", to_bytes(three_ways_to_count())
-    yield from ((f"{name}.cert.json", to_bytes(statement)) for name, statement in accepted_separable())
+    for statements in (accepted_separable(), general_corpus.accepted(), general_corpus.accepted_in_two_ways(cubic)):
+        yield from ((f"{name}.cert.json", to_bytes(statement)) for name, statement in statements)
 
 
 def accepted_separable() -> Iterator[tuple[str, Statement]]:
@@ -318,6 +257,9 @@ def rejected() -> Iterator[tuple[str, Statement]]:
 
     for size in ("d_vocab", "d_model", "d_head", "n_ctx"):
         yield f"wrong-size--{size}", edited(cubic, change(*model, size, by=-1))
+    yield "wrong-size--one-more", edited(cubic, put(*model, "comment", value=1))
+    yield "wrong-size--one-missing", edited(cubic, drop(*model, "d_head"))
+    yield "wrong-size--huge", edited(cubic, put(*model, "d_head", value=10**3000))
     yield "wrong-task--k-is-3", edited(cubic, put("predicate", "task", "k", value=3))
     yield "wrong-total--of-k-3", edited(cubic, put(*claim, "total", value=5**3))
     yield "wrong-total--zero", edited(cubic, put(*claim, "total", value=0), put(*claim, "correct", value=0))
@@ -755,6 +697,9 @@ def about_other_models() -> Iterator[tuple[str, Statement]]:
         edited(cubic, put(*digest, value="0" * 64), put("predicate", "steps", value=[])),
     )
     yield "tensor-digest--zeros", edited(cubic, put(*tensors, names[0], value="0" * 64))
+    yield "tensor-digest--one-more", edited(cubic, put(*tensors, "embed.W_E2", value="0" * 64))
+    yield "tensor-digest--one-missing", edited(cubic, drop(*tensors, "embed.W_E"))
+    yield "tensor-digest--none", edited(cubic, put(*tensors, value={}))
     yield (
         "tensor-digest--swapped",
         edited(
@@ -838,8 +783,6 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         "digest": ("subject", 0, "digest"),
         "predicate": ("predicate",),
         "task": task,
-        "model": ("predicate", "model"),
-        "tensors": ("predicate", "model", "tensors"),
         "claim": claim,
         "step": tokens,
         "args": (*tokens, "args"),
@@ -854,8 +797,6 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         "version": ("predicate", "formatVersion"),
         "margin": ("predicate", "margin"),
         "task": (*task, "k"),
-        "size": ("predicate", "model", "d_head"),
-        "tensor": ("predicate", "model", "tensors", "embed.W_E"),
         "claim": (*claim, "total"),
         "claim-wrong": (*claim, "wrong"),
         "total-wrong": (*at(cubic, "total"), "conclusion", "wrong"),
@@ -881,6 +822,12 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         "number-as-digest": (("subject", 0, "digest", "sha256"), 0),
         "number-as-name": (("subject", 0, "name"), 0),
         "object-as-subject": (("subject",), {}),
+    }
+    mistyped |= {
+        "null-as-tensors": (("predicate", "model", "tensors"), None),
+        "number-as-tensor-digest": (("predicate", "model", "tensors", "comment"), 1),
+        "true-as-size": (("predicate", "model", "d_head"), True),
+        "text-as-size": (("predicate", "model", "comment"), "VERIFIED"),
     }
     for what, (path, value) in mistyped.items():
         yield f"wrong-type--{what}", to_bytes(edited(cubic, put(*path, value=value)))
@@ -1007,11 +954,16 @@ def corpus() -> dict[str, bytes]:
         ("reject", rejected_sub_cubic()),
         ("reject", rejected_separable()),
         ("reject", rejected_branching()),
+        ("reject", general_corpus.rejected()),
         ("other-model", about_other_models()),
+        ("other-model", general_corpus.about_other_models()),
         ("resource-limit", over_limits()),
+        ("resource-limit", general_corpus.over_limits()),
+        ("resource-limit", general_corpus.over_limits_of(prove("long", "cubic"))),
     ):
         files |= {f"{folder}/{name}.cert.json": to_bytes(statement) for name, statement in statements}
-    return files | {f"malformed/{name}.cert.json": data for name, data in malformed()}
+    outside = [*malformed(), *general_corpus.malformed()]
+    return files | {f"malformed/{name}.cert.json": data for name, data in outside}
 
 
 def main() -> None:

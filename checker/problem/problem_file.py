@@ -48,14 +48,15 @@ def decode_position(value: object, path: str) -> Position:
 
 def decode_problem(value: object, path: str) -> Stated:
     """A problem; or k, of the task {"name": "max-of-k", "k": k}."""
+    at = f"{path}." if path else ""  # a problem file has no path of its own
     if isinstance(value, dict) and "name" in value:
         fields = record(value, path, ("name", "k"))
-        constant(fields["name"], f"{path}.name", "max-of-k")
-        return integer(fields["k"], f"{path}.k")
+        constant(fields["name"], f"{at}name", "max-of-k")
+        return integer(fields["k"], f"{at}k")
     read = isinstance(value, dict) and "readout" in value
     fields = record(value, path, ("inputs", "label", *["readout"] * read))
-    positions = array(fields["inputs"], f"{path}.inputs", decode_position)
+    positions = array(fields["inputs"], f"{at}inputs", decode_position)
     if sum([len(position.tokens) for position in positions]) > MAX_TOKENS:
-        raise Malformed("too-large", f"{path}.inputs", f"at most {MAX_TOKENS} tokens at all positions together")
-    task = decode_task(fields["label"], f"{path}.label")
-    return ProblemFile(positions, task, integer(fields["readout"], f"{path}.readout") if read else None)
+        raise Malformed("too-large", f"{at}inputs", f"at most {MAX_TOKENS} tokens at all positions together")
+    task = decode_task(fields["label"], f"{at}label")
+    return ProblemFile(positions, task, integer(fields["readout"], f"{at}readout") if read else None)

@@ -1,5 +1,6 @@
 """check-cert from the outside: verdict lines, exit codes, and the word VERIFIED on success only."""
 
+import copy
 import gzip
 import json
 import os
@@ -26,7 +27,8 @@ from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.rules import RULES
 from tests.conftest import ROOT, CheckCert
-from tests.make_corpus import change, edited, prove, put, to_bytes
+from tests.make_corpus import prove
+from tests.support.edits import change, drop, edited, put, to_bytes
 from tests.support.problems import max_of_k
 from tests.support.tiny import tiny_model, zero_tensors
 
@@ -288,6 +290,99 @@ def test_the_options_are_these(check_cert: CheckCert) -> None:
     options = {"--help", "--version", "--json", "--quiet", "--budget", "--problem"}
     assert set(re.findall(r"--[a-z-]+", done.stdout)) == options
     assert "VERIFIED" not in done.stdout
+
+
+# The problem that a certificate must be about
+
+
+def problem_of(path: Path) -> Any:
+    return json.loads(path.read_bytes())["predicate"]["task"]
+
+
+def asked(tmp_path: Path, model: Path, certificate: Path, problem: Any, *options: str) -> int:
+    """The exit code of check-cert, in-process, when the problem is asked for."""
+    path = tmp_path / "problem.json"
+    path.write_text(problem if isinstance(problem, str) else json.dumps(problem), encoding="utf-8")
+    return main([str(model), str(certificate), "--problem", str(path), *options])
+
+
+def test_the_problem_that_is_asked_for(
+    models: Path, certificates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However it is written; one weight, readout or state more is another one."""
+    model, certificate = models / "two-blocks.safetensors", certificates / "accept/two-blocks--exact.cert.json"
+    task = problem_of(certificate)
+    written = copy.deepcopy(task)
+    written["inputs"][1] = {"weights": [1 << 70, 0, 3], "tokens": [0, 1, 2]}
+    written["inputs"][2] = {"tokens": [3, 1], "weights": [5, 2]}
+    written["inputs"][3] = {"tokens": [1, 0, 3, 2]}
+    main([str(model), str(certificate)])
+    line = capsys.readouterr().out
+    for same in (task, dict(reversed(task.items())), written, json.dumps(written, indent=4) + "\n"):
+        assert asked(tmp_path, model, certificate, same) == 0
+        assert capsys.readouterr().out == line
+    edits = [
+        change("inputs", 1, "weights", 0, by=1),
+        put("inputs", 1, "weights", 1, value=0),
+        put("inputs", 0, "tokens", value=[2]),
+        put("readout", value=4),
+        put("label", "start", value=0),
+        put("label", "of", value=[1, 3]),
+        put("label", "output", 2, value=0),
+        drop("inputs", 4),
+    ]
+    for edit in edits[:-1]:
+        assert asked(tmp_path, model, certificate, edited(task, edit)) == 1
+        refused = "REJECTED other-problem in CERT at predicate.task: expected the problem in PROBLEM\n"
+        assert capsys.readouterr().out == refused
+    for edit, said in (
+        (edits[0], ("CERT", "other-problem", "predicate.task")),
+        (edits[-1], ("PROBLEM", "wrong-task", "label.of")),  # which names a position that is gone
+    ):
+        assert asked(tmp_path, model, certificate, edited(task, edit), "--json") == 1
+        data = json.loads(capsys.readouterr().out)
+        assert (data["file"], data["code"], data["path"]) == said
+
+
+def test_max_of_k_is_the_problem_that_says_so(files: Files, certificates: Path, tmp_path: Path) -> None:
+    """By its name or in full, in the certificate or in the problem file."""
+    in_full = certificates / "accept/tiny--cubic-of-a-problem-file.cert.json"
+    for certificate in (files["0"], in_full):
+        for problem in (problem_of(files["0"]), problem_of(in_full)):
+            assert asked(tmp_path, files["model"], certificate, problem) == 0
+        assert asked(tmp_path, files["model"], certificate, problem_of(in_full) | {"label": {"name": "min"}}) == 1
+    with pytest.raises(Rejected) as refused:
+        check(str(files["model"]), str(in_full), problem_path=str(write_text(tmp_path, '{"name":"max-of-k","k":3}')))
+    assert str(refused.value) == "wrong-task in PROBLEM at k: expected 4, got 3"
+
+
+def write_text(folder: Path, text: str) -> Path:
+    path = folder / "asked.json"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "MALFORMED not-json in PROBLEM at line 1"),
+        ("[]", "MALFORMED wrong-type in PROBLEM: expected an object, got a list"),
+        ('{"inputs":[{"tokens":"4-0"}],"label":{"name":"max"}}', "MALFORMED bad-range in PROBLEM at inputs[0].tokens:"),
+        ('{"inputs":[{"tokens":[0]}],"label":{"name":"VERIFIED"}}', "MALFORMED unsupported in PROBLEM at label.name:"),
+        ('{"inputs":[{"tokens":[9]}],"label":{"name":"max"}}', "REJECTED wrong-task in PROBLEM at inputs[0].tokens:"),
+        (None, "MALFORMED unreadable-file in PROBLEM: expected a readable file, got No such file or directory"),
+    ],
+)
+def test_problem_files_that_say_nothing(
+    text: str | None, line: str, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the certificate: nothing is verified, and each of several lines says so."""
+    path = tmp_path / "missing" if text is None else write_text(tmp_path, text)
+    code = main([str(files["model"]), str(files["0"]), str(files["1"]), "--problem", str(path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == (1 if line.startswith("REJECTED") else 3)
+    assert [said[: len(line)] for said in lines] == [line] * 2
+    assert "VERIFIED" not in "".join(lines)
 
 
 # Files that are not what they should be
@@ -776,14 +871,15 @@ def test_check_is_the_python_api(files: Files, certificates: Path) -> None:
 def test_paths_of_refusals_point_into_the_certificate(certificates: Path, models: Path) -> None:
     """Each step of a path is a field or an index that exists, down to the value; the last may be what is missing.
 
-    A path through a premise goes on inside the fact that the premise names.
+    A path through a premise goes on inside the fact that the premise names; the label of an input, which a step finds
+    to be no output, is not a field.
     """
     for path in sorted((certificates / "reject").iterdir()):
         with pytest.raises(Refusal) as caught:
             check(str(models / json.loads(path.read_bytes())["subject"][0]["name"]), str(path))
         keys = re.findall(r"[^.\[\]]+", caught.value.path)
         place = json.loads(path.read_bytes())
-        while keys:
+        while keys and (keys != ["label"] or "label" in place):
             key = keys.pop(0)
             place = place[int(key)] if isinstance(place, list) else place[key]
             if key == "premises" and len(keys) > 1:

@@ -27,9 +27,10 @@ ELSEWHERE = {
     "bad-offsets": "model/test_weights.py::test_offsets_that_lie",
     "bad-safetensors": "model/test_weights.py::test_a_header_that_lies_about_its_length",
     "bad-shape": "model/test_weights.py::test_shapes_that_disagree",
+    "not-canonical": "model/test_architecture.py::test_one_architecture_has_one_text",
     "not-finite": "model/test_weights.py::test_nan_and_infinity_are_refused",
+    "other-problem": "test_check_cert.py::test_the_problem_that_is_asked_for",
     "out-of-memory": "test_check_cert.py::test_running_out_of_memory_is_a_resource_limit",
-    "too-large": "test_decode.py::test_a_gzip_bomb_is_refused",
     "unreadable-file": "test_check_cert.py::test_files_that_cannot_be_read",
     "unsupported-dtype": "model/test_weights.py::test_other_dtypes_are_refused",
 }

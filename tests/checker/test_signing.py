@@ -14,7 +14,7 @@ from securesystemslib.exceptions import VerificationError
 from checker.cli import main
 from tests.conftest import ROOT
 from tests.examples import blocks
-from tests.make_corpus import edited, put, to_bytes
+from tests.support.edits import edited, put, to_bytes
 
 PAGE = (ROOT / "docs/signing.md").read_text(encoding="utf-8")
 STEPS = [(block.language, step) for block in blocks(PAGE) for step in block.steps]

@@ -67,7 +67,7 @@ def test_any_hints_with_honest_conclusions_are_true(run: settings, workspace: Pa
 
     true()
     print(f"\nbent hints: {dict(seen)}")
-    assert seen["more than the constant sequences"] > 0.15 * seen["cases"]
+    assert seen["more than the constant sequences"] > 0.12 * seen["cases"]
     assert seen["0 < certified < truth"] > 0.3 * seen["cases"]
     assert all(seen[rule] > 5 for rule in (*SCORE_RULES, "direct_path_centred_spread", "max_token_mean"))
 

@@ -1,6 +1,7 @@
 """ReLU, SiLU and GELU of balls, against Arb."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 from flint import arb, fmpq
@@ -52,3 +53,79 @@ def test_negative_zero_and_far_out_values_are_exact() -> None:
         out = Activation(name, 20)(Ball([-1 << 60, 0, 1 << 60], 0))
         assert [abs(c - z) <= out.radius for c, z in zip(out.centre, (0, 0, 1 << 60), strict=True)] == [True] * 3
         assert out.radius <= 2
+
+
+def normal(z: arb) -> tuple[arb, arb]:
+    """Phi and its density."""
+    density = (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
+    return (1 + (z / arb(2).sqrt()).erf()) / 2, density
+
+
+def of_sigmoid(z: arb, g: arb, rise: arb) -> arb:
+    """The derivative of z sigmoid(g(z)), where g'(z) is `rise`."""
+    s = 1 / (1 + (-g).exp())
+    return s + z * rise * s * (1 - s)
+
+
+def silu_slope(z: arb) -> arb:
+    return of_sigmoid(z, z, arb(1))
+
+
+def gelu_tanh_slope(z: arb) -> arb:
+    root, a = (8 / arb.pi()).sqrt(), arb(fmpq(44_715, 1_000_000))
+    return of_sigmoid(z, root * (z + a * z**3), root * (1 + 3 * a * z * z))
+
+
+def gelu_erf_slope(z: arb) -> arb:
+    phi, density = normal(z)
+    return phi + z * density
+
+
+DERIVATIVES: dict[str, Callable[[arb], arb]] = {
+    "silu": silu_slope,
+    "gelu_tanh": gelu_tanh_slope,
+    "gelu_erf": gelu_erf_slope,
+}
+
+
+def between(low: fmpq, high: fmpq) -> arb:
+    """All numbers from low to high."""
+    return arb(low).union(arb(high))
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_the_derivatives_are_those_of_the_functions(name: str) -> None:
+    """By differences on both sides of zero; and f'(z) + f'(-z) = 1."""
+    h = arb(2) ** -60
+    with precision(300):
+        for z in (arb(fmpq(n, 7)) for n in range(-40, 41)):
+            slope = DERIVATIVES[name](z)
+            assert abs((value(name, z + h) - value(name, z - h)) / (2 * h) - slope) < arb(2) ** -100
+            assert abs(slope + DERIVATIVES[name](-z) - 1) < arb(2) ** -200
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_the_stated_slopes_bound_the_derivatives(name: str) -> None:
+    """On [-8, 8], by subdivision: for z >= 0 the derivative is from 1 - slope to slope; for -z it is 1 less that."""
+    slope = fmpq(*SLOPES[name])
+    waiting, parts = [(fmpq(0), fmpq(8))], 0
+    with precision(64):
+        while waiting:
+            low, high = waiting.pop()
+            parts += 1
+            assert parts < 40_000, "a place where the slope is larger"
+            derivative = DERIVATIVES[name](between(low, high))
+            if not (derivative <= arb(slope) and derivative >= arb(1 - slope)):
+                middle = (low + high) / 2
+                waiting += [(low, middle), (middle, high)]
+    assert parts > 10
+
+
+def test_beyond_eight_the_slopes_are_almost_one() -> None:
+    """1 + 3 g exp(-g) falls for g >= 1; g(8), of the tanh form, is far above, and for SiLU g = z and 1 + g exp(-g)."""
+    with precision(64):
+        g = (8 / arb.pi()).sqrt() * (8 + arb(fmpq(44_715, 1_000_000)) * 512)
+        assert g > 1
+        assert 1 + 3 * g * (-g).exp() < fmpq(10_001, 10_000)
+        assert 1 + 8 * arb(-8).exp() < fmpq(*SLOPES["silu"])
+        assert 1 + 8 * normal(arb(8))[1] < fmpq(*SLOPES["gelu_erf"])

@@ -148,3 +148,19 @@ def test_rounding_is_to_nearest_and_sums_add_radii() -> None:
     assert rounded(Matrix([[5, 6, -5, -6, -7]], -2), 0) == [[1, 2, -1, -1, -2]]
     assert rounded(Matrix([[5]], 3), 2) == [[160]]
     assert Ball([1, -2], 3).plus(Ball([4, 4], 5)) == Ball([5, 2], 8)
+
+
+@pytest.mark.parametrize("bits", [8, 40])
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 64])
+def test_no_lane_of_a_linear_layer_reaches_into_the_next(size: int, bits: int) -> None:
+    """All columns at their largest sums of either sign, beside each other and in turn."""
+    big, most = 3 << bits, (1 << size) - 1  # entries of W in units of 2^-bits; of x
+    columns = [(a, a * c) for a in (1, -1) for c in (1, -1)]  # the sign of W and of b
+    for shift in range(len(columns)):
+        turned = columns[shift:] + columns[:shift]
+        W = Matrix([[a * big for a, _ in turned] for _ in range(5)], -bits)
+        b = Matrix([[c * big for _, c in turned]], -bits)
+        layer = Linear(W, b, bits)
+        for turn in (1, -1):
+            for x in ([turn * most] * 5, [turn * most, 0, 0, 0, -turn * most], [0] * 5):
+                assert layer(Ball(x, 1)).centre == [((a * big * sum(x)) >> bits) + c * big for a, c in turned]

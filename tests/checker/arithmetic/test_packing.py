@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker.arithmetic.packing import blocks_with_bits, concatenate, members, repeat
+from checker.arithmetic import packing
+from checker.arithmetic.packing import blocks_with_bits, concatenate, members, repeat, split
 
 SPANS = st.integers(1, 9)
 
@@ -39,3 +40,26 @@ def test_repeat(case: tuple[list[int], int], count: int) -> None:
 def test_blocks_with_bits(case: tuple[list[int], int]) -> None:
     items, span = case
     assert blocks_with_bits(side_by_side(items, span), len(items), span) == sum(item != 0 for item in items)
+
+
+@st.composite
+def signed_items(draw: st.DrawFn) -> tuple[list[int], int]:
+    """Items of either sign; often the smallest and the largest that a lane can hold."""
+    half = 1 << (draw(st.integers(1, 70)) - 1)
+    entries = st.integers(-half, half - 1) | st.sampled_from([-half, half - 1, 0, -1 if half > 1 else 0])
+    return draw(st.lists(entries, min_size=1, max_size=40)), half.bit_length()
+
+
+@given(signed_items())
+def test_items_of_either_sign_side_by_side(case: tuple[list[int], int]) -> None:
+    items, span = case
+    assert packing.side_by_side(items, span) == side_by_side(items, span)
+
+
+@given(signed_items())
+def test_what_is_packed_is_split_again(case: tuple[list[int], int]) -> None:
+    """With half of a lane added to each, no item borrows from the next one."""
+    items, span = case
+    half = 1 << (span - 1)
+    packed = packing.side_by_side(items, span) + half * repeat(1, len(items), span)
+    assert split(packed, len(items), span) == [item + half for item in items]

@@ -1,6 +1,7 @@
 """The architecture in a model file: what is accepted, what is refused, and under which code."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,11 @@ def changed(**fields: Any) -> str:
     return canonical({name: value for name, value in (FULL | fields).items() if value is not ...})
 
 
+def reordered(text: str) -> str:
+    """The same object, its last field first."""
+    return json.dumps(dict(reversed(json.loads(text).items())), separators=(",", ":"))
+
+
 REFUSED: dict[str, tuple[str, str]] = {
     "": ("not-json", "__metadata__.architecture.line 1 column 1 of the JSON text"),
     "[]": ("wrong-type", "__metadata__.architecture"),
@@ -122,6 +128,14 @@ def test_refused_by_reason(text: str) -> None:
     found, path = code(any_model_bytes(zeros(FULL, SIZES), text))
     assert found == REFUSED[text][0]
     assert path.startswith(REFUSED[text][1])
+
+
+@pytest.mark.parametrize("change", [lambda text: f" {text}", lambda text: text.replace(":", ": ", 1), reordered])
+def test_one_architecture_has_one_text(change: Callable[[str], str]) -> None:
+    """The verdict says the architecture by its text; and the digest of the file is of one text only."""
+    tensors = zeros(FULL, SIZES)
+    assert read_weights(any_model_bytes(tensors, canonical(FULL))).entry == canonical(FULL)
+    assert code(any_model_bytes(tensors, change(canonical(FULL)))) == ("not-canonical", "__metadata__.architecture")
 
 
 def test_the_entry_is_a_string() -> None:

@@ -272,10 +272,10 @@ def test_a_certificate_about_another_problem_is_refused(tmp_path: Path) -> None:
         refused = said(json.dumps(value))
         assert isinstance(refused, Rejected)
         assert (refused.code, refused.path, refused.file) == (code, path, "PROBLEM")
-    for value, code, _ in MALFORMED:
+    for value, code, path in MALFORMED:
         refused = said(json.dumps(value))
         assert isinstance(refused, Refusal)
-        assert (refused.exit_code, refused.code, refused.file) == (3, code, "PROBLEM")
+        assert (refused.exit_code, refused.code, refused.path, refused.file) == (3, code, path, "PROBLEM")
     for text, code in (
         ("", "not-json"),
         (json.dumps(SAME[0]).replace('"label"', '"inputs": [], "label"'), "duplicate-key"),
