@@ -559,7 +559,7 @@ def prove(
     from certgen.models.model_file import load_model
     from certgen.problem import load_problem
     from certgen.progress import bar
-    from certgen.proving import ask, no_other, prove, read_margin
+    from certgen.proving import ask, no_other, prove, read_margin, require_default
     from certgen.sweep.engines import choose
     from certgen.sweep.pieces import search_for
 
@@ -567,6 +567,7 @@ def prove(
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
     question = ask(loaded, asked, read_margin(margin))
     if strategy is None and not question.is_classic:
+        require_default(question)
         say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
     wanted = jobs is not None or scheduler is not None or engine is Engine.dask
     search = search_for(question, output, choose(engine.value, jobs, scheduler), wanted)
