@@ -207,7 +207,7 @@ def train(
         Path, typer.Option("--output", "-o", metavar="PATH", help="A file, a directory, or a name with {seed} in it.")
     ] = Path("."),
     steps: Annotated[int, typer.Option(min=0, metavar="N", help="Optimizer steps.")] = 3_000,
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Random sequences per step and seed.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Random inputs per step and seed.")] = 128,
     threads: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Threads of PyTorch; more are slower for small models.")
     ] = 1,
@@ -292,7 +292,7 @@ def train(
             printable(str(path)),
         )
     show(table)
-    say(f"Loss and accuracy are over {trained[0].sample_size:,} random sequences per seed.")
+    say(f"Loss and accuracy are over {trained[0].sample_size:,} random inputs per seed.")
     for path in problems:
         write_atomically(path, recipe.exercise.problem.to_bytes())
     if problems:
@@ -309,9 +309,7 @@ def import_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The model file to write.")],
     k: Annotated[
         int | None,
-        typer.Option(
-            "--k", min=1, metavar="K", show_default=False, help="Sequence length; positions after the first K are cut."
-        ),
+        typer.Option("--k", min=1, metavar="K", show_default=False, help="How many positions to keep: the first K."),
     ] = None,
     config: Annotated[
         Path | None,
@@ -398,7 +396,7 @@ def import_(
 @app.command()
 def logits(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
-    tokens: Annotated[list[int], typer.Argument(metavar="TOKEN", help="The sequence, K tokens.")],
+    tokens: Annotated[list[int], typer.Argument(metavar="TOKEN", help="The input, a token for each position.")],
     problem: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
@@ -413,7 +411,7 @@ def logits(
         bool, typer.Option("--json", help="One JSON object, with the logits in the order of tokens.")
     ] = False,
 ) -> None:
-    """Print the model's logits for one sequence.
+    """Print the model's logits for one input.
 
     The largest come first, in float64.  They are those of the function that a certificate is about: compare them
     with what your own program computes.
@@ -561,7 +559,7 @@ def prove(
     from certgen.models.model_file import load_model
     from certgen.problem import load_problem
     from certgen.progress import bar
-    from certgen.proving import ask, no_other, prove, read_margin
+    from certgen.proving import ask, no_other, prove, read_margin, require_default
     from certgen.sweep.engines import choose
     from certgen.sweep.pieces import search_for
 
@@ -569,6 +567,7 @@ def prove(
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
     question = ask(loaded, asked, read_margin(margin))
     if strategy is None and not question.is_classic:
+        require_default(question)
         say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
     wanted = jobs is not None or scheduler is not None or engine is Engine.dask
     search = search_for(question, output, choose(engine.value, jobs, scheduler), wanted)
@@ -673,7 +672,7 @@ def sweep(
 def wrong(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model file.")],
     limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="The most sequences to list; those wrong by most come first.")
+        int, typer.Option(min=1, metavar="N", help="The most inputs to list; those wrong by most come first.")
     ] = 20,
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer as right only if it wins by more than this.")
@@ -682,9 +681,9 @@ def wrong(
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="What the model is asked, as JSON; else max-of-K."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per sequence.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per input.")] = False,
 ) -> None:
-    """List sequences that the model provably gets wrong.
+    """List inputs that the model provably gets wrong.
 
     Each is shown with the wrong token, and how far that is ahead.  For max-of-K
     by one layer with one head, this works at every length: sequences are not
@@ -741,7 +740,7 @@ def explain(
 ) -> None:
     """Tell the proof in a certificate, step by step.
 
-    Its claim, each step, and where sequences were lost.
+    Its claim, each step, and which inputs it leaves open.
 
     This restates what the certificate says.  Only check-cert says whether it holds.
     """

@@ -71,7 +71,7 @@ def prove(
         if max_length is not None or target is not None:
             raise UserError(f"{no_other(question)}; it has no length or target to choose", "leave both out")
         if strategy is None:
-            require_affordable(question, DEFAULT_BUDGET, otherwise=f"{no_other(question)}{also_larger(question)}")
+            require_default(question)
         return evaluate_all(question, track, search)
     circuits = Circuits(question.model, exact_margin)
     if strategy in ("adaptive", None):
@@ -100,6 +100,11 @@ def require_applicable(question: Question, strategy: str | None) -> None:
     given = f"this is {question.task.text}, {question.model.architecture.brief}"
     reason = f"the strategy {strategy} is for max-of-k by one layer with one head, attention only; {given}"
     raise UserError(reason, "the strategy brute-force is for every model and problem")
+
+
+def require_default(question: Question) -> None:
+    """UserError if brute force, chosen because nothing else applies, takes more than check-cert does by default."""
+    require_affordable(question, DEFAULT_BUDGET, otherwise=f"{no_other(question)}{also_larger(question)}")
 
 
 def no_other(question: Question) -> str:

@@ -39,8 +39,9 @@ def check(
 
     Raises a Refusal, with its reason as data, for anything else: Rejected (the proof does not hold), Malformed (a file
     that cannot be read, or is not of its format), OtherModel, ResourceLimit. `budget` bounds, for each step by itself,
-    the sequences or prefixes that it enumerates. With a problem file, a certificate about any other problem is refused.
-    Cost: that of the proof; certgen length measures it.
+    the sequences or prefixes that it enumerates, or the thousands of multiply-adds with which it evaluates inputs. With
+    a problem file, a certificate about any other problem is refused. Cost: that of the proof; certgen length measures
+    it.
     """
     with about("MODEL"):
         weights = read_weights(read(model_path, MAX_MODEL_BYTES))

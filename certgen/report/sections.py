@@ -499,7 +499,7 @@ more other tokens there are, the more attention the maximum has to win from them
 def classes(results: Results) -> Section:
     names = class_order(results.rows, complete=any(task in TASKS for task in results.tasks))
     meanings = {
-        "brute-force": "every sequence evaluated",
+        "brute-force": "every input evaluated",
         "exact": "sequences settled in bundles, until the number is the truth",
         "cubic": "tokens below the maximum looked at one by one, sequences of such tokens counted",
         "sub-cubic": "only “at least a gap below the maximum” is looked at; no pair of smaller tokens",

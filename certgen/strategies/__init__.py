@@ -29,7 +29,7 @@ class Strategy:
 
 COSTS = {
     "adaptive": "v^3 k and more, up to the length you allow",
-    "brute-force": "v^k v",
+    "brute-force": "v^k v; of other models a forward pass of each position, once per prefix or per input",
     "exact": "v^3 k per class of wrong tokens, v^2 k per pair with a wrong sequence, a few per prefix of one",
     "separable, v^4": "v^3 k per class of wrong tokens, and a count per pair and wrong token that reaches m",
     "separable, v^3": "v^3 k v, and a count per pair",
@@ -50,7 +50,7 @@ BY_MAX: list[tuple[str, dict[str, Any], str]] = [
 
 STRATEGIES = {
     "adaptive": Strategy(adaptive, "adaptive", "start coarse, refine where it proves most, up to a length or a target"),
-    "brute-force": Strategy(brute_force, "brute-force", "evaluate every sequence; the bound is the truth"),
+    "brute-force": Strategy(brute_force, "brute-force", "evaluate every input, of any model and problem"),
     "exact": Strategy(exact, "exact", "bundles of sequences settled at once; the bound is the truth"),
     "separable-exact": Strategy(separable_exact, "separable, v^4", "each wrong token by itself, its sequences counted"),
     "separable-relaxed": Strategy(

@@ -69,6 +69,17 @@ def test_a_model_is_proved_and_told_in_the_words_of_its_problem(model: Model, pr
     assert json.loads(run("length", model.path, certificate, "--json"))["length"] > 0
 
 
+def test_what_is_too_much_is_refused_before_anything_is_said(
+    model: Model, problem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certgen.proving.DEFAULT_BUDGET", 1)
+    words = ["prove", str(model.path), "--problem", str(problem), "-o", str(tmp_path / "c.cert.json")]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UserError)
+    assert "8 inputs are too many to evaluate each one" in done.exception.message
+    assert done.output == ""
+
+
 def test_weights_are_told_as_weights(model: Model, tmp_path: Path) -> None:
     heavy = FIELDS | {"inputs": [{"tokens": [2]}, {"tokens": [1, 3], "weights": [5, 2]}, {"tokens": [0]}]}
     prove(model, problem=problem_of(heavy)).save(tmp_path / "c.cert.json")

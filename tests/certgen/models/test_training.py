@@ -226,7 +226,7 @@ def test_train_and_import_write_models(
     sizes = ("--k", 2, "--d-vocab", 5, "--d-model", 4, "--d-head", 3, "--steps", 3, "--batch-size", 8)
     assert run(monkeypatch, "train", *sizes, "--seeds", "0,2", "-o", tmp_path / "m-{seed}.safetensors") == 0
     printed = capsys.readouterr().out
-    assert "65,536 random sequences" in printed and "standard error" in printed
+    assert "65,536 random inputs" in printed and "standard error" in printed
     model = load_model(tmp_path / "m-2.safetensors")
     assert (model.n_ctx, model.d_vocab, model.d_model, model.d_head) == (2, 5, 4, 3)
 
