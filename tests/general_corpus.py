@@ -231,6 +231,7 @@ def tasks_that_do_not_fit(full: Statement, last: Statement) -> Iterator[tuple[st
         yield f"wrong-task--readout-{what}", edited(last, put(*TASK, "readout", value=number))
     yield "wrong-task--readout-of-a-pooled-model", edited(full, put(*TASK, "readout", value=2))
     yield "wrong-task--max-of-k-of-a-pooled-model", edited(full, put(*TASK, value={"name": "max-of-k", "k": 3}))
+    yield "wrong-task--max-of-k-of-other-outputs", edited(last, put(*TASK, value={"name": "max-of-k", "k": 4}))
     for what, of in (
         ("none", []),
         ("decreasing", [1, 0]),
