@@ -73,7 +73,8 @@ class Problem:
         if self.weights.architecture.mask == "full":
             return self.k * prod(numbers)
         last = self.k if self.readout is None else self.readout + 1
-        return sum(accumulate(numbers[:last], mul)) + prod(numbers)
+        prefixes: list[int] = list(accumulate(numbers[:last], mul))
+        return sum(prefixes) + prod(numbers)
 
     @cached_property
     def is_max_of_k(self) -> bool:

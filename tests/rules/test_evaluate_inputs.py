@@ -412,8 +412,9 @@ def test_tokens_wait_without_their_positions() -> None:
     """Of many tokens at one position, one at a time is made ready to be evaluated."""
     case = bare(100, 1, 1)
     made: list[int] = []
-    with patch.object(Forward, "after", autospec=True, side_effect=Forward.after) as after:
-        with patch.object(Forward, "logits", side_effect=lambda prefix: made.append(after.call_count)):
-            problem = {"inputs": [{"tokens": "0-99"}], "label": {"name": "contains", "token": 100}}
-            derived(Case(case.tensors, case.entry, problem), [8])
+    counting = patch.object(Forward, "after", autospec=True, side_effect=Forward.after)
+    looking = patch.object(Forward, "logits", side_effect=lambda prefix: made.append(after.call_count))
+    problem = {"inputs": [{"tokens": "0-99"}], "label": {"name": "contains", "token": 100}}
+    with counting as after, looking:
+        derived(Case(case.tensors, case.entry, problem), [8])
     assert made == list(range(1, 101))
