@@ -12,6 +12,7 @@ import numpy as np
 from certgen.models.model_file import Model
 from certgen.problem import Task
 
+LONGEST = 1 << 14  # bits of a number that check-cert still multiplies
 CHECKED_A_SECOND = 50_000.0  # of check-cert, on one core
 SEARCHED_A_SECOND = 500_000.0  # of the search in numpy, on one core
 
@@ -28,16 +29,17 @@ def passes(model: Model, task: Task) -> int:
 def work(model: Model, k: int, bits: int) -> int:
     """Of one position of an input of k tokens, when `bits` bits are kept.
 
-    An exponential counts as one, a SiLU or a GELU as eight; large weights make numbers longer.
+    An exponential counts as one, a SiLU or a GELU as eight, and more with more bits. Weights above 16 make numbers
+    longer from layer to layer.
     """
     architecture = model.architecture
     tables = [array for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
-    largest = max(math.frexp(np.abs(array).max(initial=0.0))[1] for array in tables)
+    growth = sum(max(0, math.frexp(np.abs(array).max(initial=0.0))[1] - 4) for array in tables)
     exponentials = max(architecture.blocks * architecture.heads, 1) * k
     if architecture.activation not in ("none", "relu"):
-        exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0)
+        exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0) * (1 + bits // 64)
     products = sum(array.size for array in tables) // 1000
-    return (products + exponentials + 1) * (1 + (bits + max(largest, 0)) // 64) ** 2
+    return (products + exponentials + 1) * (1 + (bits + min(growth, LONGEST)) // 64) ** 2
 
 
 def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:

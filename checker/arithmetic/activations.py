@@ -67,10 +67,10 @@ class Activation:
 
     def series(self, a: int, up: bool) -> int:
         """S(a) = a + a^3/3 + a^5/(3 5) + ..., every term rounded one way; what follows the last is at most one unit."""
-        square, order = a * a, 1
+        square, order, sign = a * a, 1, -1 if up else 1
         term = total = a << (self.work - self.bits)
         while term > 1 or order << 2 * self.bits < 2 * square:
             order += 2
-            term = (term * square + up * ((order << 2 * self.bits) - 1)) // (order << 2 * self.bits)
+            term = sign * ((sign * term * square >> 2 * self.bits) // order)
             total += term
         return total + up

@@ -11,7 +11,7 @@ from operator import mul
 from typing import NamedTuple
 
 from checker.arithmetic.activations import Activation
-from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, rounded
+from checker.arithmetic.balls import LONGEST, Ball, LayerNorm, Linear, TooCoarse, rounded
 from checker.arithmetic.enclosures import Power, aligned
 from checker.arithmetic.matrices import Matrix, add
 from checker.arithmetic.packing import repeat, side_by_side, split
@@ -100,14 +100,14 @@ def unchanged(x: Ball) -> Ball:
 
 def work(weights: Weights, k: int, bits: int) -> int:
     """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one, a SiLU or a
-    GELU as eight. Weights above 1 make numbers longer."""
+    GELU as eight, and more with more bits. Weights above 16 make numbers longer from layer to layer."""
     tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
-    largest = max([max(map(abs, row)).bit_length() + W.exponent for W in tables for row in W.rows])
+    growth = sum([max(0, max([max(map(abs, row)) for row in W.rows]).bit_length() + W.exponent - 4) for W in tables])
     exponentials = max(weights.architecture.blocks * weights.architecture.heads, 1) * k
     if weights.architecture.activation not in ("none", "relu"):
-        exponentials += 8 * weights.architecture.blocks * weights.sizes.get("d_mlp", 0)
-    return (products // 1000 + exponentials + 1) * (1 + (bits + max(largest, 0)) // 64) ** 2
+        exponentials += 8 * weights.architecture.blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
+    return (products // 1000 + exponentials + 1) * (1 + (bits + min(growth, LONGEST)) // 64) ** 2
 
 
 class Position:

@@ -3,8 +3,11 @@
 import hashlib
 import json
 from functools import cached_property
+from itertools import accumulate
 from math import prod
+from operator import mul
 
+from checker.decode import MAX_DIGITS
 from checker.errors import Rejected, located, show
 from checker.model.attention import Attention
 from checker.model.circuits import Circuits
@@ -12,6 +15,8 @@ from checker.model.weights import Weights
 from checker.problem.budget import Budget
 from checker.problem.labels import Task, label_of
 from checker.problem.problem_file import Position, ProblemFile, Stated
+
+MAX_WEIGHTS = 1 << 24  # of all tokens at all positions, 0 included: so many numbers stand in the normal form
 
 
 class Problem:
@@ -34,12 +39,18 @@ class Problem:
         self.k = len(stated.positions)
         if not 0 < self.k <= weights.sizes["n_ctx"]:
             raise Rejected("wrong-task", "inputs", f"1 to {show(weights.sizes['n_ctx'])} positions", show(self.k))
+        if self.k * self.v > MAX_WEIGHTS:
+            raise Rejected("wrong-task", "inputs", f"at most {MAX_WEIGHTS} weights of tokens", str(self.k * self.v))
         self.choices: list[dict[int, int]] = []
         for p, position in enumerate(stated.positions):
             with located(f"inputs[{p}]"):
                 repeated = p > 0 and position is stated.positions[p - 1]
                 self.choices.append(self.choices[-1] if repeated else choices_of(position, self.v))
-        self.total = prod([sum(row.values()) for row in self.choices])
+        self.total, most = 1, 10**MAX_DIGITS
+        for row in self.choices:
+            self.total *= sum(row.values())
+            if self.total >= most:  # before numbers grow that no certificate can state
+                raise Rejected("wrong-task", "inputs", f"a weight of all inputs of at most {MAX_DIGITS} digits")
         self.readout = None if pooled else self.k - 1 if stated.readout is None else stated.readout
         if not 0 <= (self.readout or 0) < self.k or (pooled and stated.readout is not None):
             raise Rejected("wrong-task", "readout", "none: it pools" if pooled else f"0 to {self.k - 1}")
@@ -61,7 +72,8 @@ class Problem:
         if self.weights.architecture.mask == "full":
             return self.k * prod(numbers)
         last = self.k if self.readout is None else self.readout + 1
-        return sum([prod(numbers[: p + 1]) for p in range(last)]) + prod(numbers)
+        prefixes: list[int] = list(accumulate(numbers[:last], mul))
+        return sum(prefixes) + prod(numbers)
 
     @cached_property
     def is_max_of_k(self) -> bool:

@@ -1,12 +1,13 @@
 """Rule evaluate_inputs; proof: docs/rules.md#evaluate_inputs."""
 
-from functools import cache, reduce
+from collections.abc import Callable
+from functools import cache, partial, reduce
 from typing import Any
 
 from checker.errors import Rejected, show
 from checker.facts import Branch, Branches
 from checker.lemmas.deciding import decided
-from checker.model.forward import Forward, work
+from checker.model.forward import Forward, Prefix, work
 from checker.problem import Problem
 
 UNIT = "thousands of multiply-adds"
@@ -27,12 +28,14 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
     first = forward_of(args["bits"][0])
     branch = next((p for p, row in enumerate(problem.choices) if len(row) > 1), 0)
     counts = {token: [0, 0] for token in problem.choices[branch]}
-    waiting = [(first.start, 1, problem.label.start)]
+    waiting: list[tuple[Callable[[], Prefix], int, Any]] = [(lambda: first.start, 1, problem.label.start)]
     while waiting:
-        prefix, weight, state = waiting.pop()
+        make, weight, state = waiting.pop()
+        prefix = make()
         if (p := len(prefix.tokens)) < problem.k:
             for token, times in problem.choices[p].items():
-                waiting.append((first.after(prefix, token), weight * times, problem.label.step(state, p, token)))
+                after = partial(first.after, prefix, token)  # made when its turn comes: there may be many tokens
+                waiting.append((after, weight * times, problem.label.step(state, p, token)))
             continue
         label = problem.label.output(state)
         if not 0 <= label < problem.outputs:

@@ -4,7 +4,9 @@ import random
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from time import process_time
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from checker.errors import Refusal, Rejected, ResourceLimit
 from checker.facts import Branches
 from checker.kernel import Verdict
+from checker.model.forward import Forward
 from tests.support.any_case import Case, any_case, certificate, derived
 from tests.support.any_model import Architecture, architecture, zeros
 from tests.support.any_problem import Inputs, Json, max_of_k
@@ -215,12 +218,12 @@ def test_work_is_refused_before_it_is_done() -> None:
         ([{"tokens": "0-1"}] * 9 + [{"tokens": [0]}] * 51, [8, 4096]),
     ):
         with pytest.raises(ResourceLimit) as refused:
-            derived(Case(tensors, given, {"inputs": inputs, "label": label}), bits)
+            derived(Case(tensors, given, {"inputs": inputs, "label": label}), bits, budget=1 << 25)
         assert refused.value.code == "over-budget"
     few = Case(tensors, given, {"inputs": [{"tokens": "0-1"}], "label": label})
     with pytest.raises(ResourceLimit):
         derived(few, [64], budget=100)
-    derived(few, [64], budget=20_000)
+    derived(few, [64], budget=30_000)
 
 
 def test_long_numbers_are_too_coarse() -> None:
@@ -318,3 +321,66 @@ def test_one_more_anywhere_is_one_too_many(workspace: Path) -> None:
         refused = outcome(path, statement)
         assert isinstance(refused, Rejected)
         assert (refused.code, refused.path) == ("count-too-large", f"predicate.claim.{claimed}")
+
+
+# Work that the budget does not see.
+
+
+def bare(v: int, k: int, out: int) -> Case:
+    """A model of zeros without blocks: as many positions and tokens as one likes in a small file."""
+    given = architecture(blocks=0)
+    sizes = {"d_vocab": v, "d_model": 1, "n_ctx": k, "d_vocab_out": out}
+    return Case(zeros(given, sizes), given, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("v", "k", "inputs", "code"),
+    [
+        (
+            1,
+            1 << 17,
+            [{"tokens": [0]}] * (1 << 17),
+            "over-budget",
+        ),  # of prefixes, whose number is their sum of products
+        (1, 2000, [{"tokens": [0], "weights": [10**3999]}] * 2000, "wrong-task"),  # a total that nobody can state
+        (1 << 15, 1 << 10, [{"tokens": [0]}] * (1 << 10), "wrong-task"),  # a normal form of 2^25 numbers
+    ],
+)
+def test_long_problems_are_refused_at_once(v: int, k: int, inputs: list[Json], code: str) -> None:
+    """Before the work is done: each of these ran for minutes or hours, or filled the memory."""
+    case = bare(v, k, 1)
+    problem = {"inputs": inputs, "label": {"name": "contains", "token": v}}
+    start = process_time()
+    with pytest.raises(Refusal) as refused:
+        derived(Case(case.tensors, case.entry, problem), [8])
+    assert refused.value.code == code
+    assert process_time() - start < 10
+
+
+def test_max_of_k_has_an_output_for_each_token(workspace: Path) -> None:
+    """Named alone, the task is about d_vocab outputs; a problem may have more."""
+    for out, problem in ((2, {"name": "max-of-k", "k": 1}), (5, {"name": "max-of-k", "k": 1}), (5, max_of_k(2, 1))):
+        case = bare(2, 1, out)
+        case.tensors["embed.W_E"][:, 0] = [-1, 1]
+        case.tensors["unembed.W_U"][0, :2] = [-1, 1]
+        case.tensors["unembed.b_U"][2:] = -9
+        stated = Case(case.tensors, case.entry, max_of_k(2, 1))
+        result = checked(stated, workspace, [[0, 1, 0], [1, 1, 0]], [40], task=problem)
+        if out == 5 and "name" in problem:
+            assert isinstance(result, Rejected) and result.code == "wrong-task"
+        else:
+            assert isinstance(result, Verdict)
+
+
+def test_tokens_wait_without_their_positions() -> None:
+    """Of many tokens at one position, one at a time is made ready to be evaluated."""
+    case = bare(100, 1, 1)
+    made: list[int] = []
+    problem = {"inputs": [{"tokens": "0-99"}], "label": {"name": "contains", "token": 100}}
+    with (
+        patch.object(Forward, "after", autospec=True, side_effect=Forward.after) as after,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(Forward, "logits", lambda self, prefix: made.append(after.call_count))
+        derived(Case(case.tensors, case.entry, problem), [8])
+    assert made == list(range(1, 101))
