@@ -412,7 +412,7 @@ def test_smaller_errors_prove_no_less(run: settings, workspace: Path) -> None:
 
         def worse(_: Any) -> Any:
             fact = derivation.facts[best]
-            size = 1 << max(0, -fact.exponent + data.draw(st.integers(-8, 8)))
+            size = 1 << max(0, -fact.exponent + data.draw(st.integers(-2, 8)))
             more = data.draw(st.lists(st.integers(0, size), min_size=v, max_size=v))
             errors = tuple(error + x for error, x in zip(fact.error, more, strict=True))
             return ScoreApproximation(fact.exponent, fact.kept, errors)
