@@ -150,8 +150,18 @@ def sections(results: Results, all_subjects: Sequence[Subject], track: Track = q
     return [*made, failures(results)] if results.failures else made
 
 
-OTHER_TASKS = """ Some models here have more layers or heads, or are asked something else, which stands beside their
-names: there N counts inputs of that task, by their weights, whose right answer wins."""
+MAX_OF_K = """<p>Each model here is a transformer of one layer and one attention head that reads K tokens and
+answers with the largest of them. Each proof establishes a statement of one form about one model file, fixed by its
+SHA-256:</p>
+<blockquote><p>Of all v<sup>K</sup> sequences of K tokens out of v, at least N are answered correctly: the logit of the
+largest token in the sequence exceeds every other logit{ahead}. The model is the real function of its weights, in exact
+arithmetic, and a tie is wrong.</p></blockquote>"""
+ANY_TASK = """<p>Each model here is a small transformer. What it is asked stands beside its name: the inputs, each with
+its weight, and the right answer. Each proof establishes a statement of one form about one model file, fixed by its
+SHA-256:</p>
+<blockquote><p>Of all inputs, those that are answered correctly weigh at least N: the logit of the right answer exceeds
+every other logit{ahead}. The model is the real function of its weights, in exact arithmetic, and a tie is
+wrong.</p></blockquote>"""
 
 
 def claim(results: Results, all_subjects: Sequence[Subject]) -> Section:
@@ -160,17 +170,12 @@ def claim(results: Results, all_subjects: Sequence[Subject]) -> Section:
     if results.other_margins:
         listed = text(", ".join(results.other_margins))
         others = f'<p class="note">The results also have proofs with margin {listed}; they are not on this page.</p>'
-    told = OTHER_TASKS if any(task.other for task in results.tasks) else ""
-    body = f"""<p>Each model here is a transformer of one layer and one attention head that reads K tokens and
-answers with the largest of them. Each proof establishes a statement of one form about one model file, fixed by its
-SHA-256:</p>
-<blockquote><p>Of all v<sup>K</sup> sequences of K tokens out of v, at least N are answered correctly: the logit of the
-largest token in the sequence exceeds every other logit{ahead}. The model is the real function of its weights, in exact
-arithmetic, and a tie is wrong.</p></blockquote>
+    told = ANY_TASK if any(task.other for task in results.tasks) else MAX_OF_K
+    body = f"""{told.format(ahead=ahead)}
 <p>A short program, the checker, derives each statement again with integers only; how a proof was found has no
-influence on that.{told} One can always prove the exact number by trying all sequences. A shorter proof has to use how
-the model works, and what it cannot prove measures how much of the behaviour that explanation leaves open. So two
-numbers describe a proof: the accuracy it proves, and its length.</p>
+influence on that. One can prove the exact number by trying all inputs, where they are few enough. A shorter proof has
+to use how the model works, and what it cannot prove measures how much of the behaviour that explanation leaves open. So
+two numbers describe a proof: the accuracy it proves, and its length.</p>
 <p>This page repeats what a sweep recorded. It verifies nothing itself; the certificates can be checked at any
 time.</p>
 {others}"""

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,7 +67,8 @@ class Job:
         asked = [] if self.margin == "0" else ["--margin", self.margin]
         asked += ["--problem", self.problem.path] if self.problem else []
         words = ["certgen", "prove", self.model, "--strategy", self.strategy, *asked, "-o", certificate]
-        checked = ["check-cert", *budget_options(budget), self.model, certificate]
+        same = ["--problem", self.problem.path] if self.problem else []
+        checked = ["check-cert", *budget_options(budget), self.model, certificate, *same]
         return f"{shlex.join(words)} && {shlex.join(checked)}"
 
     def finished(self, store: Store) -> bool:
@@ -125,7 +127,7 @@ def measure(job: Job, row: Record) -> None:
     row["command"] = job.command(budget)
 
     started = time.perf_counter()
-    verdict = check_apart(job.path, path, budget)
+    verdict = check_apart(job.path, path, budget, job.problem)
     row["check_s"] = time.perf_counter() - started
     if verdict.get("exit_code") != 0 or verdict.get("verdict") != "verified":
         raise UserError(refusal(verdict))
@@ -164,13 +166,19 @@ def budget_options(budget: int) -> list[str]:
     return [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
 
 
-def check_apart(model: Path, certificate: Path, budget: int = DEFAULT_BUDGET) -> Record:
+def check_apart(model: Path, certificate: Path, budget: int = DEFAULT_BUDGET, problem: Asked | None = None) -> Record:
     """check-cert's verdict as JSON, from a fresh interpreter: nothing of the search is in its memory.
 
-    Option -P keeps a folder named `checker` in the current directory out.
+    Option -P keeps a folder named `checker` in the current directory out. A certificate about another problem is
+    refused.
     """
     command = [sys.executable, "-P", "-m", "checker", "--json", *budget_options(budget), str(model), str(certificate)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if problem:
+            asked = Path(folder) / "problem.json"
+            asked.write_text(problem.text, encoding="utf-8")
+            command += ["--problem", str(asked)]
+        done = subprocess.run(command, capture_output=True, text=True)
     try:
         verdict: Record = json.loads(done.stdout)
     except ValueError:
