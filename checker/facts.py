@@ -33,8 +33,10 @@ BITS = bounded(8, 4096)
 def decode_precisions(value: object, path: str) -> tuple[int, ...]:
     """One to eight increasing numbers of bits."""
     bits = array(value, path, BITS)
-    if not 1 <= len(bits) <= 8 or list(bits) != sorted(set(bits)):
-        raise Malformed("out-of-range", path, "one to eight increasing numbers")
+    if not 1 <= len(bits) <= 8:
+        raise Malformed("out-of-range", path, "one to eight numbers", str(len(bits)))
+    if list(bits) != sorted(set(bits)):
+        raise Malformed("not-increasing", path, "increasing numbers")
     return bits
 
 

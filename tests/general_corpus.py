@@ -411,4 +411,5 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         ("negative", [-64]),
         ("huge", [10**3000]),
     ):
-        yield f"out-of-range--precisions-{what}", to_bytes(edited(base, put(*BITS, value=bits)))
+        code = "not-increasing" if what in ("twice", "decreasing") else "out-of-range"
+        yield f"{code}--precisions-{what}", to_bytes(edited(base, put(*BITS, value=bits)))

@@ -29,8 +29,8 @@ def passes(model: Model, task: Task) -> int:
 def work(model: Model, k: int, bits: int) -> int:
     """Of one position of an input of k tokens, when `bits` bits are kept.
 
-    An exponential counts as one, a SiLU or a GELU as eight, and more with more bits. Weights above 16 make numbers
-    longer from layer to layer.
+    An exponential counts as one, a SiLU or a GELU as eight, and more with more bits; the rest of a block as sixteen.
+    Weights above 16 make numbers longer from layer to layer.
     """
     architecture = model.architecture
     tables = [array for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
@@ -39,7 +39,8 @@ def work(model: Model, k: int, bits: int) -> int:
     if architecture.activation not in ("none", "relu"):
         exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0) * (1 + bits // 64)
     products = sum(array.size for array in tables) // 1000
-    return (products + exponentials + 1) * (1 + (bits + min(growth, LONGEST)) // 64) ** 2
+    words = 1 + (bits + min(growth, LONGEST)) // 64
+    return (products + exponentials) * words**2 + 16 * (architecture.blocks + 1)
 
 
 def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:

@@ -100,14 +100,17 @@ def unchanged(x: Ball) -> Ball:
 
 def work(weights: Weights, k: int, bits: int) -> int:
     """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one, a SiLU or a
-    GELU as eight, and more with more bits. Weights above 16 make numbers longer from layer to layer."""
+    GELU as eight, and more with more bits; the rest of a block as sixteen. Weights above 16 make numbers longer from
+    layer to layer."""
     tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
     growth = sum([max(0, max([max(map(abs, row)) for row in W.rows]).bit_length() + W.exponent - 4) for W in tables])
-    exponentials = max(weights.architecture.blocks * weights.architecture.heads, 1) * k
+    blocks = weights.architecture.blocks
+    exponentials = max(blocks * weights.architecture.heads, 1) * k
     if weights.architecture.activation not in ("none", "relu"):
-        exponentials += 8 * weights.architecture.blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
-    return (products // 1000 + exponentials + 1) * (1 + (bits + min(growth, LONGEST)) // 64) ** 2
+        exponentials += 8 * blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
+    words = 1 + (bits + min(growth, LONGEST)) // 64
+    return (products // 1000 + exponentials) * words**2 + 16 * (blocks + 1)
 
 
 class Position:
