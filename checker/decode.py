@@ -76,9 +76,10 @@ def mapping(value: object, path: str) -> dict[str, object]:
     return dict(value)
 
 
-def record(value: object, path: str, fields: tuple[str, ...]) -> dict[str, object]:
-    """An object with exactly these fields."""
+def record(value: object, path: str, fields: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, object]:
+    """An object with exactly these fields, and any of the optional ones."""
     value = mapping(value, path)
+    fields += tuple([field for field in optional if field in value])
     if set(value) != set(fields):
         missing = [field for field in fields if field not in value]
         raise Malformed(

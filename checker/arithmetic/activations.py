@@ -7,6 +7,8 @@
 The theorems are in docs/rules.md, section "Activations".
 """
 
+from functools import cached_property
+
 from checker.arithmetic.balls import Ball
 from checker.arithmetic.enclosures import Enclosure, exp_enclosure, ln2_enclosure, pi_enclosure, sqrt_enclosure
 
@@ -19,7 +21,11 @@ class Activation:
     def __init__(self, name: str, bits: int) -> None:
         self.name, self.bits, self.slope = name, bits, SLOPES[name]
         self.work = 3 * bits + 64  # the series of Phi cancels up to 1.5 bits for each bit
-        self.ln2, self.pi = ln2_enclosure(self.work), pi_enclosure(self.work)
+
+    @cached_property
+    def constants(self) -> tuple[Enclosure, Enclosure]:
+        """ln 2 and pi in units of 2^-work. ReLU never asks for them."""
+        return ln2_enclosure(self.work), pi_enclosure(self.work)
 
     def __call__(self, x: Ball) -> Ball:
         """The slope bounds what becomes of the radius."""
@@ -41,7 +47,7 @@ class Activation:
 
     def exp(self, low: int, high: int) -> Enclosure:
         """exp(-x) for x between low and high; everything in units of 2^-work."""
-        power = exp_enclosure(low, high, self.work, self.work, self.ln2)
+        power = exp_enclosure(low, high, self.work, self.work, self.constants[0])
         return Enclosure(power.low >> power.shift, (power.high >> power.shift) + 1)
 
     def sigmoid(self, a: int) -> Enclosure:
@@ -49,9 +55,9 @@ class Activation:
         low = high = a << (self.work - self.bits)
         if self.name == "gelu_tanh":
             polynomial = 1_000_000 * (a << 2 * self.bits) + 44_715 * a**3  # in units of 2^-(3 bits) / 1,000,000
-            unit = 1_000_000 << 3 * self.bits
-            low = sqrt_enclosure(8 << self.work, self.pi.high, self.work).low * polynomial // unit
-            high = sqrt_enclosure(8 << self.work, self.pi.low, self.work).high * polynomial // unit + 1
+            unit, pi = 1_000_000 << 3 * self.bits, self.constants[1]
+            low = sqrt_enclosure(8 << self.work, pi.high, self.work).low * polynomial // unit
+            high = sqrt_enclosure(8 << self.work, pi.low, self.work).high * polynomial // unit + 1
         least, most = [(e << self.work) // ((1 << self.work) + e) for e in self.exp(low, high)]
         return Enclosure(least, most + 1)
 
@@ -60,8 +66,8 @@ class Activation:
         low, high = self.series(a, up=False), self.series(a, up=True)
         x = a * a << self.work
         density = self.exp(x >> 2 * self.bits + 1, (x >> 2 * self.bits + 1) + 1)
-        least = density.low * sqrt_enclosure(1 << self.work, 2 * self.pi.high, self.work).low
-        most = density.high * sqrt_enclosure(1 << self.work, 2 * self.pi.low, self.work).high
+        least = density.low * sqrt_enclosure(1 << self.work, 2 * self.constants[1].high, self.work).low
+        most = density.high * sqrt_enclosure(1 << self.work, 2 * self.constants[1].low, self.work).high
         half = 1 << (self.work - 1)
         return Enclosure(half - (most * high >> 2 * self.work) - 1, half - (least * low >> 2 * self.work))
 

@@ -8,7 +8,7 @@ from functools import cache
 from operator import mul
 from typing import NamedTuple
 
-from checker.arithmetic.enclosures import sqrt_enclosure
+from checker.arithmetic.enclosures import shift_up, sqrt_enclosure
 from checker.arithmetic.matrices import Matrix
 from checker.arithmetic.packing import repeat, side_by_side, split
 
@@ -28,11 +28,6 @@ class Ball(NamedTuple):
     def plus(self, other: "Ball") -> "Ball":
         """The sums of vectors of the two balls."""
         return Ball([x + y for x, y in zip(self.centre, other.centre, strict=True)], self.radius + other.radius)
-
-
-def ceil_shift(number: int, bits: int) -> int:
-    """ceil(number / 2^bits)."""
-    return -(-number >> bits)
 
 
 def rounded(matrix: Matrix, bits: int) -> list[list[int]]:
@@ -70,7 +65,7 @@ class Linear:
         span, half, start, rows = self.packed(size)
         lanes = split(sum(map(mul, rows, x.centre), start), len(self.bias), span)
         low = half >> self.bits
-        error = ceil_shift(x.radius * self.norm, self.bits) + ceil_shift(sum(map(abs, x.centre)), self.bits + 1) + 2
+        error = shift_up(x.radius * self.norm, self.bits) + shift_up(sum(map(abs, x.centre)), self.bits + 1) + 2
         return Ball([(lane >> self.bits) - low for lane in lanes], error)
 
 
@@ -101,5 +96,5 @@ class LayerNorm:
             return ball
         w, b = self.weights
         scale = max(map(abs, w)) + 1
-        error = ceil_shift(ball.radius * scale, bits) + ceil_shift(largest, bits + 1) + 2
+        error = shift_up(ball.radius * scale, bits) + shift_up(largest, bits + 1) + 2
         return Ball([((c * x) >> bits) + y for c, x, y in zip(centre, w, b, strict=True)], error)

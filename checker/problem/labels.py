@@ -83,10 +83,9 @@ def decode_task(value: object, path: str) -> Task:
     if name not in NAMED:
         raise Malformed("unsupported", f"{path}.name", f"one of {', '.join(NAMED)}")
     decoders = NAMED[name][0]
-    partial = isinstance(value, dict) and "of" in value
-    fields = record(value, path, ("name", *decoders, *["of"] * partial))
+    fields = record(value, path, ("name", *decoders), ("of",))
     args = {key: decode(fields[key], f"{path}.{key}") for key, decode in decoders.items()}
-    return Task(name, args, array(fields["of"], f"{path}.of", integer) if partial else None)
+    return Task(name, args, array(fields["of"], f"{path}.of", integer) if "of" in fields else None)
 
 
 def label_of(task: Task, of: tuple[int, ...], tokens: int) -> Label:

@@ -32,8 +32,7 @@ Stated = ProblemFile | int  # k, for the task that is named alone
 
 def decode_position(value: object, path: str) -> Position:
     """{"tokens": [t, ...] or "a-b"}, and "weights": [w, ...] if they are not all 1."""
-    weighted = isinstance(value, dict) and "weights" in value
-    fields = record(value, path, ("tokens", *["weights"] * weighted))
+    fields = record(value, path, ("tokens",), ("weights",))
     tokens: Sequence[int]
     if isinstance(fields["tokens"], str):
         match = RANGE.fullmatch(fields["tokens"])
@@ -42,7 +41,7 @@ def decode_position(value: object, path: str) -> Position:
         tokens = range(int(match[1]), int(match[2]) + 1)
     else:
         tokens = array(fields["tokens"], f"{path}.tokens", integer)
-    weights = array(fields["weights"], f"{path}.weights", integer) if weighted else None
+    weights = array(fields["weights"], f"{path}.weights", integer) if "weights" in fields else None
     return Position(tokens, weights)
 
 
@@ -53,10 +52,10 @@ def decode_problem(value: object, path: str) -> Stated:
         fields = record(value, path, ("name", "k"))
         constant(fields["name"], f"{at}name", "max-of-k")
         return integer(fields["k"], f"{at}k")
-    read = isinstance(value, dict) and "readout" in value
-    fields = record(value, path, ("inputs", "label", *["readout"] * read))
+    fields = record(value, path, ("inputs", "label"), ("readout",))
     positions = array(fields["inputs"], f"{at}inputs", decode_position)
     if sum([len(position.tokens) for position in positions]) > MAX_TOKENS:
         raise Malformed("too-large", f"{at}inputs", f"at most {MAX_TOKENS} tokens at all positions together")
     task = decode_task(fields["label"], f"{at}label")
-    return ProblemFile(positions, task, integer(fields["readout"], f"{at}readout") if read else None)
+    readout = integer(fields["readout"], f"{at}readout") if "readout" in fields else None
+    return ProblemFile(positions, task, readout)
