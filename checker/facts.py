@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from checker.decode import array, bounded, integer, record
 from checker.errors import Malformed, Refusal, Rejected, located, show, show_set
+from checker.problem.regions import Group, decode_groups
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -345,3 +346,59 @@ class AttentionRanges:
                     if not (gap == claimed_gap and claimed_low <= low and high <= claimed_high):
                         expected, got = (", ".join(map(show, range_)) for range_ in (derived, claimed))
                         raise Rejected("range-too-narrow", f"{path}[{n}]", expected, got)
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Every input that reaches a part of a group's automaton has the group's label. For every input of the i-th region
+    what enters neuron j is between ranges[i][2 j] and ranges[i][2 j + 1], in units of 2^-bits."""
+
+    bits: int
+    groups: tuple[Group, ...]
+    ranges: Rows
+
+    @classmethod
+    def decode(cls, value: object, path: str) -> Self:
+        """{"bits": b, "groups": [...], "ranges": [[low, high, ... per neuron] per region]}"""
+        fields = record(value, path, ("bits", "groups", "ranges"))
+        groups = decode_groups(fields["groups"], f"{path}.groups")
+        return cls(BITS(fields["bits"], f"{path}.bits"), groups, decode_rows(fields["ranges"], f"{path}.ranges"))
+
+    def require_entails(self, stated: Self) -> None:
+        """The same regions and unit, and no narrower ranges."""
+        if (self.bits, self.groups) != (stated.bits, stated.groups):
+            raise Rejected("wrong-region", "groups", "the bits and the groups of the arguments")
+        require_same_length(len(self.ranges), len(stated.ranges), "ranges")
+        for i, (derived, claimed) in enumerate(zip(self.ranges, stated.ranges, strict=True)):
+            require_same_length(len(derived), len(claimed), f"ranges[{i}]")
+            for j, (end, claimed_end) in enumerate(zip(derived, claimed, strict=True)):
+                if not (claimed_end >= end if j % 2 else claimed_end <= end):
+                    raise Rejected("range-too-narrow", f"ranges[{i}][{j}]", show(end), show(claimed_end))
+
+
+@dataclass(frozen=True, slots=True)
+class RegionGaps:
+    """For every input of the i-th region and every output y of the j-th class of its group,
+    logit_y - logit_label + margin is at most gaps[i][j] * 2^-bits, with the bits of the regions."""
+
+    regions: Regions
+    gaps: Rows
+
+    @classmethod
+    def decode(cls, value: object, path: str) -> Self:
+        """{"regions": {...}, "gaps": [[... per class] per region]}"""
+        fields = record(value, path, ("regions", "gaps"))
+        regions = Regions.decode(fields["regions"], f"{path}.regions")
+        return cls(regions, decode_rows(fields["gaps"], f"{path}.gaps"))
+
+    def require_entails(self, stated: Self) -> None:
+        """The same regions, and no smaller gaps."""
+        with located("regions"):
+            self.regions.require_entails(stated.regions)
+        require_each(
+            self.gaps,
+            stated.gaps,
+            lambda bound, claimed: bound <= claimed,
+            lambda bound, claimed: Rejected("bound-too-small", "", f">= {show(bound)}", show(claimed)),
+            "gaps",
+        )

@@ -11,12 +11,16 @@ from typing import NamedTuple
 from checker.arithmetic.enclosures import shift_up, sqrt_enclosure
 from checker.arithmetic.matrices import Matrix
 from checker.arithmetic.packing import repeat, side_by_side, split
+from checker.errors import Rejected
 
 LONGEST = 1 << 14  # bits of a number that is multiplied; only weights near the largest of float64 lead there
 
 
-class TooCoarse(Exception):
+class TooCoarse(Rejected):
     """Nothing can be said: with this radius or so few bits a denominator may be zero, or numbers get too long."""
+
+    def __init__(self, code: str = "too-coarse", path: str = "", expected: str = "more bits", got: str = "") -> None:
+        super().__init__(code, path, expected, got)
 
 
 class Ball(NamedTuple):

@@ -32,16 +32,16 @@ def count_within(losses: list[list[int]], uses: list[int], steps: int) -> int:
     lanes = (1 << (width * (steps + 1))) - 1
     product: int = 1
     for row, count in zip(losses, uses, strict=True):
-        factor = polynomial([loss for loss in row if loss <= steps], width, steps)
+        factor = polynomial([(loss, 1) for loss in row if loss <= steps], width, steps)
         for _ in range(count):
             product = (product * factor) & lanes
     return int(product % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
 
 
-def polynomial(powers: list[int], width: int, most: int) -> int:
-    """The sum of z^power at z = 2^width, powers up to `most`; a word of lanes is summed at a time."""
+def polynomial(terms: list[tuple[int, int]], width: int, most: int) -> int:
+    """The sum of weight z^power at z = 2^width, over terms (power, weight); a word of lanes is summed at a time."""
     few = max(64 // width, 1)
     parts = [0 for _ in range(most // few + 1)]
-    for power in powers:
-        parts[power // few] += 1 << (width * (power % few))
+    for power, weight in terms:
+        parts[power // few] += weight << (width * (power % few))
     return concatenate(parts, width * few)

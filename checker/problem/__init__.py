@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from math import prod
 from operator import mul
@@ -11,6 +11,8 @@ from checker.decode import MAX_DIGITS
 from checker.errors import Rejected, located, show
 from checker.model.attention import Attention
 from checker.model.circuits import Circuits
+from checker.model.forward import work
+from checker.model.one_layer import OneLayer
 from checker.model.weights import Weights
 from checker.problem.budget import Budget
 from checker.problem.labels import Task, label_of
@@ -59,6 +61,7 @@ class Problem:
             raise Rejected("wrong-task", "label.of", f"increasing positions from 0 to {self.k - 1}")
         with located("label"):
             self.label = label_of(stated.task, self.of, self.v)
+        self.one_layer = cache(self.read_layer)  # one for each precision, as long as the check lasts
 
     @property
     def outputs(self) -> int:
@@ -91,6 +94,13 @@ class Problem:
     def attention(self) -> Attention:
         """The attention weights of the one head."""
         return Attention(self.circuits)
+
+    def read_layer(self, bits: int) -> OneLayer:
+        """Tables of a model with one attention layer, whatever its heads: all values, and all weights of any query."""
+        places = sum(map(len, self.choices))
+        cost = (places + places * self.v // self.k) * work(self.weights, self.k, bits)
+        self.budget.afford(cost, "thousands of multiply-adds")
+        return OneLayer(self.weights, self.choices, self.readout, bits)
 
     def margin_upper(self, exponent: int) -> int:
         """The margin rounded up to a multiple of 2^exponent."""

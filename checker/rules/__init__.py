@@ -10,6 +10,8 @@ from checker.facts import (
     DirectPathSpread,
     DirectPathUpper,
     MaxTokenPath,
+    RegionGaps,
+    Regions,
     ScoreApproximation,
     Tally,
     UpperTable,
@@ -20,6 +22,7 @@ from checker.facts import (
 )
 from checker.lemmas.groups import decode_groups
 from checker.lemmas.splitting import decode_peels
+from checker.problem.regions import decode_groups as decode_regions
 from checker.rules.attention_ranges import attention_ranges
 from checker.rules.branch_sequences import branch_sequences
 from checker.rules.count_cubic import count_cubic
@@ -34,6 +37,9 @@ from checker.rules.max_token_drop import max_token_drop
 from checker.rules.max_token_envelope import max_token_envelope
 from checker.rules.max_token_mean import max_token_mean
 from checker.rules.pure_sequences import pure_sequences
+from checker.rules.region_counts import region_counts
+from checker.rules.region_gaps import region_gaps
+from checker.rules.regions import regions
 from checker.rules.rule import LANE_ARGS, WEIGHT_ARGS, Rule
 from checker.rules.score_exact import score_exact
 from checker.rules.score_product_spread import score_product_spread
@@ -54,6 +60,7 @@ SINGULAR_ARGS = {**PEELS, **SIGMA, "ridge": NATURAL, "ridge_exponent": EXPONENT,
 GAPS = {"gaps": lambda value, path: array(value, path, decode_rows)}
 QUERIES = {"queries": lambda value, path: array(value, path, integer)}
 PRECISIONS: dict[str, Decoder[object]] = {"bits": decode_precisions}
+HINTS: dict[str, Decoder[object]] = {"hints": GAPS["gaps"]}
 CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 
 RULES = {
@@ -81,4 +88,7 @@ RULES = {
     "total": Rule(total, (Tally,), {}, Accuracy, repeat=True),
     "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Branches, general=True),
     "total_branches": Rule(total_branches, (Branches,), {}, Accuracy, general=True),
+    "regions": Rule(regions, (), {**WEIGHT_ARGS, "groups": decode_regions, **HINTS}, Regions, general=True),
+    "region_gaps": Rule(region_gaps, (Regions,), HINTS, RegionGaps, general=True),
+    "region_counts": Rule(region_counts, (RegionGaps,), HINTS, Tally, general=True),
 }

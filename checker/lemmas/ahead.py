@@ -1,0 +1,58 @@
+"""How far wrong outputs are ahead of the label: a constant, and for each head a mean over positions."""
+
+from functools import cache
+from operator import mul
+
+from checker.arithmetic.balls import Ball
+from checker.arithmetic.enclosures import shift_up
+from checker.arithmetic.packing import members
+from checker.lemmas.lines import intercept
+from checker.lemmas.paths import Table
+from checker.problem import Problem
+from checker.problem.regions import Region
+
+Integers = tuple[int, ...]
+
+
+class Ahead:
+    """Upper bounds on logit_y - logit_c + margin for every y of a class, in units of 2^-bits.
+
+    Each neuron is replaced by a line of a given slope: above it where it favours y over c, below it where it does not.
+    """
+
+    def __init__(self, problem: Problem, bits: int) -> None:
+        self.bits, self.margin = bits, problem.margin_upper(-bits)
+        self.layer = problem.one_layer(bits)
+        self.size = self.layer.neurons + self.layer.heads  # of a hint: slopes, then means
+        self.gains = cache(self.of_attention)
+
+    def favours(self, y: int, c: int) -> list[int]:
+        """What each neuron adds to logit_y - logit_c, times its activation; in the unit of `out`."""
+        return [row[y] - row[c] for row in self.layer.out.rows]
+
+    def difference(self, x: Ball, y: int, c: int, slopes: Integers) -> int:
+        """Feature y less feature c, and the neurons' features times the slopes of their lines."""
+        factors = list(map(mul, self.favours(y, c), slopes))
+        bent = sum(map(mul, factors, x.centre[-len(factors) :])) + x.radius * sum(map(abs, factors))
+        return x.centre[y] - x.centre[c] + 2 * x.radius + shift_up(bent, self.bits - self.layer.out.exponent)
+
+    def of_attention(self, c: int, rivals: int, slopes: Integers) -> list[Table]:
+        """[head][p][t]: the largest difference of a class, at every position and token by itself."""
+        ys = list(members(rivals))
+        return [
+            [{t: max([self.difference(x, y, c, slopes) for y in ys]) for t, x in row.items()} for row in values]
+            for values in self.layer.values
+        ]
+
+    def constant(self, region: Region, rivals: int, slopes: Integers, ranges: Integers) -> int:
+        """The largest of a class: the direct path, biases, intercepts of lines and the margin."""
+        layer, c, constants = self.layer, region.group.label, []
+        for y in members(rivals):
+            bias = shift_up(layer.bias.rows[0][y] - layer.bias.rows[0][c], -self.bits - layer.bias.exponent)
+            constant = self.difference(layer.direct(region.query), y, c, slopes) + bias + self.margin
+            neurons = zip(self.favours(y, c), ranges[::2], ranges[1::2], slopes, strict=True)
+            for favour, low, high, slope in neurons:
+                line = intercept(layer.act, low, high, slope, above=favour >= 0)
+                constant += shift_up(favour * line, -layer.out.exponent)
+            constants.append(constant)
+        return max(constants)

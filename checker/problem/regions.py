@@ -1,0 +1,133 @@
+"""Regions: the inputs of one query and one label that a small automaton sends to one of its parts.
+
+Every proof speaks of regions. Two of them share no input: their queries or their labels differ, or one automaton, which
+is deterministic, sends their inputs to different parts. So for each query and label there may be one automaton only.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from checker.arithmetic.packing import members
+from checker.decode import array, integer, matrix, record
+from checker.errors import Rejected, show
+from checker.problem import Problem
+
+Ways = dict[int, list[tuple[int, int]]]  # state after a position -> states before it, with the symbol that is read
+
+
+class Group(NamedTuple):
+    """The inputs with this label and a query of a set, cut into parts; and the wrong outputs, in classes.
+
+    symbols[t] is what the automaton reads for token t, next[state][symbol] the state that follows, or -1; it starts in
+    state 0. parts[state] is the part of the inputs that end there, or -1. Sets of queries and outputs are bit masks.
+    """
+
+    label: int
+    queries: int
+    rivals: tuple[int, ...]
+    symbols: tuple[int, ...]
+    next: tuple[tuple[int, ...], ...]
+    parts: tuple[int, ...]
+
+
+class Layer(NamedTuple):
+    """What a region reads at one position: its tokens by symbol, and the ways from state to state."""
+
+    tokens: dict[int, list[int]]
+    ways: Ways
+
+
+class Region(NamedTuple):
+    """An accepted set: every path through the layers, from state 0 on, and every choice of tokens along it."""
+
+    number: int  # of its group
+    group: Group
+    query: int
+    layers: list[Layer]
+
+    @property
+    def size(self) -> int:
+        """How many ways and tokens there are."""
+        ways = sum([len(into) for layer in self.layers for into in layer.ways.values()])
+        return ways + sum([len(tokens) for layer in self.layers for tokens in layer.tokens.values()])
+
+
+def decode_groups(value: object, path: str) -> tuple[Group, ...]:
+    """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}]"""
+
+    def group(item: object, at: str) -> Group:
+        fields = record(item, at, Group._fields)
+        rivals, symbols, parts = (
+            array(fields[name], f"{at}.{name}", integer) for name in ("rivals", "symbols", "parts")
+        )
+        label, queries = (integer(fields[name], f"{at}.{name}") for name in ("label", "queries"))
+        return Group(label, queries, rivals, symbols, matrix(fields["next"], f"{at}.next"), parts)
+
+    return array(value, path, group)
+
+
+def require_valid(problem: Problem, group: Group) -> None:
+    """An automaton of the problem's tokens, classes of every output but the label; and all its inputs have the label.
+
+    Both automata read all inputs with these queries side by side. Cost tokens times pairs of states at each position.
+    """
+    states, symbols = len(group.next), len(group.next[0])
+    in_range = all(0 <= s < symbols for s in group.symbols) and all(-1 <= s < states for row in group.next for s in row)
+    if not in_range or len(group.symbols) != problem.v or len(group.parts) != states:
+        raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states from -1 on")
+    if not 0 <= group.label < problem.outputs:
+        raise Rejected("no-such-region", "label", f"outputs from 0 to {problem.outputs - 1}", show(group.label))
+    others, held = ((1 << problem.outputs) - 1) ^ (1 << group.label), 0
+    for rivals in group.rivals:
+        held |= rivals
+    if held != others or not all(group.rivals):
+        raise Rejected("wrong-token-left-out", "rivals", "sets that together hold every output but the label")
+    at_query = problem.choices[problem.readout or 0]
+    if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
+        raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")
+    reached, spent = {(problem.label.start, 0)}, 0
+    for p, row in enumerate(problem.choices):
+        tokens = members(group.queries) if p == problem.readout else row
+        spent += len(reached) * len(row)
+        problem.budget.afford(spent, "steps of two automata")
+        after = [
+            (problem.label.step(state, p, t), group.next[own][group.symbols[t]])
+            for t in tokens
+            for state, own in reached
+        ]
+        reached = {pair for pair in after if pair[1] >= 0}
+    for state, own in reached:
+        if group.parts[own] >= 0 and problem.label.output(state) != group.label:
+            raise Rejected("wrong-label", f"parts[{own}]", show(group.label), show(problem.label.output(state)))
+
+
+def regions_of(problem: Problem, groups: tuple[Group, ...]) -> Iterator[Region]:
+    """All regions that have an input: by group, then query, then part."""
+    for number, group in enumerate(groups):
+        for query in members(group.queries):
+            layers, live = [], [0]
+            for p, row in enumerate(problem.choices):
+                tokens: dict[int, list[int]] = {}
+                for t in [query] if p == problem.readout else row:
+                    tokens.setdefault(group.symbols[t], []).append(t)
+                ways: Ways = {}
+                for state in live:
+                    for symbol in tokens:
+                        ways.setdefault(group.next[state][symbol], []).append((state, symbol))
+                ways.pop(-1, None)
+                layers.append(Layer(tokens, ways))
+                live = list(ways)
+            for part in sorted({group.parts[state] for state in live} - {-1}):
+                ends = {state for state in live if group.parts[state] == part}
+                yield Region(number, group, query, leading_to(ends, layers))
+
+
+def leading_to(ends: set[int], layers: list[Layer]) -> list[Layer]:
+    """Only the ways that lead to these states, and only the symbols that are read on them."""
+    kept = []
+    for tokens, ways in reversed(layers):
+        ways = {state: ways[state] for state in sorted(ends)}
+        before = [way for into in ways.values() for way in into]
+        ends, symbols = {state for state, _ in before}, sorted({symbol for _, symbol in before})
+        kept.append(Layer({symbol: tokens[symbol] for symbol in symbols}, ways))
+    return kept[::-1]

@@ -1,0 +1,52 @@
+"""Rule regions; proof: docs/rules.md#regions."""
+
+from typing import Any
+
+from checker.errors import located
+from checker.facts import Regions, require_same_length
+from checker.lemmas.paths import Table, hinted, require_mean
+from checker.model.one_layer import OneLayer, Values
+from checker.problem import Problem
+from checker.problem.regions import require_valid
+
+
+def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regions:
+    """Regions of inputs with one label each, and how far what enters each neuron ranges in them.
+
+    Requires   args.groups: every input that reaches a part of a group's automaton has the group's label.
+               args.hints, for each region that has an input, for each neuron: a lower bound on the mean of each head,
+               then an upper bound on each, in units of 2^-args.bits; the worst path proves each of them.
+    Concludes  Regions.
+    Cost       tokens times pairs of states at each position per group; per region, neuron and head two additions for
+               each way of the automaton, two products for each position and token.
+    """
+    layer = problem.one_layer(args["bits"])
+    for index, group in enumerate(args["groups"]):
+        with located(f"args.groups[{index}]"):
+            require_valid(problem, group)
+    highest, lowest = ([entering(layer, neuron, sign) for neuron in range(layer.neurons)] for sign in (1, -1))
+    ranges = []
+    for region, rows in hinted(problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads):
+        require_same_length(layer.neurons, len(rows), "")
+        direct, weights = layer.direct(region.query), layer.weights(region.query)
+        ends: list[int] = []
+        for neuron, row in enumerate(rows):
+            require_same_length(2 * layer.heads, len(row), f"[{neuron}]")
+            low, high = row[: layer.heads], row[layer.heads :]
+            for head in range(layer.heads):
+                require_mean(region, highest[neuron][head], weights[head], high[head])
+                require_mean(region, lowest[neuron][head], weights[head], -low[head])
+            own = direct.centre[problem.outputs + neuron]
+            ends += own - direct.radius + sum(low), own + direct.radius + sum(high)
+        ranges.append(tuple(ends))
+    return Regions(args["bits"], args["groups"], tuple(ranges))
+
+
+def entering(layer: OneLayer, neuron: int, sign: int) -> list[Table]:
+    """[head][p][t]: at least what a position adds to what enters a neuron, times the sign."""
+    feature = neuron - layer.neurons
+
+    def table(values: Values) -> Table:
+        return [{t: sign * x.centre[feature] + x.radius for t, x in row.items()} for row in values]
+
+    return [table(values) for values in layer.values]
