@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from certgen.certificate.facts import UpperTable
+from certgen.certificate.facts import RegionGroup, UpperTable
 from certgen.certificate.shapes import Bits, Exponent, Matrix, Natural, Shape
 
 
@@ -116,3 +116,15 @@ class CentresArgs(Shape):
     """rows[m][n] * 2^exponent: an attention around which wrong logits are compared."""
 
     centres: UpperTable
+
+
+class HintArgs(Shape):
+    """hints[i]: for region i one row for each neuron, or for each class of wrong outputs."""
+
+    hints: list[list[list[int]]]
+
+
+class RegionArgs(HintArgs, WeightArgs):
+    """The groups whose regions are meant; of each neuron the bounds on the mean of each head."""
+
+    groups: list[RegionGroup]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from certgen.certificate.shapes import Bits, Exponent, Natural, Shape
+from certgen.certificate.shapes import Bits, Exponent, Matrix, Natural, Shape
 
 
 class UpperTable(Shape):
@@ -73,6 +73,32 @@ class Branches(Shape):
     """[t, correct, wrong]: inputs decided that have t at the first position with a choice, by weight."""
 
     counts: list[Annotated[list[Natural], Field(min_length=3, max_length=3)]]
+
+
+class RegionGroup(Shape):
+    """A label, queries and classes of wrong outputs as bit masks; the automaton that cuts the inputs into parts."""
+
+    label: Natural
+    queries: Natural
+    rivals: list[Natural]
+    symbols: list[Natural]
+    next: Matrix
+    parts: list[int]
+
+
+class Regions(Shape):
+    """ranges[i]: for region i the lowest and the highest of what enters each neuron, in units of 2^-bits."""
+
+    bits: Bits
+    groups: list[RegionGroup]
+    ranges: list[list[int]]
+
+
+class RegionGaps(Shape):
+    """gaps[i][j]: how far class j of wrong outputs is ahead of the label at most in region i, in units of 2^-bits."""
+
+    regions: Regions
+    gaps: list[list[int]]
 
 
 class Accuracy(Shape):
