@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,19 @@ class Label(Partial):
         """The right outputs [n] for the tokens `read` [n, m] at the m `positions`."""
         raise NotImplementedError
 
+    @property
+    def initial(self) -> Any:
+        """The state of the label's automaton before the first token; hashable, as all states are."""
+        raise NotImplementedError
+
+    def step(self, state: Any, position: int, token: int) -> Any:
+        """The state after a token at a position that the label reads."""
+        raise NotImplementedError
+
+    def answer(self, state: Any) -> int:
+        """The right output if the automaton ends in this state."""
+        return int(state)
+
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         """The largest answer over all ways to choose a token of each of the m `choices`, ascending lists."""
         raise NotImplementedError
@@ -72,6 +85,13 @@ class Max(Label):
         answers: IntArray = read.max(axis=1)
         return answers
 
+    @property
+    def initial(self) -> int:
+        return -1
+
+    def step(self, state: int, position: int, token: int) -> int:
+        return max(state, token)
+
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         return max(tokens[-1] for tokens in choices)
 
@@ -84,6 +104,13 @@ class Min(Label):
     def answers(self, read: IntArray, positions: Sequence[int]) -> IntArray:
         answers: IntArray = read.min(axis=1)
         return answers
+
+    @property
+    def initial(self) -> int:
+        return 1 << 62
+
+    def step(self, state: int, position: int, token: int) -> int:
+        return min(state, token)
 
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         return min(tokens[-1] for tokens in choices)
@@ -106,6 +133,16 @@ class NthLargest(Label):
         answers: IntArray = np.sort(read, axis=1)[:, -self.n]
         return answers
 
+    @property
+    def initial(self) -> tuple[int, ...]:
+        return ()
+
+    def step(self, state: tuple[int, ...], position: int, token: int) -> tuple[int, ...]:
+        return tuple(sorted((*state, token))[-self.n :])
+
+    def answer(self, state: tuple[int, ...]) -> int:
+        return state[0]
+
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         return sorted(tokens[-1] for tokens in choices)[-self.n]
 
@@ -118,6 +155,16 @@ class Argmax(Label):
     def answers(self, read: IntArray, positions: Sequence[int]) -> IntArray:
         answers: IntArray = np.asarray(positions, np.int64)[read.argmax(axis=1)]
         return answers
+
+    @property
+    def initial(self) -> tuple[int, int]:
+        return (-1, 0)
+
+    def step(self, state: tuple[int, int], position: int, token: int) -> tuple[int, int]:
+        return (token, position) if token > state[0] else state
+
+    def answer(self, state: tuple[int, int]) -> int:
+        return state[1]
 
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         least = [tokens[0] for tokens in choices]
@@ -139,6 +186,13 @@ class SumMod(Label):
     def answers(self, read: IntArray, positions: Sequence[int]) -> IntArray:
         answers: IntArray = read.sum(axis=1) % self.modulus
         return answers
+
+    @property
+    def initial(self) -> int:
+        return 0
+
+    def step(self, state: int, position: int, token: int) -> int:
+        return (state + token) % self.modulus
 
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         sums = 1  # bit s is set when s can be the sum
@@ -169,6 +223,13 @@ class Contains(Label):
         answers: IntArray = (read == self.token).any(axis=1).astype(np.int64)
         return answers
 
+    @property
+    def initial(self) -> bool:
+        return False
+
+    def step(self, state: bool, position: int, token: int) -> bool:
+        return state or token == self.token
+
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         return int(any(self.token in tokens for tokens in choices))
 
@@ -181,6 +242,13 @@ class First(Label):
     def answers(self, read: IntArray, positions: Sequence[int]) -> IntArray:
         return read[:, 0].copy()
 
+    @property
+    def initial(self) -> int:
+        return -1
+
+    def step(self, state: int, position: int, token: int) -> int:
+        return token if state < 0 else state
+
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         return choices[0][-1]
 
@@ -192,6 +260,13 @@ class Last(Label):
 
     def answers(self, read: IntArray, positions: Sequence[int]) -> IntArray:
         return read[:, -1].copy()
+
+    @property
+    def initial(self) -> int:
+        return -1
+
+    def step(self, state: int, position: int, token: int) -> int:
+        return token
 
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         return choices[-1][-1]
@@ -209,6 +284,16 @@ class Majority(Label):
         often = counts == counts.max(axis=1, keepdims=True)
         answers: IntArray = np.where(often, read, np.iinfo(np.int64).max).min(axis=1)
         return answers
+
+    @property
+    def initial(self) -> tuple[int, ...]:
+        return ()
+
+    def step(self, state: tuple[int, ...], position: int, token: int) -> tuple[int, ...]:
+        return tuple(sorted((*state, token)))
+
+    def answer(self, state: tuple[int, ...]) -> int:
+        return min(state, key=lambda t: (-state.count(t), t))
 
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         tokens = sorted({token for tokens in choices for token in tokens}, reverse=True)
@@ -283,6 +368,16 @@ class Automaton(Label):
             states = self._following[states, tokens]
         answers: IntArray = np.array(self.output, np.int64)[states]
         return answers
+
+    @property
+    def initial(self) -> int:
+        return self.start
+
+    def step(self, state: int, position: int, token: int) -> int:
+        return self.next[state][token]
+
+    def answer(self, state: int) -> int:
+        return self.output[state]
 
     def largest(self, choices: Sequence[Sequence[int]], positions: Sequence[int]) -> int:
         reached = np.array([self.start])

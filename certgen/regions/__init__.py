@@ -1,0 +1,1 @@
+"""Regions of inputs and proofs about them: one attention layer with any heads, an MLP, any task an automaton labels."""

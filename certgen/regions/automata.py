@@ -1,0 +1,152 @@
+"""Small automata that cut the inputs of one label into parts, made from the automaton of the label itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from certgen.problem import Task
+from certgen.problem.labels import IntArray
+
+DEAD = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Automaton:
+    """symbols [d_vocab], next [state, symbol], parts [state]; -1 for no state and no part. It starts in state 0."""
+
+    symbols: IntArray
+    next: IntArray
+    parts: IntArray
+
+
+class LabelStates:
+    """The states of a task's label at each position, numbered; `outputs` says what follows from each at the end."""
+
+    def __init__(self, task: Task, most: int = 1 << 14) -> None:
+        self.task, label = task, task.label
+        read = set(label.positions(task.k))
+        numbers: dict[Hashable, int] = {label.initial: 0}
+        self.layers: list[tuple[IntArray, IntArray]] = []  # (states, next [state, token], -1 where no token can stand)
+        states: list[Hashable] = [label.initial]
+        for p, row in enumerate(task.space.rows):
+            tokens = [t for t, weight in enumerate(row) if weight]
+            following = np.full((len(states), len(row)), DEAD, np.int64)
+            for i, state in enumerate(states):
+                for t in tokens:
+                    after = label.step(state, p, t) if p in read else state
+                    following[i, t] = numbers.setdefault(after, len(numbers))
+                if len(numbers) > most:
+                    raise TooManyStates
+            self.layers.append((np.array([numbers[state] for state in states]), following))
+            present = set(np.unique(following).tolist()) - {DEAD}
+            states = [state for state, number in numbers.items() if number in present]
+        self.last = np.array([numbers[state] for state in states])
+        self.count = len(numbers)
+        self.outputs = np.full(self.count, DEAD, np.int64)
+        self.outputs[self.last] = [label.answer(state) for state in states]
+
+    @cached_property
+    def steady(self) -> IntArray | None:
+        """next [state, token] if it is the same at every position; None if not."""
+        table = np.full((self.count, len(self.task.space.rows[0])), DEAD, np.int64)
+        for states, following in self.layers:
+            known = table[states]
+            if ((known >= 0) & (following >= 0) & (known != following)).any():
+                return None
+            table[states] = np.maximum(known, following)  # what cannot stand at one position may at another
+        return table
+
+
+class TooManyStates(Exception):
+    """The label's automaton is too large to cut inputs by its states."""
+
+
+def by_state(states: LabelStates, parts: IntArray) -> Automaton:
+    """The smallest automaton that sends an input to parts[final state of the label]."""
+    steady = states.steady
+    if steady is not None:
+        return minimal(steady, parts)
+    return layered(states, [np.zeros(1, np.int64)] * (states.task.k + 1), lambda p, t: 0, parts[:, None])
+
+
+def by_places(states: LabelStates, label: int, tokens: Sequence[int], positions: Sequence[int]) -> Automaton:
+    """Inputs with this label, by which of the positions hold one of the tokens: part number = bit mask."""
+    k = states.task.k
+    bits = {p: 1 << i for i, p in enumerate(positions)}
+    seen = [
+        np.array(sorted({m for m in range(1 << len(positions)) if not m & sum(b for q, b in bits.items() if q >= p)}))
+        for p in range(k + 1)
+    ]
+    held = set(tokens)
+
+    def mark(p: int, t: int) -> int:
+        return bits[p] if p in bits and t in held else 0
+
+    parts = np.where(states.outputs[:, None] == label, np.arange(1 << len(positions))[None], DEAD)
+    return layered(states, seen, mark, parts)
+
+
+def layered(states: LabelStates, seen: list[IntArray], mark: Callable[[int, int], int], parts: IntArray) -> Automaton:
+    """States (position, state of the label, marks so far); seen[p] are the marks before position p."""
+    k, v = states.task.k, len(states.task.space.rows[0])
+    ids: list[IntArray] = []
+    total = 0
+    finals = [layer_states for layer_states, _ in states.layers] + [states.last]
+    width = 1 + max(int(row.max()) for row in seen)
+    for layer_states, marks in zip(finals, seen, strict=True):
+        index = np.full((states.count, width), DEAD, np.int64)
+        block = total + np.arange(len(layer_states) * len(marks)).reshape(len(layer_states), len(marks))
+        index[np.ix_(layer_states, marks)] = block
+        ids.append(index)
+        total += block.size
+    table = np.full((total, v), DEAD, np.int64)
+    for p, (layer_states, following) in enumerate(states.layers):
+        for t in range(v):
+            bit = mark(p, t)
+            for m in seen[p].tolist():
+                ok = following[:, t] >= 0
+                table[ids[p][layer_states[ok], m], t] = ids[p + 1][following[ok, t], m | bit]
+    key = np.full(total, DEAD, np.int64)
+    rows = ids[k][np.ix_(states.last, seen[k])]
+    key[rows] = parts[np.ix_(states.last, seen[k])]
+    return minimal(table, key)
+
+
+def minimal(table: IntArray, parts: IntArray) -> Automaton:
+    """The smallest automaton that does the same, by Moore's refinement; states that lead to no part are left out."""
+    useful = parts >= 0
+    while True:
+        more = useful | (useful[table] & (table >= 0)).any(axis=1)
+        if (more == useful).all():
+            break
+        useful = more
+    reached = np.zeros(len(table), bool)
+    front = np.array([0])
+    while len(front):
+        reached[front] = True
+        after = np.unique(table[front])
+        front = after[(after >= 0) & ~reached[after]]
+    keep = np.flatnonzero(useful & reached)
+    if not len(keep) or keep[0] != 0:
+        return Automaton(np.zeros(table.shape[1], np.int64), np.full((1, 1), DEAD), np.array([DEAD]))
+    number = np.full(len(table) + 1, DEAD)  # the last stands for no state
+    number[keep] = np.arange(len(keep))
+    table, parts = number[table[keep]], parts[keep]
+    _, classes = np.unique(parts, return_inverse=True)
+    while True:
+        rows = np.concatenate([classes[:, None], np.where(table >= 0, classes[table], DEAD)], axis=1)
+        _, finer = np.unique(rows, axis=0, return_inverse=True)
+        if finer.max() == classes.max():
+            break
+        classes = finer
+    _, first, classes = np.unique(classes, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # state 0 comes first
+    rank = np.argsort(order)
+    classes, first = rank[classes], first[order]
+    following = np.where(table[first] >= 0, classes[table[first]], DEAD)
+    columns, symbols = np.unique(following, axis=1, return_inverse=True)
+    return Automaton(symbols, columns, parts[first])
