@@ -9,11 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
-from checker.decode import array, bounded, integer, record
+from checker.decode import Rows, array, bounded, decode_rows, integer, record
 from checker.errors import Malformed, Refusal, Rejected, located, show, show_set
 from checker.problem.regions import Group, decode_groups
-
-Rows = tuple[tuple[int, ...], ...]
 
 
 class Fact(Protocol):
@@ -39,11 +37,6 @@ def decode_precisions(value: object, path: str) -> tuple[int, ...]:
     if list(bits) != sorted(set(bits)):
         raise Malformed("not-increasing", path, "increasing numbers")
     return bits
-
-
-def decode_rows(value: object, path: str) -> Rows:
-    """A table of integers."""
-    return array(value, path, lambda row, at: array(row, at, integer))
 
 
 def require_same_length(derived: int, stated: int, path: str) -> None:

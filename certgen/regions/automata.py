@@ -46,6 +46,7 @@ class LabelStates:
             states = [state for state, number in numbers.items() if number in present]
         self.last = np.array([numbers[state] for state in states])
         self.count = len(numbers)
+        self.rank = np.argsort([numbers[state] for state in sorted(numbers)])  # in the order of the states
         self.outputs = np.full(self.count, DEAD, np.int64)
         self.outputs[self.last] = [label.answer(state) for state in states]
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from certgen.models.forward import ACTIVATIONS, FloatArray
-from certgen.regions.paths import Group, Layer, Region, extremes, worst_means
+from certgen.problem.labels import IntArray
+from certgen.regions.paths import Group, Layer, Region, Rivals, extremes, worst_means
 from certgen.regions.tables import OneLayer
 
 PIECES = 64  # of a range, for smooth activations: the rule's
@@ -47,7 +48,7 @@ class Gaps:
     def of(self, region: Region, group: Group) -> Found:
         """The tightest bounds for this region."""
         layer, layers = self.layer, region.layers
-        weights = layer.weights(region.query)
+        weights = layer.weights(region)
         doubts = self.doubts(layers, weights)
         means, ranges = self.neurons(region, weights, doubts)
         tables, slopes, constants = [], [], []
@@ -94,36 +95,67 @@ class Gaps:
             ranges += [-self.integer(around - direct) + sum(low), self.integer(direct + around) + sum(high)]
         return means, ranges
 
-    def plain_gains(self, label: int, rivals: tuple[int, ...]) -> FloatArray:
+    def plain_gains(self, label: int, rivals: Rivals) -> FloatArray:
         """[head, position, token]: what attention adds to the best rival and not to the label; without neurons."""
         values = self.layer.values
-        gains: FloatArray = values[..., list(rivals)].max(axis=3) - values[..., label]
+        of_rivals = values[..., list(rivals.outputs)] - self.offsets(rivals)[:, None, None]
+        gains: FloatArray = of_rivals.max(axis=3) - values[..., label]
         return gains + 2 * self.slack
 
-    def ahead(
-        self, query: int, label: int, rivals: list[int], ranges: list[int]
-    ) -> tuple[FloatArray, list[int], float]:
+    def offsets(self, rivals: Rivals) -> FloatArray:
+        """[head, rival], in logits."""
+        if not rivals.offsets:
+            return np.zeros((self.layer.heads, len(rivals.outputs)))
+        return np.array(rivals.offsets, float) * self.layer.unit
+
+    def of_heads(self, label: int, query: int, inputs: IntArray) -> FloatArray:
+        """[head, output]: what each head adds to an output and not to the label, on average over these inputs."""
+        own, values = self.attention(query, inputs), self.layer.values[..., : self.layer.outputs]
+        means = np.einsum("hnp,hnpf->hf", own, values[:, np.arange(inputs.shape[1]), inputs]) / len(inputs)
+        added: FloatArray = means - means[:, [label]]
+        return added
+
+    def attention(self, query: int, inputs: IntArray) -> FloatArray:
+        """[head, input, position]: how much of the attention each position gets."""
+        scores = self.layer.scores(query)[:, np.arange(inputs.shape[1]), inputs]
+        own: FloatArray = np.exp(scores - scores.max(axis=2, keepdims=True))
+        return own / own.sum(axis=2, keepdims=True)
+
+    def ahead_of(self, label: int, query: int, inputs: IntArray) -> FloatArray:
+        """[input, output]: how far each output is ahead of the label in these inputs, whose query this is."""
+        layer = self.layer
+        own, places = self.attention(query, inputs), np.arange(inputs.shape[1])
+        features = layer.direct[query] + np.einsum("hnp,hnpf->nf", own, layer.values[:, places, inputs])
+        logits = features[:, : layer.outputs] + layer.bias
+        if layer.neurons:
+            logits = logits + ACTIVATIONS[layer.activation](features[:, layer.outputs :]) @ layer.out
+        ahead: FloatArray = logits - logits[:, [label]]
+        return ahead
+
+    def ahead(self, query: int, label: int, rivals: Rivals, ranges: list[int]) -> tuple[FloatArray, list[int], float]:
         """The table of each head, the slope for each neuron, and the constant."""
         layer = self.layer
-        direct = layer.direct[query]
-        constants = direct[rivals] - direct[label] + layer.bias[rivals] - layer.bias[label] + self.margin
+        direct, outputs, offsets = layer.direct[query], list(rivals.outputs), self.offsets(rivals)
+        own = direct[: layer.outputs] + layer.bias
+        constants = own[outputs] - own[label] + self.margin + offsets.sum(axis=0)
         slack = 4 * self.slack
         if not layer.neurons:
-            return self.gain_tables(label, tuple(rivals)), [], float(constants.max()) + slack
+            return self.gain_tables(label, rivals), [], float(constants.max()) + slack
         unit, neurons = layer.unit, slice(layer.outputs, None)
         low, high = (np.array(ranges[end::2], float) * unit for end in (0, 1))
-        favours = layer.out[:, rivals] - layer.out[:, [label]]  # [neuron, rival]
+        favours = layer.out[:, outputs] - layer.out[:, [label]]  # [neuron, rival]
         slopes = best_slopes(layer.activation, low, high, favours.mean(axis=1) >= 0)
         units = [round(math.ldexp(slope, layer.bits)) for slope in slopes]
         rounded = np.array(units, float) * unit
         tables = []
-        for i, y in enumerate(rivals):
+        for i, y in enumerate(outputs):
             factors = favours[:, i] * rounded
             lines = intercepts(layer.activation, low, high, rounded, favours[:, i] >= 0, unit)
             around = 2 * slack * (1 + np.abs(factors).sum() + np.abs(favours[:, i]).sum())
             constants[i] += direct[neurons] @ factors + favours[:, i] @ lines + around
             values = layer.values
-            tables.append(values[..., y] - values[..., label] + values[..., neurons] @ factors + around)
+            table = values[..., y] - values[..., label] + values[..., neurons] @ factors + around
+            tables.append(table - offsets[:, i, None, None])
         return np.max(tables, axis=0), units, float(constants.max()) + slack
 
 

@@ -16,13 +16,20 @@ MOST_ROUNDS = 60  # of Newton's method for a worst mean; it needs about five
 TINY = 1e-13
 
 
+class Rivals(NamedTuple):
+    """A class of wrong outputs; offsets[head][i] is taken off the values of the i-th, or there are none."""
+
+    outputs: tuple[int, ...]
+    offsets: tuple[tuple[int, ...], ...] = ()
+
+
 class Group(NamedTuple):
     """The inputs with this label and one of these queries, an automaton that cuts them, classes of wrong outputs."""
 
     label: int
     queries: list[int]
     automaton: Automaton
-    rivals: list[list[int]]
+    rivals: list[Rivals]
 
 
 class Layer(NamedTuple):

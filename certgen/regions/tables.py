@@ -10,6 +10,7 @@ import numpy as np
 from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.models.forward import FloatArray
+from certgen.regions.paths import Region
 
 
 class OneLayer:
@@ -62,14 +63,21 @@ class OneLayer:
         r_key, r_query = linear_radius(read, attn["W_K"], grown), linear_radius(read, attn["W_Q"], grown)
         doubt = r_query * np.abs(self.key).sum(axis=-1).max() + r_key * np.abs(self.query).sum(axis=-1).max()
         self.doubt = 4 * self.unit * (2 * doubt / self.root + 64)
-        self.weights = lru_cache(maxsize=4)(self.attention)
+        self.scores = lru_cache(maxsize=4)(self.attention)
 
     def attention(self, query: int) -> FloatArray:
-        """[head, position, token], the largest of each head 1; 0 where attention does not look."""
+        """[head, position, token]: scores; -inf where attention does not look."""
         scores = np.einsum("he,hpve->hpv", self.query[:, query], self.key) / self.root
         present = self.allowed & self.seen[:, None]
         present[self.readout] = np.arange(present.shape[1]) == query
-        scores = np.where(present, scores, -np.inf)
+        found: FloatArray = np.where(present, scores, -np.inf)
+        return found
+
+    def weights(self, region: Region) -> FloatArray:
+        """[head, position, token]: attention to tokens that the region reads, of each head the largest 1; else 0."""
+        scores = np.full((self.heads, *self.allowed.shape), -np.inf)
+        for p, (tokens, _, _) in enumerate(region.layers):
+            scores[:, p, tokens] = self.scores(region.query)[:, p, tokens]
         found: FloatArray = np.exp(scores - scores.max(axis=(1, 2), keepdims=True))
         return found
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from checker.arithmetic.enclosures import Enclosure, largest_product
+from checker.arithmetic.enclosures import Enclosure, aligned, largest_product
+from checker.decode import Rows
 from checker.errors import Rejected, located, show
-from checker.facts import Rows
+from checker.model.one_layer import OneLayer
 from checker.problem import Problem
 from checker.problem.regions import Group, Region, regions_of
 
@@ -35,6 +36,20 @@ def weight_of(problem: Problem, region: Region) -> int:
         for (tokens, _), weights in zip(region.layers, problem.choices, strict=True)
     ]
     return count(region, sums)
+
+
+def weights_of(layer: OneLayer, region: Region) -> list[list[dict[int, Enclosure]]]:
+    """[head][p][t]: attention to the tokens that the region reads, up to one factor for each head, at most 2^bits."""
+    heads = []
+    for powers in layer.weights(region.query):
+        read = [
+            (p, t) for p, (tokens, _) in enumerate(region.layers) for row in tokens.values() for t in row if powers[p]
+        ]
+        rows: list[dict[int, Enclosure]] = [{} for _ in region.layers]
+        for (p, t), weight in zip(read, aligned([powers[p][t] for p, t in read], layer.bits), strict=True):
+            rows[p][t] = weight
+        heads.append(rows)
+    return heads
 
 
 def weighted(region: Region, gains: Table, weights: list[dict[int, Enclosure]], less: int) -> Table:

@@ -4,7 +4,7 @@ from functools import cache
 from itertools import chain
 
 from checker.arithmetic.balls import Ball, Linear
-from checker.arithmetic.enclosures import Enclosure, aligned
+from checker.arithmetic.enclosures import Power
 from checker.arithmetic.matrices import Matrix, add, matmul
 from checker.errors import Rejected
 from checker.model.forward import Forward
@@ -61,13 +61,14 @@ class OneLayer:
         ]
         self.weights, self.direct = cache(self.attention), cache(self.not_attended)
 
-    def attention(self, q: int) -> list[list[dict[int, Enclosure]]]:
-        """[head][p][t]: exp of the score, up to one factor for each head; at the readout position of q alone."""
+    def attention(self, q: int) -> list[list[dict[int, Power]]]:
+        """[head][p][t]: exp of the score; at the readout position of q alone."""
         first, block = self.forward.first, self.forward.blocks[0]
         rows = [[q] if p == self.readout else list(row) for p, row in enumerate(self.seen)]
-        powers = [block.exponentials(first(self.readout, q), first(p, t)) for p, row in enumerate(rows) for t in row]
-        heads = [iter(aligned(list(of_head), self.bits)) for of_head in zip(*powers, strict=True)]
-        return [[{t: next(weights) for t in row} for row in rows] for weights in heads]
+        powers = [
+            {t: block.exponentials(first(self.readout, q), first(p, t)) for t in row} for p, row in enumerate(rows)
+        ]
+        return [[{t: of_heads[head] for t, of_heads in row.items()} for row in powers] for head in range(self.heads)]
 
     def not_attended(self, q: int) -> Ball:
         """The residual of q and the biases after it, as features."""

@@ -8,11 +8,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from checker.arithmetic.packing import members
-from checker.decode import array, integer, matrix, record
-from checker.errors import Rejected, show
+from checker.decode import array, decode_rows, integer, matrix, record
+from checker.errors import Malformed, Rejected, show
 from checker.problem import Problem
 
 Ways = dict[int, list[tuple[int, int]]]  # state after a position -> states before it, with the symbol that is read
+
+
+class Rivals(NamedTuple):
+    """A class of wrong outputs, as a bit mask; offsets[head][i] is taken off the values of its i-th output, or ()."""
+
+    outputs: int
+    offsets: tuple[tuple[int, ...], ...]
+
+    def offset(self, head: int, i: int) -> int:
+        """That of the i-th output."""
+        return self.offsets[head][i] if self.offsets else 0
 
 
 class Group(NamedTuple):
@@ -24,7 +35,7 @@ class Group(NamedTuple):
 
     label: int
     queries: int
-    rivals: tuple[int, ...]
+    rivals: tuple[Rivals, ...]
     symbols: tuple[int, ...]
     next: tuple[tuple[int, ...], ...]
     parts: tuple[int, ...]
@@ -53,14 +64,17 @@ class Region(NamedTuple):
 
 
 def decode_groups(value: object, path: str) -> tuple[Group, ...]:
-    """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}]"""
+    """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}],
+    and with "offsets": [[[...] per head] or [] per class] if classes have them."""
 
     def group(item: object, at: str) -> Group:
-        fields = record(item, at, Group._fields)
-        rivals, symbols, parts = (
-            array(fields[name], f"{at}.{name}", integer) for name in ("rivals", "symbols", "parts")
-        )
+        fields = record(item, at, Group._fields, ("offsets",))
         label, queries = (integer(fields[name], f"{at}.{name}") for name in ("label", "queries"))
+        masks, symbols, parts = (array(fields[key], f"{at}.{key}", integer) for key in ("rivals", "symbols", "parts"))
+        offsets = array(fields.get("offsets", [[]] * len(masks)), f"{at}.offsets", decode_rows)
+        if len(offsets) != len(masks):
+            raise Malformed("wrong-type", f"{at}.offsets", f"{len(masks)} lists", f"{len(offsets)} lists")
+        rivals = tuple([Rivals(outputs, rows) for outputs, rows in zip(masks, offsets, strict=True)])
         return Group(label, queries, rivals, symbols, matrix(fields["next"], f"{at}.next"), parts)
 
     return array(value, path, group)
@@ -71,16 +85,18 @@ def require_valid(problem: Problem, group: Group) -> None:
 
     Both automata read all inputs with these queries side by side. Cost tokens times pairs of states at each position.
     """
-    states, symbols = len(group.next), len(group.next[0])
+    states, symbols, heads = len(group.next), len(group.next[0]), problem.weights.architecture.heads
     in_range = all(0 <= s < symbols for s in group.symbols) and all(-1 <= s < states for row in group.next for s in row)
     if not in_range or len(group.symbols) != problem.v or len(group.parts) != states:
         raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states from -1 on")
     if not 0 <= group.label < problem.outputs:
         raise Rejected("no-such-region", "label", f"outputs from 0 to {problem.outputs - 1}", show(group.label))
     others, held = ((1 << problem.outputs) - 1) ^ (1 << group.label), 0
-    for rivals in group.rivals:
-        held |= rivals
-    if held != others or not all(group.rivals):
+    for outputs, offsets in group.rivals:
+        held |= outputs
+        if outputs <= 0 or (offsets and [len(row) for row in offsets] != [outputs.bit_count()] * heads):
+            raise Rejected("wrong-shape", "rivals", f"outputs, and for each of {heads} heads no offset or one for each")
+    if held != others:
         raise Rejected("wrong-token-left-out", "rivals", "sets that together hold every output but the label")
     at_query = problem.choices[problem.readout or 0]
     if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):

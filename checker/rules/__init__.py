@@ -1,6 +1,6 @@
 """The table of rules. Each is a pure function in the file of its name; its soundness proof is in docs/rules.md."""
 
-from checker.decode import Decoder, array, bounded, integer, matrix
+from checker.decode import Decoder, array, bounded, decode_rows, integer, matrix
 from checker.facts import (
     EXPONENT,
     Accuracy,
@@ -18,7 +18,6 @@ from checker.facts import (
     ValuePathSpread,
     ValuePathUpper,
     decode_precisions,
-    decode_rows,
 )
 from checker.lemmas.groups import decode_groups
 from checker.lemmas.splitting import decode_peels

@@ -4,7 +4,7 @@ from typing import Any
 
 from checker.facts import Count, RegionGaps, Tally, require_same_length
 from checker.lemmas.ahead import Ahead
-from checker.lemmas.paths import hinted, weight_of
+from checker.lemmas.paths import hinted, weight_of, weights_of
 from checker.lemmas.reaching import joint, reaching
 from checker.problem import Problem
 from checker.problem.cells import any_cell
@@ -32,8 +32,8 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
             if gap >= 0:
                 slopes, means = hint[1 : 1 + neurons], hint[1 + neurons :]
                 constant = ahead.constant(region, rivals, slopes, ranges)
-                gains, weights = ahead.gains(region.group.label, rivals, slopes), ahead.layer.weights(region.query)
-                table = joint(region, constant, gains, weights, means)
+                gains = ahead.gains(region.group.label, rivals, slopes)
+                table = joint(region, constant, gains, weights_of(ahead.layer, region), means)
                 left -= reaching(problem, region, table, weight, hint[0])
         key = region.number, region.group.label, region.query  # groups that overlap must not become one count
         found[key] = found.get(key, 0) + max(left, 0)

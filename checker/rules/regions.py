@@ -4,7 +4,7 @@ from typing import Any
 
 from checker.errors import located
 from checker.facts import Regions, require_same_length
-from checker.lemmas.paths import Table, hinted, require_mean
+from checker.lemmas.paths import Table, hinted, require_mean, weights_of
 from checker.model.one_layer import OneLayer, Values
 from checker.problem import Problem
 from checker.problem.regions import require_valid
@@ -28,7 +28,7 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
     ranges = []
     for region, rows in hinted(problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads):
         require_same_length(layer.neurons, len(rows), "")
-        direct, weights = layer.direct(region.query), layer.weights(region.query)
+        direct, weights = layer.direct(region.query), weights_of(layer, region)
         ends: list[int] = []
         for neuron, row in enumerate(rows):
             require_same_length(2 * layer.heads, len(row), f"[{neuron}]")
