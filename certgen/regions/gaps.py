@@ -98,22 +98,8 @@ class Gaps:
     def plain_gains(self, label: int, rivals: Rivals) -> FloatArray:
         """[head, position, token]: what attention adds to the best rival and not to the label; without neurons."""
         values = self.layer.values
-        of_rivals = values[..., list(rivals.outputs)] - self.offsets(rivals)[:, None, None]
-        gains: FloatArray = of_rivals.max(axis=3) - values[..., label]
+        gains: FloatArray = values[..., list(rivals)].max(axis=3) - values[..., label]
         return gains + 2 * self.slack
-
-    def offsets(self, rivals: Rivals) -> FloatArray:
-        """[head, rival], in logits."""
-        if not rivals.offsets:
-            return np.zeros((self.layer.heads, len(rivals.outputs)))
-        return np.array(rivals.offsets, float) * self.layer.unit
-
-    def of_heads(self, label: int, query: int, inputs: IntArray) -> FloatArray:
-        """[head, output]: what each head adds to an output and not to the label, on average over these inputs."""
-        own, values = self.attention(query, inputs), self.layer.values[..., : self.layer.outputs]
-        means = np.einsum("hnp,hnpf->hf", own, values[:, np.arange(inputs.shape[1]), inputs]) / len(inputs)
-        added: FloatArray = means - means[:, [label]]
-        return added
 
     def attention(self, query: int, inputs: IntArray) -> FloatArray:
         """[head, input, position]: how much of the attention each position gets."""
@@ -135,9 +121,9 @@ class Gaps:
     def ahead(self, query: int, label: int, rivals: Rivals, ranges: list[int]) -> tuple[FloatArray, list[int], float]:
         """The table of each head, the slope for each neuron, and the constant."""
         layer = self.layer
-        direct, outputs, offsets = layer.direct[query], list(rivals.outputs), self.offsets(rivals)
+        direct, outputs = layer.direct[query], list(rivals)
         own = direct[: layer.outputs] + layer.bias
-        constants = own[outputs] - own[label] + self.margin + offsets.sum(axis=0)
+        constants = own[outputs] - own[label] + self.margin
         slack = 4 * self.slack
         if not layer.neurons:
             return self.gain_tables(label, rivals), [], float(constants.max()) + slack
@@ -154,8 +140,7 @@ class Gaps:
             around = 2 * slack * (1 + np.abs(factors).sum() + np.abs(favours[:, i]).sum())
             constants[i] += direct[neurons] @ factors + favours[:, i] @ lines + around
             values = layer.values
-            table = values[..., y] - values[..., label] + values[..., neurons] @ factors + around
-            tables.append(table - offsets[:, i, None, None])
+            tables.append(values[..., y] - values[..., label] + values[..., neurons] @ factors + around)
         return np.max(tables, axis=0), units, float(constants.max()) + slack
 
 

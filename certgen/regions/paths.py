@@ -16,11 +16,7 @@ MOST_ROUNDS = 60  # of Newton's method for a worst mean; it needs about five
 TINY = 1e-13
 
 
-class Rivals(NamedTuple):
-    """A class of wrong outputs; offsets[head][i] is taken off the values of the i-th, or there are none."""
-
-    outputs: tuple[int, ...]
-    offsets: tuple[tuple[int, ...], ...] = ()
+Rivals = tuple[int, ...]  # a class of wrong outputs
 
 
 class Group(NamedTuple):

@@ -9,7 +9,7 @@ from checker.arithmetic.packing import members
 from checker.lemmas.lines import intercept
 from checker.lemmas.paths import Table
 from checker.problem import Problem
-from checker.problem.regions import Region, Rivals
+from checker.problem.regions import Region
 
 Integers = tuple[int, ...]
 
@@ -36,28 +36,23 @@ class Ahead:
         bent = sum(map(mul, factors, x.centre[-len(factors) :])) + x.radius * sum(map(abs, factors))
         return x.centre[y] - x.centre[c] + 2 * x.radius + shift_up(bent, self.bits - self.layer.out.exponent)
 
-    def of_attention(self, c: int, rivals: Rivals, slopes: Integers) -> list[Table]:
-        """[head][p][t]: the largest difference less its offset of a class, at every position and token by itself."""
-        tables = []
-        for head, values in enumerate(self.layer.values):
-            ys = [(y, rivals.offset(head, i)) for i, y in enumerate(members(rivals.outputs))]
-            tables.append(
-                [
-                    {t: max([self.difference(x, y, c, slopes) - offset for y, offset in ys]) for t, x in row.items()}
-                    for row in values
-                ]
-            )
-        return tables
+    def of_attention(self, c: int, rivals: int, slopes: Integers) -> list[Table]:
+        """[head][p][t]: the largest difference of a class, at every position and token by itself."""
+        ys = list(members(rivals))
+        return [
+            [{t: max([self.difference(x, y, c, slopes) for y in ys]) for t, x in row.items()} for row in values]
+            for values in self.layer.values
+        ]
 
-    def constant(self, region: Region, rivals: Rivals, slopes: Integers, ranges: Integers) -> int:
-        """The largest of a class: the direct path, biases, intercepts of lines, the margin and the offsets."""
+    def constant(self, region: Region, rivals: int, slopes: Integers, ranges: Integers) -> int:
+        """The largest of a class: the direct path, biases, intercepts of lines and the margin."""
         layer, c, constants = self.layer, region.group.label, []
-        for i, y in enumerate(members(rivals.outputs)):
+        for y in members(rivals):
             bias = shift_up(layer.bias.rows[0][y] - layer.bias.rows[0][c], -self.bits - layer.bias.exponent)
             constant = self.difference(layer.direct(region.query), y, c, slopes) + bias + self.margin
             neurons = zip(self.favours(y, c), ranges[::2], ranges[1::2], slopes, strict=True)
             for favour, low, high, slope in neurons:
                 line = intercept(layer.act, low, high, slope, above=favour >= 0)
                 constant += shift_up(favour * line, -layer.out.exponent)
-            constants.append(constant + sum([rivals.offset(head, i) for head in range(layer.heads)]))
+            constants.append(constant)
         return max(constants)

@@ -1,6 +1,7 @@
 """Worst cases and counts over a region: every input is a path through its automaton."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from checker.arithmetic.enclosures import Enclosure, aligned, largest_product
 from checker.decode import Rows
@@ -50,6 +51,25 @@ def weights_of(layer: OneLayer, region: Region) -> list[list[dict[int, Enclosure
             rows[p][t] = weight
         heads.append(rows)
     return heads
+
+
+def weights_of_labels(problem: Problem, query: int) -> dict[int, int]:
+    """Label -> the weight of all inputs with this query and label."""
+    found, spent = {problem.label.start: 1}, 0
+    for p, row in enumerate(problem.choices):
+        after: dict[Any, int] = {}
+        spent += len(found) * len(row)
+        problem.budget.afford(spent, "steps of the label's automaton")
+        for state, weight in found.items():
+            for t in [query] if p == problem.readout else row:
+                following = problem.label.step(state, p, t)
+                after[following] = after.get(following, 0) + weight * row[t]
+        found = after
+    labels: dict[int, int] = {}
+    for state, weight in found.items():
+        label = problem.label.output(state)
+        labels[label] = labels.get(label, 0) + weight
+    return labels
 
 
 def weighted(region: Region, gains: Table, weights: list[dict[int, Enclosure]], less: int) -> Table:

@@ -1,33 +1,22 @@
 """Regions: the inputs of one query and one label that a small automaton sends to one of its parts.
 
-Every proof speaks of regions. Two of them share no input: their queries or their labels differ, or one automaton, which
-is deterministic, sends their inputs to different parts. So for each query and label there may be one automaton only.
+The regions of one automaton share no input, as it is deterministic. Different wrong outputs may be watched by different
+automata: an input is correct if each of them stays behind in the region that it is sent to for that output.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from checker.arithmetic.packing import members
-from checker.decode import array, decode_rows, integer, matrix, record
-from checker.errors import Malformed, Rejected, show
+from checker.decode import array, integer, matrix, record
+from checker.errors import Rejected, show
 from checker.problem import Problem
 
 Ways = dict[int, list[tuple[int, int]]]  # state after a position -> states before it, with the symbol that is read
 
 
-class Rivals(NamedTuple):
-    """A class of wrong outputs, as a bit mask; offsets[head][i] is taken off the values of its i-th output, or ()."""
-
-    outputs: int
-    offsets: tuple[tuple[int, ...], ...]
-
-    def offset(self, head: int, i: int) -> int:
-        """That of the i-th output."""
-        return self.offsets[head][i] if self.offsets else 0
-
-
 class Group(NamedTuple):
-    """The inputs with this label and a query of a set, cut into parts; and the wrong outputs, in classes.
+    """The inputs with this label and a query of a set, cut into parts; and classes of wrong outputs to watch in them.
 
     symbols[t] is what the automaton reads for token t, next[state][symbol] the state that follows, or -1; it starts in
     state 0. parts[state] is the part of the inputs that end there, or -1. Sets of queries and outputs are bit masks.
@@ -35,7 +24,7 @@ class Group(NamedTuple):
 
     label: int
     queries: int
-    rivals: tuple[Rivals, ...]
+    rivals: tuple[int, ...]
     symbols: tuple[int, ...]
     next: tuple[tuple[int, ...], ...]
     parts: tuple[int, ...]
@@ -64,17 +53,12 @@ class Region(NamedTuple):
 
 
 def decode_groups(value: object, path: str) -> tuple[Group, ...]:
-    """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}],
-    and with "offsets": [[[...] per head] or [] per class] if classes have them."""
+    """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}]]"""
 
     def group(item: object, at: str) -> Group:
-        fields = record(item, at, Group._fields, ("offsets",))
+        fields = record(item, at, Group._fields)
         label, queries = (integer(fields[name], f"{at}.{name}") for name in ("label", "queries"))
-        masks, symbols, parts = (array(fields[key], f"{at}.{key}", integer) for key in ("rivals", "symbols", "parts"))
-        offsets = array(fields.get("offsets", [[]] * len(masks)), f"{at}.offsets", decode_rows)
-        if len(offsets) != len(masks):
-            raise Malformed("wrong-type", f"{at}.offsets", f"{len(masks)} lists", f"{len(offsets)} lists")
-        rivals = tuple([Rivals(outputs, rows) for outputs, rows in zip(masks, offsets, strict=True)])
+        rivals, symbols, parts = (array(fields[key], f"{at}.{key}", integer) for key in ("rivals", "symbols", "parts"))
         return Group(label, queries, rivals, symbols, matrix(fields["next"], f"{at}.next"), parts)
 
     return array(value, path, group)
@@ -85,19 +69,15 @@ def require_valid(problem: Problem, group: Group) -> None:
 
     Both automata read all inputs with these queries side by side. Cost tokens times pairs of states at each position.
     """
-    states, symbols, heads = len(group.next), len(group.next[0]), problem.weights.architecture.heads
+    states, symbols = len(group.next), len(group.next[0])
     in_range = all(0 <= s < symbols for s in group.symbols) and all(-1 <= s < states for row in group.next for s in row)
     if not in_range or len(group.symbols) != problem.v or len(group.parts) != states:
         raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states from -1 on")
     if not 0 <= group.label < problem.outputs:
         raise Rejected("no-such-region", "label", f"outputs from 0 to {problem.outputs - 1}", show(group.label))
-    others, held = ((1 << problem.outputs) - 1) ^ (1 << group.label), 0
-    for outputs, offsets in group.rivals:
-        held |= outputs
-        if outputs <= 0 or (offsets and [len(row) for row in offsets] != [outputs.bit_count()] * heads):
-            raise Rejected("wrong-shape", "rivals", f"outputs, and for each of {heads} heads no offset or one for each")
-    if held != others:
-        raise Rejected("wrong-token-left-out", "rivals", "sets that together hold every output but the label")
+    others = ((1 << problem.outputs) - 1) ^ (1 << group.label)
+    if not all(0 < rivals == rivals & others for rivals in group.rivals):
+        raise Rejected("no-such-region", "rivals", "sets of outputs other than the label, none empty")
     at_query = problem.choices[problem.readout or 0]
     if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
         raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")

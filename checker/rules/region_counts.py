@@ -1,32 +1,40 @@
 """Rule region_counts; proof: docs/rules.md#region_counts."""
 
+from collections.abc import Iterator
+from functools import cache, reduce
+from operator import or_
 from typing import Any
 
+from checker.arithmetic.packing import members
 from checker.facts import Count, RegionGaps, Tally, require_same_length
 from checker.lemmas.ahead import Ahead
-from checker.lemmas.paths import hinted, weight_of, weights_of
+from checker.lemmas.paths import hinted, weight_of, weights_of, weights_of_labels
 from checker.lemmas.reaching import joint, reaching
 from checker.problem import Problem
 from checker.problem.cells import any_cell
+from checker.problem.regions import Group
 
 
 def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str, Any]) -> Tally:
-    """The inputs of each region, less those in which a class that is not behind in all of them can reach the label.
+    """The inputs of a query and label, less those in which some wrong output is not known to stay behind.
 
     Requires   RegionGaps. args.hints, for each region, for each class: [] if its gap is negative; else steps, a slope
                for each neuron, a mean for each head.
-    Concludes  Tally: for each query and label the inputs of their regions, less those counted.
+    Concludes  Tally: for each query and label whose groups watch every wrong output all inputs, less for each group
+               those that no part of it holds, and less for each region and class those counted as reaching the label.
     Cost       a product for each way of the automaton; per class counted, head, position and token a product and a
-               division, and for each way a product of `steps` lanes.
+               division, and for each way a product of `steps` lanes; per query its tokens times the label's states.
     """
     (facts,) = premises
     ahead = Ahead(problem, facts.regions.bits)
     neurons, heads = ahead.layer.neurons, ahead.layer.heads
-    found: dict[tuple[int, int, int], int] = {}
+    held: dict[tuple[int, int], int] = {}  # by the number of a group and query
+    lost: dict[tuple[int, int], int] = {}
     hints = hinted(problem, facts.regions.groups, args["hints"], problem.outputs * (neurons + 1) * heads)
     for (region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
         require_same_length(len(gaps), len(rows), "")
-        left = weight = weight_of(problem, region)
+        weight, key = weight_of(problem, region), (region.number, region.query)
+        held[key] = held.get(key, 0) + weight
         for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
             require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
             if gap >= 0:
@@ -34,8 +42,22 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
                 constant = ahead.constant(region, rivals, slopes, ranges)
                 gains = ahead.gains(region.group.label, rivals, slopes)
                 table = joint(region, constant, gains, weights_of(ahead.layer, region), means)
-                left -= reaching(problem, region, table, weight, hint[0])
-        key = region.number, region.group.label, region.query  # groups that overlap must not become one count
-        found[key] = found.get(key, 0) + max(left, 0)
-    counts = [Count(label, 1 << q, any_cell(problem), correct) for (_, label, q), correct in found.items()]
-    return Tally(tuple(counts))
+                lost[key] = lost.get(key, 0) + reaching(problem, region, table, weight, hint[0])
+    return Tally(tuple(correct_of_pairs(problem, facts.regions.groups, held, lost)))
+
+
+def correct_of_pairs(
+    problem: Problem, groups: tuple[Group, ...], held: dict[tuple[int, int], int], lost: dict[tuple[int, int], int]
+) -> Iterator[Count]:
+    """For each label and query what all its groups leave."""
+    totals = cache(lambda query: weights_of_labels(problem, query))
+    pairs: dict[tuple[int, int], list[int]] = {}  # the outputs watched, the weight left
+    for number, group in enumerate(groups):
+        for query in members(group.queries):
+            total = totals(query).get(group.label, 0)
+            pair = pairs.setdefault((group.label, query), [1 << group.label, total])
+            pair[0] = reduce(or_, group.rivals, pair[0])
+            pair[1] -= total - held.get((number, query), 0) + lost.get((number, query), 0)
+    for (label, query), (watched, left) in pairs.items():
+        whole = watched == (1 << problem.outputs) - 1
+        yield Count(label, 1 << query, any_cell(problem), max(left, 0) if whole else 0)
