@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +30,9 @@ class LabelStates:
     def __init__(self, task: Task, most: int = 1 << 14) -> None:
         self.task, label = task, task.label
         read = set(label.positions(task.k))
-        numbers: dict[Hashable, int] = {label.initial: 0}
+        numbers: dict[Any, int] = {label.initial: 0}
         self.layers: list[tuple[IntArray, IntArray]] = []  # (states, next [state, token], -1 where no token can stand)
-        states: list[Hashable] = [label.initial]
+        states: list[Any] = [label.initial]
         for p, row in enumerate(task.space.rows):
             tokens = [t for t, weight in enumerate(row) if weight]
             following = np.full((len(states), len(row)), DEAD, np.int64)
@@ -74,23 +75,6 @@ def by_state(states: LabelStates, parts: IntArray) -> Automaton:
     return layered(states, [np.zeros(1, np.int64)] * (states.task.k + 1), lambda p, t: 0, parts[:, None])
 
 
-def by_places(states: LabelStates, label: int, tokens: Sequence[int], positions: Sequence[int]) -> Automaton:
-    """Inputs with this label, by which of the positions hold one of the tokens: part number = bit mask."""
-    k = states.task.k
-    bits = {p: 1 << i for i, p in enumerate(positions)}
-    seen = [
-        np.array(sorted({m for m in range(1 << len(positions)) if not m & sum(b for q, b in bits.items() if q >= p)}))
-        for p in range(k + 1)
-    ]
-    held = set(tokens)
-
-    def mark(p: int, t: int) -> int:
-        return bits[p] if p in bits and t in held else 0
-
-    parts = np.where(states.outputs[:, None] == label, np.arange(1 << len(positions))[None], DEAD)
-    return layered(states, seen, mark, parts)
-
-
 def layered(states: LabelStates, seen: list[IntArray], mark: Callable[[int, int], int], parts: IntArray) -> Automaton:
     """States (position, state of the label, marks so far); seen[p] are the marks before position p."""
     k, v = states.task.k, len(states.task.space.rows[0])
@@ -115,6 +99,35 @@ def layered(states: LabelStates, seen: list[IntArray], mark: Callable[[int, int]
     rows = ids[k][np.ix_(states.last, seen[k])]
     key[rows] = parts[np.ix_(states.last, seen[k])]
     return minimal(table, key)
+
+
+def of_products(automaton: Automaton, products: Sequence[Sequence[IntArray]], k: int) -> Automaton:
+    """The automaton with a part for each of some disjoint products of token sets, products[part][position]."""
+    v = len(automaton.symbols)
+    member = np.zeros((k, len(products), v), bool)
+    for part, sets in enumerate(products):
+        for p, tokens in enumerate(sets):
+            member[p, part, tokens] = True
+    numbers: dict[tuple[int, int, bytes], int] = {(0, 0, np.ones(len(products), bool).tobytes()): 0}
+    waiting, rows, parts = [(0, 0, np.ones(len(products), bool))], [], []
+    for p, state, left in waiting:
+        row = np.full(v, DEAD, np.int64)
+        parts.append(int(left.argmax()) if p == k and automaton.parts[state] >= 0 else DEAD)
+        rows.append(row)
+        if p == k:
+            continue
+        after = automaton.next[state, automaton.symbols]
+        kinds = np.concatenate([after[None], left[:, None] & member[p]])
+        _, first, kind = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
+        for number, t in enumerate(first):
+            still = left & member[p, :, t]
+            if after[t] >= 0 and still.any():
+                node = (p + 1, int(after[t]), still.tobytes())
+                if node not in numbers:
+                    numbers[node] = len(numbers)
+                    waiting.append((p + 1, int(after[t]), still))
+                row[kind.ravel() == number] = numbers[node]
+    return minimal(np.array(rows), np.array(parts))
 
 
 def minimal(table: IntArray, parts: IntArray) -> Automaton:

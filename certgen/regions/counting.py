@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from certgen.models.forward import FloatArray
-from certgen.problem.labels import IntArray
 from certgen.regions.gaps import FLOATS, Gaps
 from certgen.regions.paths import Layer, Region, extremes
 
@@ -56,18 +55,42 @@ def reaching(gaps: Gaps, region: Region, rivals: Class, weight: int, steps: int)
         table = joint(rivals.gains, weights, exact, least, most)
         table[0] += rivals.constant + exact.sum()
         pad = np.abs(table).max() * float(doubts.max()) + 4 * gaps.slack * heads
-    best = extremes(layers, table[None], table[None, None])[0][0]
-    if best + pad * len(layers) < 0:
+    best = continuations(layers, table)
+    allowance = float(best[0][0])
+    if allowance + pad * len(layers) < 0:
         return Counted(0, means)
-    peaks = [float(table[p][np.unique(tokens)].max()) for p, (tokens, _, _) in enumerate(layers)]
-    allowance = max(sum(peaks), FLOATS)
+    allowance = max(allowance, FLOATS)
     near = (steps + 1) * (2 + len(layers)) * pad / allowance
-    losses = []
-    for peak, row in zip(peaks, table, strict=True):
-        exactly = (peak - row) * (steps + 1) / allowance
-        losses.append(np.clip(np.floor(exactly - near - ONE * (exactly + 1)), 0, steps + 1).astype(np.int64))
-    rows = layer.question.task.space.rows
-    return Counted(min(within(layers, losses, rows, steps, weight.bit_length() + 1), weight), means)
+    width, mask = weight.bit_length() + 1, (1 << ((weight.bit_length() + 1) * (steps + 1))) - 1
+    lanes = [1]
+    for (tokens, source, symbol), row, weights_of, start, end in zip(
+        layers, table, layer.question.task.space.rows, best[:-1], best[1:], strict=True
+    ):
+        sets = [sorted(set(choices)) for choices in tokens.tolist()]
+        after = []
+        for state, ways in enumerate(zip(source.tolist(), symbol.tolist(), strict=True)):
+            total = 0
+            for s, c in set(zip(*ways, strict=True)):
+                exactly = (start[s] - end[state] - row[sets[c]]) * (steps + 1) / allowance
+                losses = np.clip(np.floor(exactly - near - ONE * (np.abs(exactly) + 1)), 0, steps + 1)
+                factor = sum(
+                    [weights_of[t] << (width * int(x)) for t, x in zip(sets[c], losses, strict=True) if x <= steps]
+                )
+                total += lanes[s] * factor
+            after.append(total & mask)
+        lanes = after
+    return Counted(min(sum(lanes) % ((1 << width) - 1), weight), means)
+
+
+def continuations(layers: list[Layer], table: FloatArray) -> list[FloatArray]:
+    """Before each position, and at the end: the most that table [position, token] can add from each state on."""
+    best = [np.zeros(len(layers[-1].source))]
+    for p, (tokens, source, symbol) in reversed(list(enumerate(layers))):
+        sums = table[p, tokens].max(axis=1)[symbol] + best[0][:, None]
+        before = np.full(1 if p == 0 else len(layers[p - 1].source), -np.inf)
+        np.maximum.at(before, source, sums)
+        best.insert(0, before)
+    return best
 
 
 def joint(gains: FloatArray, weights: FloatArray, means: FloatArray, least: FloatArray, most: FloatArray) -> FloatArray:
@@ -79,24 +102,11 @@ def joint(gains: FloatArray, weights: FloatArray, means: FloatArray, least: Floa
 
 def weight_of(layers: list[Layer], rows: Sequence[Sequence[int]]) -> int:
     """The weight of all inputs of a region."""
-    most = math.prod(sum(row) for row in rows)
-    return within(layers, [np.zeros(len(row), np.int64) for row in rows], rows, 0, most.bit_length() + 1)
-
-
-def within(layers: list[Layer], losses: list[IntArray], rows: Sequence[Sequence[int]], steps: int, width: int) -> int:
-    """The weight of the inputs whose losses [position][token] add up to at most `steps`.
-
-    A polynomial for each state, its coefficients side by side in one integer, `width` bits each.
-    """
-    mask = (1 << (width * (steps + 1))) - 1
     found = [1]
-    for (tokens, source, symbol), loss, weights in zip(layers, losses, rows, strict=True):
-        terms = loss.tolist()
-        factors = [
-            sum([weights[t] << (width * terms[t]) for t in set(row) if terms[t] <= steps]) for row in tokens.tolist()
-        ]
+    for (tokens, source, symbol), weights in zip(layers, rows, strict=True):
+        sums = [sum([weights[t] for t in set(row)]) for row in tokens.tolist()]
         found = [
-            sum([found[s] * factors[c] for s, c in set(zip(*ways, strict=True))]) & mask
+            sum([found[s] * sums[c] for s, c in set(zip(*ways, strict=True))])
             for ways in zip(source.tolist(), symbol.tolist(), strict=True)
         ]
-    return sum(found) % ((1 << width) - 1)
+    return sum(found)

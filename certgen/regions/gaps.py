@@ -105,7 +105,8 @@ class Gaps:
         """[head, input, position]: how much of the attention each position gets."""
         scores = self.layer.scores(query)[:, np.arange(inputs.shape[1]), inputs]
         own: FloatArray = np.exp(scores - scores.max(axis=2, keepdims=True))
-        return own / own.sum(axis=2, keepdims=True)
+        own /= own.sum(axis=2, keepdims=True)
+        return own
 
     def ahead_of(self, label: int, query: int, inputs: IntArray) -> FloatArray:
         """[input, output]: how far each output is ahead of the label in these inputs, whose query this is."""

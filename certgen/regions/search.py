@@ -3,58 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 
 from certgen.errors import UserError
 from certgen.problem.labels import IntArray
+from certgen.progress import Track
 from certgen.regions.automata import DEAD, Automaton, LabelStates, TooManyStates, by_state
 from certgen.regions.counting import Class, Counted, reaching, weight_of
 from certgen.regions.gaps import Found, Gaps
-from certgen.regions.paths import Group, Region, Rivals, Ways, reached, region
+from certgen.regions.paths import Group, Region, Rivals, Ways, extremes, reached, region
 
-MOST_TRIED = 600  # regions of one query and label before the rest is left to counting
-DEPTH = 3  # so often a set of states is halved although nothing was settled
-FEW_OUTPUTS = 16  # up to so many, every wrong output is a class of its own
-SINGLE = 3  # the wrong outputs that come nearest, each a class of its own
-SAMPLES = 256
-MOST_PLACES = 6  # positions whose subsets are told apart
+MOST_TRIED = 600  # regions of one query and label that are cut by states
+LEAST_HOPE = 0.02  # of what a region loses a split is expected to win at least, whatever the last one won
 
 
-@dataclass
-class Leaf:
-    """One region and what was found; `reaching` has for each class what was counted, None if its gap is negative."""
+class Leaf(NamedTuple):
+    """One region: what can stand at each position, the automaton's states that it ends in, and what was found.
+
+    `reaching` has for each class what was counted, None if its gap is negative.
+    """
 
     region: Region
+    rows: list[IntArray]
     ends: IntArray
     found: Found
     weight: int
-    reaching: list[Counted | None] = field(default_factory=list)
+    reaching: list[Counted | None]
 
     @property
-    def correct(self) -> int:
-        """The weight proved correct."""
-        return max(self.weight - sum(counted.reaching for counted in self.reaching if counted), 0)
+    def lost(self) -> int:
+        """The weight of inputs that some class may reach."""
+        return sum(counted.reaching for counted in self.reaching if counted)
 
 
-@dataclass
-class Cut:
-    """A query and label, the automaton that cuts their inputs, and the regions that came of it."""
+class Watch(NamedTuple):
+    """Wrong outputs watched in the inputs of one label and query, which weigh `weight`, and the regions that these are
+    cut into: by final states of the label's automaton, or into products of token sets."""
 
     group: Group
+    weight: int
     leaves: list[Leaf]
 
     @property
-    def correct(self) -> int:
-        return sum(leaf.correct for leaf in self.leaves)
+    def pair(self) -> tuple[int, int]:
+        """The label and the query."""
+        return self.group.label, self.group.queries[0]
+
+    @property
+    def lost(self) -> int:
+        """The weight of inputs that are in no region, or that some class may reach."""
+        return self.weight - sum(leaf.weight - leaf.lost for leaf in self.leaves)
 
 
 class Search:
     """For one model and task."""
 
-    def __init__(self, gaps: Gaps) -> None:
-        self.gaps, self.task = gaps, gaps.layer.question.task
+    def __init__(self, gaps: Gaps, steps: int) -> None:
+        self.gaps, self.task, self.steps = gaps, gaps.layer.question.task, steps
         try:
             self.states = LabelStates(self.task)
         except TooManyStates:
@@ -62,123 +70,154 @@ class Search:
                 f"the automaton of the task {self.task.text} has too many states to cut inputs by them",
                 "the strategy brute-force is for every model and problem",
             ) from None
-        rows = self.task.space.rows
-        self.allowed = [np.flatnonzero([w > 0 for w in row]) for row in rows]
-        self.queries = self.allowed[gaps.layer.readout].tolist()
+        self.allowed = [np.flatnonzero([w > 0 for w in row]) for row in self.task.space.rows]
+        self.queries: list[int] = self.allowed[gaps.layer.readout].tolist()
         outputs = set(self.states.outputs[self.states.last].tolist())
         self.labels = sorted(label for label in outputs if 0 <= label < gaps.layer.outputs)
-
-    def all_but(self, label: int) -> list[int]:
-        return [y for y in range(self.gaps.layer.outputs) if y != label]
-
-    def first_rivals(self, label: int) -> list[Rivals]:
-        """Classes of wrong outputs to begin with."""
-        others = self.all_but(label)
-        if len(others) < FEW_OUTPUTS or self.gaps.layer.neurons:
-            return [Rivals((y,)) for y in others]
-        return [Rivals(tuple(others))]
+        self.automata = {label: self.by_states(label) for label in self.labels}
 
     def by_states(self, label: int) -> Automaton:
         """The inputs with this label, each final state of the label's automaton a part."""
-        parts = np.where(self.states.outputs == label, self.states.rank, DEAD)
-        return by_state(self.states, parts)
+        return by_state(self.states, np.where(self.states.outputs == label, self.states.rank, DEAD))
 
-    def forward(self, automaton: Automaton, query: int) -> list[Ways]:
-        rows = [np.array([query]) if p == self.gaps.layer.readout else row for p, row in enumerate(self.allowed)]
-        return list(reached(automaton, rows))
+    def rivals(self, label: int) -> list[Rivals]:
+        """Every wrong output, a class of its own."""
+        return [(y,) for y in range(self.gaps.layer.outputs) if y != label]
 
-    def leaf(self, group: Group, query: int, forward: list[Ways], ends: IntArray) -> Leaf:
-        found_region = region(0, query, 0, forward, ends)
-        found = self.gaps.of(found_region, group)
-        return Leaf(found_region, ends, found, weight_of(found_region.layers, self.task.space.rows))
+    def rows(self, query: int) -> list[IntArray]:
+        """What can stand at each position of the inputs with a query."""
+        return [np.array([query]) if p == self.gaps.layer.readout else row for p, row in enumerate(self.allowed)]
 
-    def settle(self, label: int, query: int, automaton: Automaton) -> Cut | None:
-        """Cut by states of the label, as finely as it takes and helps; None if there are no such inputs."""
-        group = Group(label, [query], automaton, self.first_rivals(label))
-        forward = self.forward(automaton, query)
-        ends = forward[-1][0]
-        ends = ends[automaton.parts[ends] >= 0]
+    def whole(self, label: int, query: int) -> Watch | None:
+        """All inputs with this label and query as one region, every wrong output watched; None if there are none."""
+        automaton, rows = self.automata[label], self.rows(query)
+        forward = list(reached(automaton, rows))
+        ends = ends_of(automaton, forward)
         if not len(ends):
             return None
-        ends = ends[np.argsort(automaton.parts[ends])]
+        group = Group(label, [query], automaton, self.rivals(label))
+        leaf = self.leaf(group, query, rows, forward, ends)
+        return Watch(group, leaf.weight, [leaf])
+
+    def watched(self, whole: Watch) -> list[Watch]:
+        """The outputs that are behind in the whole region, and each of the others by itself, counted.
+
+        With neurons, whose ranges are what a region is mostly about, all are watched in the same regions: smaller ones,
+        if the label's automaton tells them apart.
+        """
+        group, weight, (leaf,) = whole
+        behind = [number for number, gap in enumerate(leaf.found.gaps) if gap < 0]
+        if len(behind) == len(group.rivals):
+            return [whole]
+        if self.gaps.layer.neurons:
+            smaller = self.by_final_states(whole) if len(leaf.ends) > 1 else whole
+            return [smaller._replace(leaves=[self.counted(group, one) for one in smaller.leaves])]
+        others = [[number] for number in range(len(group.rivals)) if number not in behind]
+        found = []
+        for numbers in [behind, *others] if behind else others:
+            own = group._replace(rivals=[group.rivals[number] for number in numbers])
+            hints, gaps = ([row[number] for number in numbers] for row in (leaf.found.hints, leaf.found.gaps))
+            one = leaf._replace(found=leaf.found._replace(hints=hints, gaps=gaps), reaching=[None] * len(numbers))
+            found.append(Watch(own, weight, [one if numbers is behind else self.counted(own, one)]))
+        return found
+
+    def leaf(self, group: Group, query: int, rows: list[IntArray], forward: list[Ways], ends: IntArray) -> Leaf:
+        """One region."""
+        found_region = region(0, query, 0, forward, ends)
+        found = self.gaps.of(found_region, group)
+        weight = weight_of(found_region.layers, self.task.space.rows)
+        return Leaf(found_region, rows, ends, found, weight, [None] * len(found.gaps))
+
+    def by_final_states(self, watch: Watch) -> Watch:
+        """The same, cut by the final state of the label's automaton, as finely as it takes to settle everything."""
+        group, weight, (whole,) = watch
+        (query,), automaton = group.queries, group.automaton
+        forward = list(reached(automaton, whole.rows))
         tried = 0
 
-        def cut(ends: IntArray, hope: int) -> Iterator[Leaf]:
+        def cut(ends: IntArray) -> Iterator[Leaf]:
             nonlocal tried
             tried += 1
-            leaf = self.leaf(group, query, forward, ends)
-            if leaf.found.settled or len(ends) == 1 or not hope or tried > MOST_TRIED:
+            leaf = self.leaf(group, query, whole.rows, forward, ends)
+            if leaf.found.settled or len(ends) == 1 or tried > MOST_TRIED:
                 yield leaf
                 return
             half = len(ends) // 2
-            found = [*cut(ends[:half], hope - 1), *cut(ends[half:], hope - 1)]
-            if any(one.found.settled for one in found):
-                yield from found
-            else:
-                yield leaf
+            yield from cut(ends[:half])
+            yield from cut(ends[half:])
 
-        leaves = list(cut(ends, 64 if self.gaps.layer.neurons else DEPTH))
-        return Cut(group, leaves)
+        half = len(whole.ends) // 2
+        return Watch(group, weight, [*cut(whole.ends[:half]), *cut(whole.ends[half:])])
 
-    def count(self, label: int, queries: list[int], automaton: Automaton, steps: int) -> list[Cut]:
-        """For each query that has inputs, every part of the automaton a region; where a class is not behind, its inputs
-        are counted."""
-        paths = {query: self.forward(automaton, query) for query in queries}
-        ends = {query: forward[-1][0] for query, forward in paths.items()}
-        ends = {query: states[automaton.parts[states] >= 0] for query, states in ends.items()}
-        present = [query for query in queries if len(ends[query])]
-        wholes = [region(0, query, 0, paths[query], ends[query]) for query in present]
-        if not wholes:
-            return []
-        rivals = self.rivals(label, wholes)
-        cuts = []
-        for query in present:
-            group = Group(label, [query], automaton, rivals)
-            leaves = []
-            for part in sorted(set(automaton.parts[ends[query]].tolist())):
-                leaf = self.leaf(group, query, paths[query], ends[query][automaton.parts[ends[query]] == part])
-                leaf.reaching = [
-                    None if gap < 0 else self.counted(group, leaf, number, steps)
-                    for number, gap in enumerate(leaf.found.gaps)
-                ]
-                leaves.append(leaf)
-            cuts.append(Cut(group, leaves))
-        return cuts
+    def counted(self, group: Group, leaf: Leaf) -> Leaf:
+        """The same region, with the inputs of classes that are not behind counted."""
+        found, results = leaf.found, list[Counted | None]()
+        for number, gap in enumerate(found.gaps):
+            if gap < 0:
+                results.append(None)
+                continue
+            gains, slopes, constant = self.gaps.ahead(
+                leaf.region.query, group.label, group.rivals[number], found.ranges
+            )
+            means = np.array(found.hints[number][len(slopes) :], float) * self.gaps.layer.unit
+            rivals = Class(gains, constant, means)
+            results.append(reaching(self.gaps, leaf.region, rivals, leaf.weight, self.steps))
+        return leaf._replace(reaching=results)
 
-    def counted(self, group: Group, leaf: Leaf, number: int, steps: int) -> Counted:
-        gaps, found = self.gaps, leaf.found
-        gains, slopes, constant = gaps.ahead(leaf.region.query, group.label, group.rivals[number], found.ranges)
-        means = np.array(found.hints[number][len(slopes) :], float) * gaps.layer.unit
-        return reaching(gaps, leaf.region, Class(gains, constant, means), leaf.weight, steps)
+    def split(self, group: Group, leaf: Leaf) -> list[Leaf]:
+        """Two regions or one: the tokens of one position parted where attention to them differs most."""
+        layer = self.gaps.layer
+        weights = layer.weights(leaf.region)
+        mass = -extremes(leaf.region.layers, -weights, weights[:, None])[0]
+        gains = self.gaps.ahead(leaf.region.query, group.label, group.rivals[0], leaf.found.ranges)[0]
+        spread = np.array([np.ptp(gain[weight > 0]) for gain, weight in zip(gains, weights, strict=True)])
+        pull = (weights * (spread / mass)[:, None, None]).sum(axis=0)  # [position, token]
+        read = [np.unique(layer_.tokens) for layer_ in leaf.region.layers]
+        ranges = [np.ptp(pull[p, tokens]) if layer.seen[p] else 0.0 for p, tokens in enumerate(read)]
+        p = int(np.argmax(ranges))
+        if len(read[p]) < 2:
+            return [leaf]
+        own = pull[p, read[p]]
+        high = own > (own.min() + own.max()) / 2
+        if high.all() or not high.any():
+            high = np.arange(len(own)) >= len(own) // 2
+        found = []
+        for side in (read[p][high], read[p][~high]):
+            rows = [side if position == p else row for position, row in enumerate(leaf.rows)]
+            forward = list(reached(group.automaton, rows))
+            ends = ends_of(group.automaton, forward)
+            if len(ends):
+                found.append(self.counted(group, self.leaf(group, leaf.region.query, rows, forward, ends)))
+        return found
 
-    def rivals(self, label: int, wholes: list[Region]) -> list[Rivals]:
-        """The wrong outputs that come nearest in some inputs, each a class of its own; and all the others together, each
-        less what a head adds to it on average."""
-        others = self.all_but(label)
-        if len(others) <= SINGLE + 1:
-            return [Rivals((y,)) for y in others]
-        inputs = [samples(whole, max(SAMPLES // len(wholes), 8)) for whole in wholes]
-        ahead = np.concatenate(
-            [self.gaps.ahead_of(label, whole.query, rows) for whole, rows in zip(wholes, inputs, strict=True)]
-        )
-        nearest = sorted(others, key=lambda y: -ahead[:, y].max())[:SINGLE]
-        rest = [y for y in others if y not in nearest]
-        means = sum(
-            self.gaps.of_heads(label, whole.query, rows) for whole, rows in zip(wholes, inputs, strict=True)
-        ) / len(wholes)
-        offsets = tuple(tuple(self.gaps.integer(mean) for mean in row) for row in means[:, rest].tolist())
-        return [*[Rivals((y,)) for y in nearest], Rivals(tuple(rest), offsets)]
+    def refine(self, watches: list[Watch], most: int, track: Track) -> list[Watch]:
+        """Split where most is lost, until there are `most` regions or nothing is left to win."""
+        parts = [list(watch.leaves) for watch in watches]
+        heap: list[tuple[float, int, int]] = []
+        for number, leaves in enumerate(parts):
+            for index, leaf in enumerate(leaves):
+                if leaf.lost:
+                    heappush(heap, (-float(leaf.lost), number, index))
+        count = sum(map(len, parts))
+        for _ in track(range(max(most - count, 0)), "splitting"):
+            if not heap:
+                break
+            _, number, index = heappop(heap)
+            leaf = parts[number][index]
+            found = self.split(watches[number].group, leaf)
+            if len(found) == 1 and found[0] is leaf:
+                continue
+            won = 1 - sum(one.lost for one in found) / leaf.lost
+            parts[number][index] = found[0]
+            parts[number] += found[1:]
+            for one, place in zip(found, [index, len(parts[number]) - 1], strict=False):
+                if one.lost:
+                    heappush(heap, (-one.lost * max(won, LEAST_HOPE), number, place))
+        return [watch._replace(leaves=leaves) for watch, leaves in zip(watches, parts, strict=True)]
 
 
-def samples(whole: Region, count: int) -> IntArray:
-    """Random inputs [count, k] of a region."""
-    random = np.random.default_rng(0)
-    inputs = np.zeros((count, len(whole.layers)), np.int64)
-    states = random.integers(0, len(whole.layers[-1].source), count)
-    for p in reversed(range(len(whole.layers))):
-        tokens, source, symbol = whole.layers[p]
-        ways = random.integers(0, source.shape[1], count)
-        symbols = symbol[states, ways]
-        inputs[:, p] = tokens[symbols, random.integers(0, tokens.shape[1], count)]
-        states = source[states, ways]
-    return inputs
+def ends_of(automaton: Automaton, forward: list[Ways]) -> IntArray:
+    """The states in which an automaton can end, in the order of their parts."""
+    ends = forward[-1][0]
+    ends = ends[automaton.parts[ends] >= 0]
+    return ends[np.argsort(automaton.parts[ends], kind="stable")]

@@ -22,21 +22,13 @@ def longest(region: Region, table: Table) -> int:
     return max(best.values())
 
 
-def count(region: Region, factors: list[dict[int, int]], mask: int = -1) -> int:
-    """The sum over paths of the products of factors[p][symbol], masked after each position, over all ends."""
-    found = {0: 1}
-    for (_, ways), row in zip(region.layers, factors, strict=True):
-        found = {state: sum([found[s] * row[symbol] for s, symbol in into]) & mask for state, into in ways.items()}
-    return sum(found.values())
-
-
 def weight_of(problem: Problem, region: Region) -> int:
     """The weight of all its inputs."""
-    sums = [
-        {symbol: sum([weights[t] for t in choices]) for symbol, choices in tokens.items()}
-        for (tokens, _), weights in zip(region.layers, problem.choices, strict=True)
-    ]
-    return count(region, sums)
+    found = {0: 1}
+    for (tokens, ways), weights in zip(region.layers, problem.choices, strict=True):
+        sums = {symbol: sum([weights[t] for t in choices]) for symbol, choices in tokens.items()}
+        found = {state: sum([found[s] * sums[symbol] for s, symbol in into]) for state, into in ways.items()}
+    return sum(found.values())
 
 
 def weights_of(layer: OneLayer, region: Region) -> list[list[dict[int, Enclosure]]]:

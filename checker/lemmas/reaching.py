@@ -4,7 +4,7 @@ from checker.arithmetic.balls import TooCoarse
 from checker.arithmetic.enclosures import Enclosure
 from checker.errors import Rejected, show
 from checker.lemmas.counting import polynomial
-from checker.lemmas.paths import Table, count, longest, weighted
+from checker.lemmas.paths import Table, longest, weighted
 from checker.problem import Problem
 from checker.problem.regions import Region
 
@@ -37,22 +37,35 @@ def joint(
 def reaching(problem: Problem, region: Region, table: Table, weight: int, steps: int) -> int:
     """At least the weight of the region's inputs whose sum of table[p][x_p] is not negative; the region has `weight`.
 
-    Losses against the largest entries are rounded down to multiples of (allowance + 1) / (steps + 1).
+    A token on a way loses what the best continuation would have had more; the best input loses nothing. Losses are
+    rounded down to multiples of (allowance + 1) / (steps + 1), the allowance being the sum of the best input.
     """
     if steps < 1:
         raise Rejected("out-of-range", "", "at least one step", show(steps))
-    if longest(region, table) < 0:
+    best = [dict.fromkeys(region.layers[-1].ways, 0)]  # the most that can follow a state, from the last one back
+    for (tokens, ways), row in zip(region.layers[::-1], table[::-1], strict=True):
+        peaks = {symbol: max([row[t] for t in choices]) for symbol, choices in tokens.items()}
+        before: dict[int, int] = {}
+        for state, into in ways.items():
+            for s, symbol in into:
+                sum_ = peaks[symbol] + best[-1][state]
+                before[s] = max(before.get(s, sum_), sum_)
+        best.append(before)
+    allowance, width = best[-1][0], weight.bit_length() + 1
+    if allowance < 0:
         return 0
-    peaks = [max(row.values()) for row in table]
-    allowance, width = sum(peaks), weight.bit_length() + 1
     problem.budget.afford(region.size * (width * steps // 64000 + 1), "thousands of words in products of lanes")
-    factors = []
-    for (tokens, _), row, peak, weights in zip(region.layers, table, peaks, problem.choices, strict=True):
-        losses = {t: (peak - x) * (steps + 1) // (allowance + 1) for t, x in row.items()}
-        factors.append(
-            {
-                symbol: polynomial([(losses[t], weights[t]) for t in choices if losses[t] <= steps], width, steps)
-                for symbol, choices in tokens.items()
-            }
-        )
-    return count(region, factors, (1 << (width * (steps + 1))) - 1) % ((1 << width) - 1)  # 2^width = 1: a sum of lanes
+    mask, found = (1 << (width * (steps + 1))) - 1, {0: 1}
+    for (tokens, ways), row, weights, start, end in zip(
+        region.layers, table, problem.choices, best[:0:-1], best[-2::-1], strict=True
+    ):
+        after = {}
+        for state, into in ways.items():
+            total = 0
+            for s, symbol in into:
+                most = start[s] - end[state]
+                losses = [((most - row[t]) * (steps + 1) // (allowance + 1), weights[t]) for t in tokens[symbol]]
+                total += found[s] * polynomial([term for term in losses if term[0] <= steps], width, steps)
+            after[state] = total & mask
+        found = after
+    return sum(found.values()) % ((1 << width) - 1)  # the sum of the lanes, as 2^width = 1 here

@@ -53,7 +53,7 @@ class Region(NamedTuple):
 
 
 def decode_groups(value: object, path: str) -> tuple[Group, ...]:
-    """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}]]"""
+    """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}]"""
 
     def group(item: object, at: str) -> Group:
         fields = record(item, at, Group._fields)

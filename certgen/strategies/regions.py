@@ -1,0 +1,71 @@
+"""regions: whole regions settled at once, for one attention layer with any heads, an MLP, and any task.
+
+What settles a region is the worst that each head can do in it; where that does not suffice, inputs are counted, or the
+region is cut into smaller ones.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+
+from certgen.certificate.proof import Proof
+from certgen.certificate.statement import Certificate
+from certgen.counts.evaluation import Question
+from certgen.progress import Track
+from certgen.regions.gaps import Gaps
+from certgen.regions.search import Search, Watch
+from certgen.regions.tables import OneLayer
+from certgen.regions.writing import add_steps
+
+BITS = 48  # of attention weights, and of every number in logits
+STEPS = 256  # of the losses of what is counted
+MOST_SPLITS = 2_000  # of regions in which some wrong output may reach the label
+
+
+def regions(question: Question, track: Track) -> Certificate:
+    """Only whole regions that are settled; what is left out is not proved."""
+    search = Search(Gaps(OneLayer(question, BITS)), STEPS)
+    found = [watch for watches in survey(search, track) for watch in watches]
+    settled = [watch._replace(leaves=[leaf for leaf in watch.leaves if leaf.found.settled]) for watch in found]
+    return written(question, search, worth(settled), "regions")
+
+
+def separable(question: Question, track: Track) -> Certificate:
+    """Whole regions, and where a wrong output is not behind in one, the inputs in which it may reach the label."""
+    search = Search(Gaps(OneLayer(question, BITS)), STEPS)
+    return written(
+        question, search, worth([watch for watches in survey(search, track) for watch in watches]), "separable"
+    )
+
+
+def adaptive_regions(question: Question, track: Track, target: Fraction | None = None) -> Certificate:
+    """As separable, with the regions in which most is lost split further, until the bound reaches the target."""
+    search = Search(Gaps(OneLayer(question, BITS)), STEPS)
+    watches = worth([watch for watches in survey(search, track) for watch in watches])
+    most = sum(len(watch.leaves) for watch in watches) + MOST_SPLITS
+    return written(question, search, worth(search.refine(watches, most, track)), "adaptive")
+
+
+def written(question: Question, search: Search, watches: list[Watch], strategy: str) -> Certificate:
+    """The certificate of what was found."""
+    proof = Proof(question.model, question.margin, question.task)
+    return proof.certificate(strategy, [add_steps(proof, search, watches)])
+
+
+def survey(search: Search, track: Track) -> list[list[Watch]]:
+    """For each query and label first all wrong outputs that stay behind, then each of the others by itself."""
+    found = []
+    for label, query in track(list(product(search.labels, search.queries)), "regions"):
+        watch = search.whole(label, query)
+        if watch is not None:
+            found.append(search.watched(watch))
+    return found
+
+
+def worth(watches: list[Watch]) -> list[Watch]:
+    """Without the queries and labels of which nothing is proved."""
+    lost: dict[tuple[int, int], int] = {}
+    for watch in watches:
+        lost[watch.pair] = lost.get(watch.pair, 0) + watch.lost
+    return [watch for watch in watches if lost[watch.pair] < watch.weight]
