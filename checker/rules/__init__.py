@@ -5,7 +5,6 @@ from checker.facts import (
     EXPONENT,
     Accuracy,
     AttentionRanges,
-    Branches,
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
@@ -42,7 +41,6 @@ from checker.rules.score_residual_spread import score_residual_spread
 from checker.rules.score_singular_value import score_singular_value
 from checker.rules.separable_counts import separable_counts
 from checker.rules.total import total
-from checker.rules.total_branches import total_branches
 from checker.rules.value_path_spread import value_path_spread
 from checker.rules.value_path_upper import value_path_upper
 
@@ -78,7 +76,6 @@ RULES = {
     "gap_cells": Rule(gap_cells, CELLS, {}, Tally),
     "separable_counts": Rule(separable_counts, (ScoreApproximation,), {**LANE_ARGS, "groups": decode_groups}, Tally),
     "branch_sequences": Rule(branch_sequences, (), {**LANE_ARGS, **QUERIES}, Tally),
-    "total": Rule(total, (Tally,), {}, Accuracy, repeat=True),
-    "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Branches, general=True),
-    "total_branches": Rule(total_branches, (Branches,), {}, Accuracy, general=True),
+    "total": Rule(total, (Tally,), {}, Accuracy, repeat=True, general=True),
+    "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Tally, general=True),
 }
