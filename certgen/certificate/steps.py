@@ -29,7 +29,6 @@ from certgen.certificate.arguments import (
 from certgen.certificate.facts import (
     Accuracy,
     AttentionRanges,
-    Branches,
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
@@ -112,9 +111,8 @@ RULES = {
     ),
     "branch_sequences": Rule(BranchArgs, Tally, "sequences decided in bundles that share a prefix"),
     "enumerate_sequences": Rule(LaneArgs, Tally, "every sequence evaluated"),
-    "evaluate_inputs": Rule(EvaluateArgs, Branches, "every input evaluated, with what rounding can have changed"),
-    "total_branches": Rule(NoArgs, Accuracy, "all branches together; they partition the inputs"),
-    "total": Rule(NoArgs, Accuracy, "all regions together; they partition the sequences"),
+    "evaluate_inputs": Rule(EvaluateArgs, Tally, "every input evaluated, with what rounding can have changed"),
+    "total": Rule(NoArgs, Accuracy, "all regions together; no input is in two of them"),
 }
 
 Fact = TypeVar("Fact", bound=Shape)

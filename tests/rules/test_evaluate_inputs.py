@@ -146,8 +146,8 @@ def test_with_enough_bits_all_but_ties_are_decided(seeds: range) -> None:
 
 @pytest.mark.parametrize("trap", TRAPS, ids=[trap.name for trap in TRAPS])
 def test_misread_models_and_problems_are_refused(trap: Trap, workspace: Path) -> None:
-    """The truth is accepted, what the misreading makes of the same files is not: for its counts, or where it makes other
-    labels or queries of the inputs, for these."""
+    """The truth is accepted, what the misreading makes of the same files is not: for its counts, or for its labels or
+    queries where these are others."""
     truth = trap.case.oracle.regions(trap.case.problem, trap.case.margin)
     lie = trap.misread.oracle.regions(trap.misread.problem, trap.misread.margin)
     assert claims_more(trap.case, trap.misread), "the reading has to be false here"

@@ -110,7 +110,9 @@ def test_labels_are_outputs_and_queries_are_tokens() -> None:
     inputs = [{"tokens": "0-1", "weights": [1 << 99, 1]}] * 2
     case = Case(tensors, given, {"inputs": inputs, "label": {"name": "sum-mod", "modulus": 3}})
     problem = Problem(read_weights(case.data), decode_problem(case.problem, ""), (0, 1), 0)
-    assert total(problem, (Tally((Count(2, 2, 3, 1 << 99, 5), Count(0, 3, 1, 1, 0))),), {}) == Accuracy((1 << 99) + 1, 5)
+    assert total(problem, (Tally((Count(2, 2, 3, 1 << 99, 5), Count(0, 3, 1, 1, 0))),), {}) == Accuracy(
+        (1 << 99) + 1, 5
+    )
     for count in (Count(3, 1, 3, 0), Count(2, 4, 3, 0), Count(2, 1, 4, 0)):
         with pytest.raises(Rejected) as refused:
             total(problem, (Tally((count,)),), {})
