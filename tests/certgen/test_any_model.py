@@ -178,7 +178,7 @@ SPOILT: dict[str, tuple[tuple[Any, ...], Any, str]] = {
     "a label that is no output": (("steps", 0, "conclusion", "counts", 0, 0), 7, "inputs that its task does not have"),
     "a query that is no token": (("steps", 0, "conclusion", "counts", 0, 1), 1 << 9, "inputs that its task does not"),
     "no query": (("steps", 0, "conclusion", "counts", 0, 1), 0, "inputs that its task does not have"),
-    "a number of positions that there is not": (("steps", 0, "conclusion", "counts", 0, 2), 8, "its task does not have"),
+    "a number of positions that there is not": (("steps", 0, "conclusion", "counts", 0, 2), 8, "does not have"),
     "more than there are": (("steps", 0, "conclusion", "counts", 0, 3), 99, "more inputs than there are"),
     "more than was counted": (("claim", "wrong"), 99, "claims more than its steps count"),
     "another total": (("claim", "total"), 9, "weigh another sum"),
