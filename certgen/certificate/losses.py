@@ -72,17 +72,18 @@ class Parts(NamedTuple):
 
 def parts_of(task: Task, steps: list[AnyStep]) -> Parts:
     """Where a proof counts. Cost: the number of regions."""
-    name, found = "", list(regions(steps))
+    found = list(regions(steps))
     by_query = all(region.queries.bit_count() == 1 for region in found)
+    name = "maximum m" if task.is_max_of_k else f"token at position {task.query_position}" if by_query else ""
     counted: dict[int, Counted] = {}
     for region in found:
         if task.is_max_of_k:
-            name, key, total = "maximum m", region.label, with_maximum(region.label, task.k)
+            key, total = region.label, with_maximum(region.label, task.k)
         elif by_query:
             key = region.queries.bit_length() - 1
-            name, total = f"token at position {task.query_position}", task.weight_of(key)
+            total = task.weight_of(key)
         else:
-            name, key, total = "", 0, task.total
+            key, total = 0, task.total
         correct, wrong, _ = counted.get(key, (0, 0, total))
         counted[key] = Counted(correct + region.correct, wrong + region.wrong, total)
     return Parts(name, counted)
