@@ -19,7 +19,6 @@ SURROGATE = re.compile("[\ud800-\udfff]")  # in text that was UTF-8: half of a p
 # very code that checks it, and the parameter `integer_type` is all that the trusted side knows of that.
 Integer = Callable[[str | int], int]
 Value = TypeVar("Value")
-Rows = tuple[tuple[int, ...], ...]
 Decoder = Callable[[object, str], Value]  # (JSON value, its path) -> typed value, or Malformed
 
 
@@ -131,11 +130,6 @@ def choice(*names: str) -> Decoder[str]:
         return str(value)
 
     return decode
-
-
-def decode_rows(value: object, path: str) -> Rows:
-    """A table of integers."""
-    return array(value, path, lambda row, at: array(row, at, integer))
 
 
 def matrix(value: object, path: str) -> tuple[tuple[int, ...], ...]:

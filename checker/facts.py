@@ -7,26 +7,19 @@ m are about the task max-of-k with k = n_ctx, where every input, called a sequen
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Self
 
-from checker.decode import Rows, array, bounded, decode_rows, integer, record
-from checker.errors import Malformed, Refusal, Rejected, located, show, show_set
+from checker.decode import Decoder, array, bounded, integer, record
+from checker.errors import Malformed, Rejected, located, show, show_set
 from checker.problem.regions import Group, decode_groups
 
-
-class Fact(Protocol):
-    """What the kernel asks of a fact."""
-
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """The stated fact, from JSON."""
-
-    def require_entails(self, stated: Any) -> None:
-        """Return if the stated fact, of the same type, follows from this one; raise Rejected if not."""
-
+Rows = tuple[tuple[int, ...], ...]
 
 EXPONENT = bounded(-(1 << 14), 1 << 14)
 BITS = bounded(8, 4096)
+decode_row: Decoder[tuple[int, ...]] = partial(array, item=integer)
+decode_rows: Decoder[Rows] = partial(array, item=decode_row)
 
 
 def decode_precisions(value: object, path: str) -> tuple[int, ...]:
@@ -39,32 +32,44 @@ def decode_precisions(value: object, path: str) -> tuple[int, ...]:
     return bits
 
 
+class Fact:
+    """What the kernel asks of a fact. `fields` decodes each of its fields."""
+
+    __slots__ = ()
+    fields: ClassVar[dict[str, Decoder[Any]]]
+
+    @classmethod
+    def decode(cls, value: object, path: str) -> Self:
+        """The stated fact, from a JSON object with exactly its fields."""
+        stated = record(value, path, tuple(cls.fields))
+        made: Callable[..., Self] = cls
+        return made(**{name: decode(stated[name], f"{path}.{name}") for name, decode in cls.fields.items()})
+
+    def require_entails(self, stated: Any) -> None:
+        """Return if the stated fact, of the same type, follows from this one; raise Rejected if not."""
+        raise NotImplementedError
+
+
 def require_same_length(derived: int, stated: int, path: str) -> None:
     """A table with entries missing or added speaks about something else."""
     if derived != stated:
         raise Rejected("wrong-shape", path, f"{derived} entries", str(stated))
 
 
-def require_no_larger(stated: int, derived: int, path: str) -> None:
-    """Of fewer sequences the same is true."""
+def require_each(derived: Any, stated: Any, depth: int, require: Callable[[Any, Any, str], None], path: str) -> None:
+    """Tables of one shape, `depth` lists deep; `require` raises Rejected for a stated entry that does not follow from
+    the derived one, at the path of the entry."""
+    if depth == 0:
+        return require(derived, stated, path)
+    require_same_length(len(derived), len(stated), path)
+    for index, (entry, stated_entry) in enumerate(zip(derived, stated, strict=True)):
+        require_each(entry, stated_entry, depth - 1, require, f"{path}[{index}]")
+
+
+def require_count(derived: int, stated: int, path: str) -> None:
+    """Of fewer inputs the same is true."""
     if not stated <= derived:
         raise Rejected("count-too-large", path, f"<= {show(derived)}", show(stated))
-
-
-def require_each(
-    derived: Rows,
-    stated: Rows,
-    follows: Callable[[int, int], bool],
-    refusal: Callable[[int, int], Refusal],
-    path: str = "rows",
-) -> None:
-    """Tables of one shape in which every stated entry follows from the derived one."""
-    require_same_length(len(derived), len(stated), path)
-    for i, (derived_row, stated_row) in enumerate(zip(derived, stated, strict=True)):
-        require_same_length(len(derived_row), len(stated_row), f"{path}[{i}]")
-        for j, (derived_entry, stated_entry) in enumerate(zip(derived_row, stated_row, strict=True)):
-            if not follows(derived_entry, stated_entry):
-                raise refusal(derived_entry, stated_entry).under(f"{path}[{i}][{j}]")
 
 
 def finer_unit(derived: int, stated: int) -> tuple[int, int]:
@@ -73,29 +78,23 @@ def finer_unit(derived: int, stated: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class UpperTable:
+class UpperTable(Fact):
     """Every entry of some table of real numbers is at most rows[i][j] * 2^exponent; as an argument, these numbers."""
 
     exponent: int
     rows: Rows
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"exponent": e, "rows": [[...], ...]}"""
-        fields = record(value, path, ("exponent", "rows"))
-        return cls(EXPONENT(fields["exponent"], f"{path}.exponent"), decode_rows(fields["rows"], f"{path}.rows"))
+    fields: ClassVar = {"exponent": EXPONENT, "rows": decode_rows}
 
     def require_entails(self, stated: Self) -> None:
         """The stated bounds are no smaller; exponents may differ, the comparison is exact."""
         up, down = finer_unit(self.exponent, stated.exponent)
-        require_each(
-            self.rows,
-            stated.rows,
-            lambda bound, claimed: bound << up <= claimed << down,
-            lambda bound, claimed: Rejected(
-                "bound-too-small", "", f">= {show(-(-bound << up >> down))}", show(claimed)
-            ),
-        )
+
+        def no_smaller(bound: int, claimed: int, path: str) -> None:
+            if not bound << up <= claimed << down:
+                raise Rejected("bound-too-small", path, f">= {show(-(-bound << up >> down))}", show(claimed))
+
+        require_each(self.rows, stated.rows, 2, no_smaller, "rows")
 
 
 class DirectPathUpper(UpperTable):
@@ -107,7 +106,7 @@ class ValuePathUpper(UpperTable):
 
 
 @dataclass(frozen=True, slots=True)
-class CubicTokens:
+class CubicTokens(Fact):
     """masks[m][q][n-1], q <= m: bit t set when t < m is accepted for the cell (q, m, n).
 
     A sequence with query q and maximum m is correct if exactly n >= 1 of its non-query positions hold a token other
@@ -116,103 +115,71 @@ class CubicTokens:
 
     masks: tuple[Rows, ...]
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"masks": [[[mask for n = 1, 2, ...] for q] for m]}"""
-        masks = record(value, path, ("masks",))["masks"]
-        return cls(array(masks, f"{path}.masks", decode_rows))
+    fields: ClassVar = {"masks": partial(array, item=decode_rows)}
 
     def require_entails(self, stated: Self) -> None:
         """Every stated token is accepted."""
-        require_same_length(len(self.masks), len(stated.masks), "masks")
-        for m, (derived, claimed_masks) in enumerate(zip(self.masks, stated.masks, strict=True)):
-            require_each(
-                derived,
-                claimed_masks,
-                lambda accepted, claimed: claimed >= 0 and claimed & ~accepted == 0,
-                lambda accepted, claimed: Rejected(
-                    "token-not-accepted", "", f"a subset of {show_set(accepted)}", show_set(claimed)
-                ),
-                f"masks[{m}]",
-            )
+
+        def subset(accepted: int, claimed: int, path: str) -> None:
+            if claimed < 0 or claimed & ~accepted:
+                raise Rejected("token-not-accepted", path, f"a subset of {show_set(accepted)}", show_set(claimed))
+
+        require_each(self.masks, stated.masks, 3, subset, "masks")
 
 
 class Count(NamedTuple):
-    """Of the sequences that have maximum m, a query in the set `queries`, and a number n of non-query positions that
-    do not hold m in the set `ns`, at least `correct` are correct and at least `wrong` are not. Sets are bit masks."""
+    """Of the inputs that have this label, a query in the set `queries`, and a number n of other positions that do not
+    hold the label in the set `ns`, at least the weight `correct` is correct and at least the weight `wrong` is not.
+    Sets are bit masks."""
 
-    m: int
+    label: int
     queries: int
     ns: int
     correct: int
     wrong: int = 0
 
 
-class Branch(NamedTuple):
-    """Of the inputs that have this token at the branching position, at least the weight `correct` is correct and at
-    least the weight `wrong` is not. That is the first position that can hold more than one token, or else the first."""
-
-    token: int
-    correct: int
-    wrong: int
+def decode_count(value: object, path: str) -> Count:
+    """[label, queries, ns, correct, wrong]"""
+    row = decode_row(value, path)
+    if len(row) != 5:
+        raise Malformed("wrong-type", path, "5 integers", f"{len(row)} integers")
+    return Count(*row)
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class Tally(Fact):
     """Lower bounds on the weight of correct and of wrong inputs, region by region."""
 
-    entry: ClassVar[type[Count] | type[Branch]]
-    counts: tuple[Any, ...]
+    counts: tuple[Count, ...]
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"counts": [[what names the region, ..., correct, wrong], ...]}"""
-        rows = decode_rows(record(value, path, ("counts",))["counts"], f"{path}.counts")
-        size = len(cls.entry._fields)
-        for index, row in enumerate(rows):
-            if len(row) != size:
-                raise Malformed("wrong-type", f"{path}.counts[{index}]", f"{size} integers", f"{len(row)} integers")
-        return cls(tuple([cls.entry(*row) for row in rows]))
+    fields: ClassVar = {"counts": partial(array, item=decode_count)}
 
     def require_entails(self, stated: Self) -> None:
         """The same regions in the same order, and no count above the derived one."""
-        require_same_length(len(self.counts), len(stated.counts), "counts")
-        for index, (derived, claimed) in enumerate(zip(self.counts, stated.counts, strict=True)):
-            if derived[:-2] != claimed[:-2]:
-                raise Rejected("wrong-region", f"counts[{index}]")
-            require_no_larger(claimed.correct, derived.correct, f"counts[{index}][{len(derived) - 2}]")
-            require_no_larger(claimed.wrong, derived.wrong, f"counts[{index}][{len(derived) - 1}]")
 
+        def no_more(derived: Count, claimed: Count, path: str) -> None:
+            if derived[:3] != claimed[:3]:
+                raise Rejected("wrong-region", path)
+            require_count(derived.correct, claimed.correct, f"{path}[3]")
+            require_count(derived.wrong, claimed.wrong, f"{path}[4]")
 
-class Tally(Counts):
-    """Sequences of max-of-k, by maximum, queries and numbers of positions that do not hold the maximum."""
-
-    entry = Count
-
-
-class Branches(Counts):
-    """All inputs of a problem, by their token at the branching position, in the order of tokens: each one once."""
-
-    entry = Branch
+        require_each(self.counts, stated.counts, 1, no_more, "counts")
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class Accuracy(Fact):
     """Of the inputs at least the weight `correct` is correct and at least the weight `wrong` is not."""
 
     correct: int
     wrong: int
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"correct": N, "wrong": M}"""
-        fields = record(value, path, ("correct", "wrong"))
-        return cls(integer(fields["correct"], f"{path}.correct"), integer(fields["wrong"], f"{path}.wrong"))
+    fields: ClassVar = {"correct": integer, "wrong": integer}
 
     def require_entails(self, stated: Self) -> None:
         """Smaller numbers follow from larger ones."""
-        require_no_larger(stated.correct, self.correct, "correct")
-        require_no_larger(stated.wrong, self.wrong, "wrong")
+        require_count(self.correct, stated.correct, "correct")
+        require_count(self.wrong, stated.wrong, "wrong")
 
 
 class ValuePathSpread(UpperTable):
@@ -220,7 +187,7 @@ class ValuePathSpread(UpperTable):
 
 
 @dataclass(frozen=True, slots=True)
-class DirectPathSpread:
+class DirectPathSpread(Fact):
     """For all q, y, y': (EUPU[q,y] - M[y]) - (EUPU[q,y'] - M[y']) is at most spread.rows[0][q] * 2^spread.exponent.
 
     M is (centre W_U + c), with c the constant row of EUPU and centre one row over d_model, or 0 if centre has no row.
@@ -229,12 +196,7 @@ class DirectPathSpread:
     centre: UpperTable
     spread: UpperTable
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"centre": {"exponent": e, "rows": []} or one row, "spread": {"exponent": e, "rows": [[...]]}}"""
-        fields = record(value, path, ("centre", "spread"))
-        centre = UpperTable.decode(fields["centre"], f"{path}.centre")
-        return cls(centre, UpperTable.decode(fields["spread"], f"{path}.spread"))
+    fields: ClassVar = {"centre": UpperTable.decode, "spread": UpperTable.decode}
 
     def require_entails(self, stated: Self) -> None:
         """The same centre, and no smaller spreads."""
@@ -245,7 +207,7 @@ class DirectPathSpread:
 
 
 @dataclass(frozen=True, slots=True)
-class MaxTokenPath:
+class MaxTokenPath(Fact):
     """Bounds on the logits when the attention on m is a, and nothing is known of the other tokens.
 
     For q <= m, y != m, 0 <= a <= 1:  EUPU[q,y] - EUPU[q,m] + max over p of (PVOU[p,y] - PVOU[p,m])
@@ -257,12 +219,7 @@ class MaxTokenPath:
     spread: UpperTable
     lines: UpperTable
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"spread": {"exponent": e, "rows": [[...]]}, "lines": {"exponent": e, "rows": [[...], ...]}}"""
-        fields = record(value, path, ("spread", "lines"))
-        spread = UpperTable.decode(fields["spread"], f"{path}.spread")
-        return cls(spread, UpperTable.decode(fields["lines"], f"{path}.lines"))
+    fields: ClassVar = {"spread": UpperTable.decode, "lines": UpperTable.decode}
 
     def require_entails(self, stated: Self) -> None:
         """No smaller spreads, slopes and intercepts (a is not negative)."""
@@ -273,7 +230,7 @@ class MaxTokenPath:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreApproximation:
+class ScoreApproximation(Fact):
     """For all q, t, t': |(S[q,t] - S[q,t']) - (K[q,t] - K[q,t'])| <= error[q] * 2^exponent.
 
     S = sE sqrt(d_head), K = kept * 2^exponent.
@@ -283,13 +240,7 @@ class ScoreApproximation:
     kept: Rows
     error: tuple[int, ...]
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"exponent": e, "kept": [[...] per q], "error": [... per q]}"""
-        fields = record(value, path, ("exponent", "kept", "error"))
-        exponent = EXPONENT(fields["exponent"], f"{path}.exponent")
-        error = array(fields["error"], f"{path}.error", integer)
-        return cls(exponent, decode_rows(fields["kept"], f"{path}.kept"), error)
+    fields: ClassVar = {"exponent": EXPONENT, "kept": decode_rows, "error": decode_row}
 
     def require_entails(self, stated: Self) -> None:
         """Per query, the error grows by at least the spread of the change in the kept scores."""
@@ -307,42 +258,33 @@ class ScoreApproximation:
 
 
 @dataclass(frozen=True, slots=True)
-class AttentionRanges:
+class AttentionRanges(Fact):
     """ranges[m][q][n] = (g, low, high): in a sequence of the cell (q, m, n) whose tokens other than m are all at most
     m - g, the attention on m is between low / 2^bits and high / 2^bits. An empty range says nothing about its cell."""
 
     bits: int
     ranges: tuple[tuple[Rows, ...], ...]
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"bits": b, "ranges": [[[[g, low, high] or [] for n] for q] for m]}"""
-        fields = record(value, path, ("bits", "ranges"))
-        ranges = array(fields["ranges"], f"{path}.ranges", lambda row, at: array(row, at, decode_rows))
-        return cls(BITS(fields["bits"], f"{path}.bits"), ranges)
+    fields: ClassVar = {"bits": BITS, "ranges": partial(array, item=partial(array, item=decode_rows))}
 
     def require_entails(self, stated: Self) -> None:
         """The same cells, gaps and unit, and no narrower ranges."""
         if self.bits != stated.bits:
             raise Rejected("wrong-unit", "bits", show(self.bits), show(stated.bits))
-        require_same_length(len(self.ranges), len(stated.ranges), "ranges")
-        for m, (rows, stated_rows) in enumerate(zip(self.ranges, stated.ranges, strict=True)):
-            require_same_length(len(rows), len(stated_rows), f"ranges[{m}]")
-            for q, (row, stated_row) in enumerate(zip(rows, stated_rows, strict=True)):
-                path = f"ranges[{m}][{q}]"
-                require_same_length(len(row), len(stated_row), path)
-                for n, (derived, claimed) in enumerate(zip(row, stated_row, strict=True)):
-                    require_same_length(len(derived), len(claimed), f"{path}[{n}]")
-                    if not derived:
-                        continue
-                    (gap, low, high), (claimed_gap, claimed_low, claimed_high) = derived, claimed
-                    if not (gap == claimed_gap and claimed_low <= low and high <= claimed_high):
-                        expected, got = (", ".join(map(show, range_)) for range_ in (derived, claimed))
-                        raise Rejected("range-too-narrow", f"{path}[{n}]", expected, got)
+
+        def no_narrower(derived: tuple[int, ...], claimed: tuple[int, ...], path: str) -> None:
+            require_same_length(len(derived), len(claimed), path)
+            if derived:
+                (gap, low, high), (claimed_gap, claimed_low, claimed_high) = derived, claimed
+                if not (gap == claimed_gap and claimed_low <= low and high <= claimed_high):
+                    expected, got = (", ".join(map(show, range_)) for range_ in (derived, claimed))
+                    raise Rejected("range-too-narrow", path, expected, got)
+
+        require_each(self.ranges, stated.ranges, 3, no_narrower, "ranges")
 
 
 @dataclass(frozen=True, slots=True)
-class Regions:
+class Regions(Fact):
     """Every input that reaches a part of a group's automaton has the group's label. For every input of the i-th region
     what enters neuron j is between ranges[i][2 j] and ranges[i][2 j + 1], in units of 2^-bits."""
 
@@ -350,48 +292,34 @@ class Regions:
     groups: tuple[Group, ...]
     ranges: Rows
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"bits": b, "groups": [...], "ranges": [[low, high, ... per neuron] per region]}"""
-        fields = record(value, path, ("bits", "groups", "ranges"))
-        groups = decode_groups(fields["groups"], f"{path}.groups")
-        return cls(BITS(fields["bits"], f"{path}.bits"), groups, decode_rows(fields["ranges"], f"{path}.ranges"))
+    fields: ClassVar = {"bits": BITS, "groups": decode_groups, "ranges": decode_rows}
 
     def require_entails(self, stated: Self) -> None:
         """The same regions and unit, and no narrower ranges."""
         if (self.bits, self.groups) != (stated.bits, stated.groups):
             raise Rejected("wrong-region", "groups", "the bits and the groups of the arguments")
-        require_same_length(len(self.ranges), len(stated.ranges), "ranges")
-        for i, (derived, claimed) in enumerate(zip(self.ranges, stated.ranges, strict=True)):
-            require_same_length(len(derived), len(claimed), f"ranges[{i}]")
-            for j, (end, claimed_end) in enumerate(zip(derived, claimed, strict=True)):
-                if not (claimed_end >= end if j % 2 else claimed_end <= end):
-                    raise Rejected("range-too-narrow", f"ranges[{i}][{j}]", show(end), show(claimed_end))
+
+        def no_narrower(derived: tuple[int, ...], claimed: tuple[int, ...], path: str) -> None:
+            require_same_length(len(derived), len(claimed), path)
+            for number, (end, claimed_end) in enumerate(zip(derived, claimed, strict=True)):
+                if not (end <= claimed_end if number % 2 else claimed_end <= end):
+                    raise Rejected("range-too-narrow", f"{path}[{number}]", show(end), show(claimed_end))
+
+        require_each(self.ranges, stated.ranges, 1, no_narrower, "ranges")
 
 
 @dataclass(frozen=True, slots=True)
-class RegionGaps:
+class RegionGaps(Fact):
     """For every input of the i-th region and every output y of the j-th class of its group,
     logit_y - logit_label + margin is at most gaps[i][j] * 2^-bits, with the bits of the regions."""
 
     regions: Regions
     gaps: Rows
 
-    @classmethod
-    def decode(cls, value: object, path: str) -> Self:
-        """{"regions": {...}, "gaps": [[... per class] per region]}"""
-        fields = record(value, path, ("regions", "gaps"))
-        regions = Regions.decode(fields["regions"], f"{path}.regions")
-        return cls(regions, decode_rows(fields["gaps"], f"{path}.gaps"))
+    fields: ClassVar = {"regions": Regions.decode, "gaps": decode_rows}
 
     def require_entails(self, stated: Self) -> None:
         """The same regions, and no smaller gaps."""
         with located("regions"):
             self.regions.require_entails(stated.regions)
-        require_each(
-            self.gaps,
-            stated.gaps,
-            lambda bound, claimed: bound <= claimed,
-            lambda bound, claimed: Rejected("bound-too-small", "", f">= {show(bound)}", show(claimed)),
-            "gaps",
-        )
+        UpperTable(0, self.gaps).require_entails(UpperTable(0, stated.gaps))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.any_case import Case, certificate
+from tests.support.any_case import Case, certificate, counted
 from tests.support.any_model import Architecture, Tensors, architecture, axes_of, storable, zeros
 from tests.support.any_problem import Json, max_of_k
 from tests.support.edits import Edit, Statement, change, drop, edited, put, to_bytes
@@ -102,9 +102,7 @@ def write_models(folder: Path) -> None:
 
 def about(name: str, case: Case, bits: list[int]) -> Statement:
     """A certificate that claims all that is true, ties apart."""
-    counts = [
-        [branch.token, branch.correct, branch.wrong] for branch in case.oracle.branches(case.problem, case.margin)
-    ]
+    counts = counted(case, case.oracle.regions(case.problem, case.margin))
     # through text, so that entries of a problem that are one object become several
     statement: Statement = json.loads(json.dumps(certificate(case, bits, counts)))
     return edited(statement, put("subject", 0, "name", value=f"{name}.safetensors"))
@@ -134,6 +132,17 @@ def claim(correct: int, wrong: int) -> tuple[Edit, ...]:
     )
 
 
+def counts_of(statement: Statement) -> list[list[int]]:
+    """What its first step counts."""
+    counts: list[list[int]] = statement["predicate"]["steps"][0]["conclusion"]["counts"]
+    return counts
+
+
+def first(statement: Statement, place: int) -> int:
+    """The first region with a count that is not 0 at this place."""
+    return next(index for index, count in enumerate(counts_of(statement)) if count[place])
+
+
 def accepted() -> Iterator[tuple[str, Statement]]:
     """accept/MODEL--what.cert.json"""
     for name in cases():
@@ -142,10 +151,11 @@ def accepted() -> Iterator[tuple[str, Statement]]:
     correct, wrong = (full["predicate"]["claim"][key] for key in ("correct", "wrong"))
     yield "full-sum--claims-less", edited(full, change(*CLAIM, "correct", by=-1), change(*CLAIM, "wrong", by=-1))
     yield "full-sum--no-wrong-claimed", edited(full, put(*CLAIM, "wrong", value=0))
-    yield "full-sum--weaker-steps", edited(full, change(*COUNTS, 0, 2, by=-1), *claim(correct, wrong - 1))
+    yield "full-sum--weaker-steps", edited(full, change(*COUNTS, first(full, 4), 4, by=-1), *claim(correct, wrong - 1))
+    regions = range(len(counts_of(full)))
     yield (
         "full-sum--claims-nothing",
-        edited(full, *(put(*COUNTS, t, i, value=0) for t in range(3) for i in (1, 2)), *claim(0, 0)),
+        edited(full, *(put(*COUNTS, t, i, value=0) for t in regions for i in (3, 4)), *claim(0, 0)),
     )
     yield "full-sum--8-bits-then-more", edited(full, put(*BITS, value=[8, 9, 16, 40, 64]))
     yield "full-sum--8-precisions", edited(full, put(*BITS, value=[8, 10, 12, 16, 24, 32, 48, 64]))
@@ -169,7 +179,7 @@ def rejected() -> Iterator[tuple[str, Statement]]:
     full, deep, last = exact("full-sum"), exact("two-blocks"), exact("no-blocks")
     yield "count-too-large--two-blocks-no-margin", edited(deep, put("predicate", "margin", value="0"))
     for what, base in (("full-sum", full), ("two-blocks", deep)):
-        for field, place in (("correct", 1), ("wrong", 2)):
+        for field, place in (("correct", 3), ("wrong", 4)):
             yield f"count-too-large--{what}-{field}", edited(base, change(*COUNTS, 0, place, by=1))
             yield f"count-too-large--{what}-total-{field}", edited(base, change(*TOTAL, "conclusion", field, by=1))
             yield f"count-too-large--{what}-claim-{field}", edited(base, change(*CLAIM, field, by=1))
@@ -179,25 +189,17 @@ def rejected() -> Iterator[tuple[str, Statement]]:
         "count-too-large--two-blocks-shares-for-weights",
         edited(deep, put(*INPUTS, 1, "weights", value=[1, (1 << 70) + 2])),
     )
-    yield "count-too-large--two-blocks-other-readout", edited(deep, put(*TASK, "readout", value=2))
     yield "count-too-large--two-blocks-other-label", edited(deep, put(*LABEL, "start", value=0))
     yield "count-too-large--two-blocks-label-of-all", edited(deep, drop(*LABEL, "of"))
-    yield "count-too-large--no-blocks-tie-as-correct", edited(last, change(*COUNTS, 2, 1, by=1))
-    yield "count-too-large--no-blocks-tie-as-wrong", edited(last, change(*COUNTS, 2, 2, by=1))
+    yield "count-too-large--no-blocks-tie-as-correct", edited(last, change(*COUNTS, 4, 3, by=1))
+    yield "count-too-large--no-blocks-tie-as-wrong", edited(last, change(*COUNTS, 4, 4, by=1))
 
-    branches = full["predicate"]["steps"][0]["conclusion"]["counts"]
-    yield "wrong-shape--branch-missing", edited(full, drop(*COUNTS, 2))
-    yield "wrong-shape--branch-added", edited(full, put(*COUNTS, value=[*branches, [3, 0, 0]]))
-    yield "wrong-shape--no-branches", edited(full, put(*COUNTS, value=[]))
-    yield "wrong-region--branches-backwards", edited(full, put(*COUNTS, value=branches[::-1]))
-    yield "wrong-region--branch-twice", edited(full, put(*COUNTS, value=[*branches[:2], branches[1]]))
-    yield "wrong-region--branch-of-a-token-of-no-weight", edited(deep, put(*COUNTS, 0, 0, value=1))
-    yield "wrong-premises--total_branches-none", edited(full, put(*TOTAL, "premises", value=[]))
-    yield "wrong-premises--total_branches-twice", edited(full, put(*TOTAL, "premises", value=[0, 0]))
+    yield from regions_of_other_inputs(full, deep)
+    yield "wrong-premises--total-of-nothing", edited(full, put(*TOTAL, "premises", value=[]))
+    yield "region-covered-twice--evaluate_inputs", edited(full, put(*TOTAL, "premises", value=[0, 0]))
     again = {**full["predicate"]["steps"][0], "premises": [0]}
     yield "wrong-premises--evaluate_inputs", edited(full, put(*TOTAL, value=again))
-    yield "wrong-premises--total-of-branches", edited(tiny(max_of_k(5, 4)), put(*TOTAL, "rule", value="total"))
-    yield "nothing-proved--branches-only", edited(full, drop(*TOTAL))
+    yield "nothing-proved--regions-only", edited(full, drop(*TOTAL))
     yield "wrong-total--of-a-problem", edited(full, change(*CLAIM, "total", by=1))
     yield "wrong-total--unweighted", edited(deep, put(*CLAIM, "total", value=4 * 2 * 2 * 2))
     for size, number in (("n_heads", 1), ("d_mlp", 4), ("d_vocab_out", 3), ("d_readout_0", 5), ("d_readout_1", 1)):
@@ -205,6 +207,27 @@ def rejected() -> Iterator[tuple[str, Statement]]:
     yield "wrong-size--full-sum-no-d_mlp", edited(full, drop("predicate", "model", "d_mlp"))
     yield from tasks_that_do_not_fit(full, last)
     yield from rules_about_max_of_k()
+
+
+def regions_of_other_inputs(full: Statement, deep: Statement) -> Iterator[tuple[str, Statement]]:
+    """wrong-shape and wrong-region: other than the labels and queries that occur, each once, in their order, all n."""
+    counts = counts_of(full)
+    yield "wrong-shape--full-sum-region-missing", edited(full, drop(*COUNTS, 2))
+    yield "wrong-shape--full-sum-region-added", edited(full, put(*COUNTS, value=[*counts, [3, 1, 7, 0, 0]]))
+    yield "wrong-shape--full-sum-no-regions", edited(full, put(*COUNTS, value=[]))
+    yield "wrong-region--full-sum-backwards", edited(full, put(*COUNTS, value=counts[::-1]))
+    yield "wrong-region--full-sum-two-exchanged", edited(full, put(*COUNTS, value=[counts[1], counts[0], *counts[2:]]))
+    yield "wrong-region--full-sum-twice", edited(full, put(*COUNTS, value=[*counts[:2], counts[1], *counts[3:]]))
+    yield "wrong-region--full-sum-label-that-never-occurs", edited(full, put(*COUNTS, -1, 0, value=3))
+    yield "wrong-region--full-sum-label-that-is-no-output", edited(full, put(*COUNTS, -1, 0, value=5))
+    yield "wrong-region--full-sum-query-that-is-no-token", edited(full, put(*COUNTS, -1, 1, value=1 << 3))
+    yield "wrong-region--full-sum-several-queries", edited(full, put(*COUNTS, 0, 1, value=0b111))
+    yield "wrong-region--full-sum-one-n-less", edited(full, change(*COUNTS, 0, 2, by=-1))
+    case = cases()["two-blocks"]
+    other = Case(case.tensors, case.entry, {**case.problem, "readout": 2}, case.margin, case.dtypes)
+    read = about("two-blocks", other, [64])  # at the position where token 2 weighs nothing
+    yield "wrong-region--query-of-no-weight", edited(read, put(*COUNTS, 0, 1, value=1 << 2))
+    yield "wrong-shape--two-blocks-other-readout", edited(deep, put(*TASK, "readout", value=2))
 
 
 def tasks_that_do_not_fit(full: Statement, last: Statement) -> Iterator[tuple[str, Statement]]:
@@ -284,7 +307,6 @@ def rules_about_max_of_k() -> Iterator[tuple[str, Statement]]:
     for what, problem in others.items():
         yield f"wrong-problem--{what}", edited(tiny(problem), put(*EVALUATE, value=enumerating(5)))
     yield "wrong-problem--architecture", edited(exact("no-blocks"), put(*EVALUATE, value=enumerating(5)))
-    yield "wrong-problem--total", edited(tiny(least()), put(*TOTAL, "rule", value="total"))
 
 
 def enumerating(v: int) -> Json:
@@ -362,9 +384,9 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         "true-as-bits": (BITS, [True]),
         "number-as-bits": (BITS, 64),
         "text-as-bits": (BITS, ["64"]),
-        "branch-of-two-integers": ((*COUNTS, 0), [0, 0]),
-        "branch-of-four-integers": ((*COUNTS, 0), [0, 0, 0, 0]),
-        "true-as-correct-weight": ((*COUNTS, 0, 1), True),
+        "count-of-four-integers": ((*COUNTS, 0), [0, 1, 15, 0]),
+        "count-of-six-integers": ((*COUNTS, 0), [0, 1, 15, 0, 0, 0]),
+        "true-as-correct-weight": ((*COUNTS, 0, 3), True),
         "list-as-task": (TASK, []),
     }
     for what, (path, value) in wrong.items():
@@ -374,7 +396,7 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         ("entry", (*INPUTS, 1, "weight")),
         ("label", (*LABEL, "n")),
         ("depth-of-evaluate_inputs", (*EVALUATE, "args", "depth")),
-        ("bits-of-total_branches", (*TOTAL, "args", "bits")),
+        ("bits-of-total", (*TOTAL, "args", "bits")),
     ):
         yield f"unknown-field--{what}", to_bytes(edited(base, put(*path, value=1)))
     # the name of the old task decides; a problem has none

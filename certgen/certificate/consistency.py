@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from types import SimpleNamespace
 from typing import cast
 
-from certgen.certificate.facts import AttentionRanges, Branches, CubicTokens, Tally
-from certgen.certificate.losses import regions, with_maximum
+from certgen.certificate.facts import AttentionRanges, CubicTokens, Tally
+from certgen.certificate.losses import parts_of, regions
 from certgen.certificate.statement import Certificate
-from certgen.certificate.steps import AnyStep
 from certgen.counts.cells import ns_of_pair
 from certgen.errors import UserError
-from certgen.models.model_file import Model
-from certgen.problem import MaxOfK, Problem, Task
+from certgen.models.model_file import MAX_DIGITS, Model
+from certgen.problem import MaxOfK, Task
 
 MOST_ENTRIES = 1 << 24  # of the table of weights, k times d_vocab: beyond, nobody could evaluate every input
+MOST_BITS = (10**MAX_DIGITS).bit_length()  # of a number in a certificate; of 2^k sequences, too
 
 
 def task_of(certificate: Certificate) -> Task:
     """What the certificate says that its model is asked; UserError if that is no question to such a model."""
     predicate = certificate.predicate
     sizes = predicate.model
-    if sizes.d_vocab * positions(predicate.task) > MOST_ENTRIES:
+    k = predicate.task.k if isinstance(predicate.task, MaxOfK) else len(predicate.task.inputs)
+    too_long = isinstance(predicate.task, MaxOfK) and sizes.d_vocab > 1 and k > MOST_BITS
+    if sizes.d_vocab * k > MOST_ENTRIES or too_long:
         raise misfit("its sizes are beyond what can be evaluated")
     outputs = sizes.d_vocab if sizes.d_vocab_out is None else sizes.d_vocab_out
     pooled = SimpleNamespace(pool="none")  # whether the model pools is not known here, and nothing is read
     model = SimpleNamespace(d_vocab=sizes.d_vocab, n_ctx=sizes.n_ctx, d_vocab_out=outputs, architecture=pooled)
     return predicate.task.bound_to(cast(Model, model))
-
-
-def counts_branches(certificate: Certificate) -> bool:
-    """Does it count inputs token by token, and not sequences by their maximum?"""
-    steps = certificate.predicate.steps
-    return bool(steps) and steps[-1].rule == "total_branches"
 
 
 def require_consistent(certificate: Certificate) -> None:
@@ -46,19 +41,18 @@ def require_consistent(certificate: Certificate) -> None:
     for number, step in enumerate(steps):
         if any(premise >= number for premise in step.premises):
             raise misfit(f"step {number} rests on a step that is not an earlier one")
-    if not steps or steps[-1].rule not in ("total", "total_branches"):
+    if not steps or steps[-1].rule != "total":
         raise misfit("its last step does not add up what was counted")
-    if counts_branches(certificate):
-        require_branches(certificate)
-        return
-    v, k = predicate.model.d_vocab, positions(predicate.task)
-    if not all(isinstance(steps[premise].conclusion, Tally) for premise in steps[-1].premises):
+    premises = steps[-1].premises
+    if not premises or not all(isinstance(steps[premise].conclusion, Tally) for premise in premises):
         raise misfit("its last step adds up a step that counts nothing")
 
-    require_regions(steps, v, k)  # from here on v and k are no larger than the tables
-    if k != predicate.model.n_ctx or claim.total != v**k:
-        raise misfit("the sizes of the task, the model and the claim differ")
-    require_counts(certificate, k)
+    task = task_of(certificate)
+    if claim.total != task.total:
+        raise misfit("the inputs of its task weigh another sum than the claim says")
+    require_regions(certificate, task)
+    require_counts(certificate, task)
+    v, k = predicate.model.d_vocab, task.k
     for number, step in enumerate(steps):
         conclusion = step.conclusion
         if isinstance(conclusion, CubicTokens) and not is_of_cells(conclusion, v, k):
@@ -69,55 +63,30 @@ def require_consistent(certificate: Certificate) -> None:
             raise misfit(f"step {number} has a range that is not a gap and two ends")
 
 
-def positions(task: MaxOfK | Problem) -> int:
-    return task.k if isinstance(task, MaxOfK) else len(task.inputs)
-
-
-def require_branches(certificate: Certificate) -> None:
-    """The branches are those of the problem, none counts more than there is, and the claim is their sum, or less."""
-    predicate, task = certificate.predicate, task_of(certificate)
-    claim, premises = predicate.claim, predicate.steps[-1].premises
-    found = [predicate.steps[premise].conclusion for premise in premises]
-    if len(found) != 1 or not isinstance(found[0], Branches):
-        raise misfit("its last step adds up a step that counts nothing")
-    counts = found[0].counts
-    if [count[0] for count in counts] != [branch.token for branch in task.branches]:
-        raise misfit("it counts branches that its problem does not have, or leaves some out")
-    if claim.total != task.total:
-        raise misfit("the inputs of the problem weigh another sum than the claim says")
-    if any(correct + wrong > task.weight_of(token) for token, correct, wrong in counts):
-        raise misfit("it counts more inputs than there are")
-    if claim.correct > sum(count[1] for count in counts) or claim.wrong > sum(count[2] for count in counts):
-        raise misfit("it claims more than its steps count")
-
-
 def misfit(what: str) -> UserError:
     return UserError(f"the certificate does not fit together: {what}", "check-cert MODEL CERT says exactly where")
 
 
-def require_regions(steps: list[AnyStep], v: int, k: int) -> None:
-    """Every region is one of max-of-k over v tokens, and no maximum and no n is left out altogether."""
-    maxima, ns = set(), 0
-    for region in regions(steps):
-        if not (region.m < v and 0 < region.queries.bit_length() <= region.m + 1 and 0 < region.ns.bit_length() <= k):
-            raise misfit("it counts sequences that its task does not have")
-        maxima.add(region.m)
-        ns |= region.ns
-    if len(maxima) != v or ns.bit_length() != k:
-        raise misfit("it leaves out sequences of its task")
+def require_regions(certificate: Certificate, task: Task) -> None:
+    """Every region has a label, queries and numbers n that inputs of the task can have."""
+    sizes = certificate.predicate.model
+    outputs = sizes.d_vocab if sizes.d_vocab_out is None else sizes.d_vocab_out
+    for region in regions(certificate.predicate.steps):
+        queries = region.label + 1 if task.is_max_of_k else sizes.d_vocab  # as many tokens can be the query
+        if not (region.label < outputs and 0 < region.queries.bit_length() <= queries):
+            raise misfit("it counts inputs that its task does not have")
+        if not 0 < region.ns.bit_length() <= task.k:
+            raise misfit("it counts inputs that its task does not have")
 
 
-def require_counts(certificate: Certificate, k: int) -> None:
-    """Of no maximum are more sequences counted than there are; the last step claims the sum, the claim its part."""
+def require_counts(certificate: Certificate, task: Task) -> None:
+    """Of no maximum, or no query, is more counted than there is; the last step claims the sum, the claim its part."""
     steps, claim = certificate.predicate.steps, certificate.predicate.claim
-    correct: Counter[int] = Counter()
-    wrong: Counter[int] = Counter()
-    for region in regions(steps):
-        correct[region.m] += region.correct
-        wrong[region.m] += region.wrong
-    if any(correct[m] + wrong[m] > with_maximum(m, k) for m in correct):
-        raise misfit("it counts more sequences than there are")
-    if claim.correct > correct.total() or claim.wrong > wrong.total():
+    parts = parts_of(task, steps).counted.values()
+    if any(part.correct + part.wrong > part.total for part in parts):
+        raise misfit("it counts more inputs than there are")
+    correct, wrong = (sum(part[place] for part in parts) for place in (0, 1))
+    if claim.correct > correct or claim.wrong > wrong:
         raise misfit("it claims more than its steps count")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import comb
@@ -12,10 +11,9 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from certgen.certificate.consistency import counts_branches, positions, require_consistent, task_of
+from certgen.certificate.consistency import require_consistent, task_of
 from certgen.certificate.facts import (
     AttentionRanges,
-    Branches,
     CubicTokens,
     DirectPathSpread,
     MaxTokenPath,
@@ -23,7 +21,7 @@ from certgen.certificate.facts import (
     Tally,
     UpperTable,
 )
-from certgen.certificate.losses import regions, with_maximum
+from certgen.certificate.losses import parts_of, regions
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import RULES, AnyStep
 from certgen.decimals import percent_at_least, percent_at_most
@@ -62,10 +60,9 @@ def explain(certificate: Certificate) -> RenderableType:
 
 
 def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
-    predicate = certificate.predicate
-    task = task_of(certificate) if counts_branches(certificate) else None
+    predicate, task = certificate.predicate, task_of(certificate)
     yield from claimed(certificate, task)
-    if task is not None:
+    if not task.is_max_of_k:
         yield Paragraph(f"Task {task.text}.")
     yield Paragraph(f"Model {printable(certificate.subject[0].name)}")
     yield Paragraph(f"sha256 {certificate.subject[0].digest.sha256}")
@@ -77,16 +74,15 @@ def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
         yield Paragraph(f"{step.rule} ({origin}): {stated(step, noun_of(task))}", head, style="bold")
         yield Paragraph(RULES[step.rule].meaning, " " * len(head))
     yield ""
-    v, k = predicate.model.d_vocab, positions(predicate.task)
-    found = tables(v, k, predicate.steps) if task is None else tables_of_branches(task, predicate.steps)
+    found = tables(task, predicate.model.d_vocab, predicate.steps)
     yield from (table for table in found if table.row_count)
 
 
-def claimed(certificate: Certificate, task: Task | None) -> Iterator[Paragraph]:
-    """What the certificate claims, as equality where it counts all sequences; `task` if it counts branches."""
+def claimed(certificate: Certificate, task: Task) -> Iterator[Paragraph]:
+    """What the certificate claims, as equality where it counts all inputs."""
     predicate, claim = certificate.predicate, certificate.predicate.claim
-    total = f"{predicate.model.d_vocab}^{positions(predicate.task)} sequences"
-    if task is not None:
+    total = f"{predicate.model.d_vocab}^{task.k} sequences"
+    if not task.is_max_of_k:
         total = f"{written(task.number)} inputs"
         total += "" if task.number == task.total else f", by their weights, which are {written(task.total)} together"
     undecided = claim.total - claim.correct - claim.wrong
@@ -109,9 +105,9 @@ def counted(number: int, noun: str) -> str:
     return f"{written(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def noun_of(task: Task | None) -> str:
+def noun_of(task: Task) -> str:
     """What is counted: sequences of max-of-k, inputs of other problems, or their weight if they do not weigh 1 each."""
-    if task is None:
+    if task.is_max_of_k:
         return "sequence"
     return "input" if task.number == task.total else "unit"
 
@@ -141,11 +137,7 @@ def stated(step: AnyStep, noun: str = "sequence") -> str:
         return f"{accepted} accepted in {counted(len(masks), 'cell')}"
     if isinstance(conclusion, Tally):
         correct, wrong = (sum(count[entry] for count in conclusion.counts) for entry in (3, 4))
-        return f"{decided(correct, wrong)} in {counted(len(conclusion.counts), 'region')}"
-    if isinstance(conclusion, Branches):
-        correct, wrong = (sum(count[entry] for count in conclusion.counts) for entry in (1, 2))
-        branches = f"{written(len(conclusion.counts))} branch{'' if len(conclusion.counts) == 1 else 'es'}"
-        return f"{decided(correct, wrong, noun)} in {branches}"
+        return f"{decided(correct, wrong, noun)} in {counted(len(conclusion.counts), 'region')}"
     return decided(conclusion.correct, conclusion.wrong, noun)
 
 
@@ -175,54 +167,59 @@ def scaled(number: int, exponent: int) -> str:
     return f"{number / (1 << -exponent) if exponent < 0 else float(number << exponent):.4g}"
 
 
-def tables(v: int, k: int, steps: list[AnyStep]) -> Iterator[Table]:
-    """Where sequences are left open, and where they are wrong. A table may have no rows."""
-    correct: Counter[int] = Counter()
-    wrong: Counter[int] = Counter()
-    for region in regions(steps):
-        correct[region.m] += region.correct
-        wrong[region.m] += region.wrong
-    total = {m: with_maximum(m, k) for m in range(v)}
-    undecided = {m: total[m] - correct[m] - wrong[m] for m in range(v)}
-    yield by_maximum("Where the slack is: sequences left open", "left open", undecided, total, percent_at_most)
-    yield by_maximum("Sequences proved wrong", "proved wrong", wrong, total, percent_at_least)
+def tables(task: Task, v: int, steps: list[AnyStep]) -> Iterator[Table]:
+    """Where inputs are left open, and where they are wrong. A table may have no rows."""
+    what = "sequences" if task.is_max_of_k else "inputs" if task.number == task.total else "weight"
+    name, parts = parts_of(task, steps)
+    if name:
+        total = {key: part.total for key, part in parts.items()}
+        undecided = {key: part.total - part.correct - part.wrong for key, part in parts.items()}
+        passed_over = task.total - sum(total.values())
+        slack = f"Where the slack is: {what} left open"
+        yield by_part(slack, (name, what, "left open"), undecided, total, percent_at_most, passed_over)
+        proved, wrong = f"{what.capitalize()} proved wrong", {key: part.wrong for key, part in parts.items()}
+        yield by_part(proved, (name, what, "proved wrong"), wrong, total, percent_at_least)
+    if not task.is_max_of_k:
+        yield wrong_by_label(what, steps)
     for step in steps:
         if isinstance(step.conclusion, CubicTokens):
-            yield losses_by_cell(v, k, step.conclusion)
+            yield losses_by_cell(v, task.k, step.conclusion)
 
 
-def tables_of_branches(task: Task, steps: list[AnyStep]) -> Iterator[Table]:
-    """The same by the token at the first position that has a choice."""
-    conclusion = steps[steps[-1].premises[0]].conclusion
-    total = {branch.token: task.weight_of(branch.token) for branch in task.branches}
-    wrong = {token: count for token, _, count in conclusion.counts}
-    undecided = {token: total[token] - correct - wrong[token] for token, correct, _ in conclusion.counts}
-    what = "inputs" if task.number == task.total else "weight"
-    first = f"token at position {task.space.first_choice}"
-    slack = f"Where the slack is: {what} left open"
-    yield by_maximum(slack, "left open", undecided, total, percent_at_most, (first, what))
-    proved = "Inputs proved wrong" if what == "inputs" else "Weight proved wrong"
-    yield by_maximum(proved, "proved wrong", wrong, total, percent_at_least, (first, what))
-
-
-def by_maximum(
+def by_part(
     title: str,
-    name: str,
+    columns: tuple[str, str, str],
     parts: dict[int, int],
     total: dict[int, int],
     percent: Callable[[Fraction], str],
-    columns: tuple[str, str] = ("maximum m", "sequences"),
+    passed_over: int = 0,
 ) -> Table:
-    """The maxima m, or first tokens, with most of these sequences."""
-    table = Table(*columns, name, "share of all " + name, title=title)
-    everything = sum(parts.values())
-    largest = sorted(((part, m) for m, part in parts.items() if part), reverse=True)
-    for part, m in largest[:MOST_ROWS]:
-        there = f"{written(part)} ({percent(Fraction(part, total[m]))})"
-        table.add_row(str(m), written(total[m]), there, percent(Fraction(part, everything)))
-    rest = sum(part for part, _ in largest[MOST_ROWS:])
+    """The maxima m, or queries, with most of these inputs; the others, and what is `passed_over`, together."""
+    table = Table(*columns, f"share of all {columns[-1]}", title=title)
+    everything = sum(parts.values()) + passed_over
+    largest = sorted(((part, key) for key, part in parts.items() if part), reverse=True)
+    for part, key in largest[:MOST_ROWS]:
+        there = f"{written(part)} ({percent(Fraction(part, total[key]))})"
+        table.add_row(str(key), written(total[key]), there, percent(Fraction(part, everything)))
+    rest = sum(part for part, _ in largest[MOST_ROWS:]) + passed_over
     if rest:
         table.add_row("others", "", written(rest), percent(Fraction(rest, everything)))
+    return table
+
+
+def wrong_by_label(what: str, steps: list[AnyStep]) -> Table:
+    """The labels with most inputs that are proved wrong."""
+    table = Table("label", "proved correct", "proved wrong", title=f"{what.capitalize()} proved wrong, by label")
+    sums: dict[int, tuple[int, int]] = {}
+    for region in regions(steps):
+        wrong, correct = sums.get(region.label, (0, 0))
+        sums[region.label] = wrong + region.wrong, correct + region.correct
+    largest = sorted(((*sums[label], label) for label in sums if sums[label][0]), reverse=True)
+    for wrong, correct, label in largest[:MOST_ROWS]:
+        table.add_row(str(label), written(correct), written(wrong))
+    if largest[MOST_ROWS:]:
+        wrong, correct = (sum(row[place] for row in largest[MOST_ROWS:]) for place in (0, 1))
+        table.add_row("others", written(correct), written(wrong))
     return table
 
 

@@ -64,15 +64,9 @@ class AttentionRanges(Shape):
 
 
 class Tally(Shape):
-    """[m, queries, ns, correct, wrong]: bit masks of queries and of n, and the sequences decided there."""
+    """[label, queries, ns, correct, wrong]: bit masks of queries and of n, and the weight decided there."""
 
     counts: list[Annotated[list[Natural], Field(min_length=5, max_length=5)]]
-
-
-class Branches(Shape):
-    """[t, correct, wrong]: inputs decided that have t at the first position with a choice, by weight."""
-
-    counts: list[Annotated[list[Natural], Field(min_length=3, max_length=3)]]
 
 
 class RegionGroup(Shape):

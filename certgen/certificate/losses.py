@@ -11,15 +11,16 @@ from typing import NamedTuple
 from certgen.certificate.facts import CubicTokens, Tally
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import AnyStep
+from certgen.problem import Task
 
 
 class Region(NamedTuple):
-    """Sequences with maximum m, a query in the bit mask `queries` and n in the bit mask `ns`.
+    """Inputs with this label, a query in the bit mask `queries` and n in the bit mask `ns`.
 
-    `correct` of them are proved correct and `wrong` are proved wrong.
+    Of them the weight `correct` is proved correct and `wrong` is proved wrong. The label of max-of-k is the maximum m.
     """
 
-    m: int
+    label: int
     queries: int
     ns: int
     correct: int
@@ -53,6 +54,41 @@ def regions(steps: list[AnyStep]) -> Iterator[Region]:
                 yield Region(*count)
 
 
+class Counted(NamedTuple):
+    """Of inputs that weigh `total` the weight `correct` is proved correct and `wrong` is proved wrong."""
+
+    correct: int
+    wrong: int
+    total: int
+
+
+class Parts(NamedTuple):
+    """What is counted by the maximum of max-of-k, by the query of another task if every region has one query, else
+    (with no name) of all inputs together. Maxima and queries that no region has are not there."""
+
+    name: str
+    counted: dict[int, Counted]
+
+
+def parts_of(task: Task, steps: list[AnyStep]) -> Parts:
+    """Where a proof counts. Cost: the number of regions."""
+    found = list(regions(steps))
+    by_query = all(region.queries.bit_count() == 1 for region in found)
+    name = "maximum m" if task.is_max_of_k else f"token at position {task.query_position}" if by_query else ""
+    counted: dict[int, Counted] = {}
+    for region in found:
+        if task.is_max_of_k:
+            key, total = region.label, with_maximum(region.label, task.k)
+        elif by_query:
+            key = region.queries.bit_length() - 1
+            total = task.weight_of(key)
+        else:
+            key, total = 0, task.total
+        correct, wrong, _ = counted.get(key, (0, 0, total))
+        counted[key] = Counted(correct + region.correct, wrong + region.wrong, total)
+    return Parts(name, counted)
+
+
 def smallest_regions(steps: list[AnyStep], k: int) -> Iterator[Region]:
     """The same sequences, with the regions of count_cubic, which count all n of a pair together, cut by n again."""
     accepted = [steps[step.premises[0]].conclusion for step in steps if step.rule == "count_cubic"]
@@ -61,7 +97,7 @@ def smallest_regions(steps: list[AnyStep], k: int) -> Iterator[Region]:
         if masks is None or region.ns.bit_count() == 1:
             yield region
             continue
-        parts = list(cut(region, masks[region.m], k))
+        parts = list(cut(region, masks[region.label], k))
         # a region of another rule, or of a count that was stated weaker, adds up to something else
         yield from parts if sum(part.correct for part in parts) == region.correct else [region]
 
@@ -72,7 +108,7 @@ def cut(region: Region, masks: list[list[int]], k: int) -> Iterator[Region]:
         for n, mask in enumerate(row, start=1):
             if (region.queries >> q) & (region.ns >> n) & 1:
                 correct: int = mask.bit_count() ** n
-                yield Region(region.m, 1 << q, 1 << n, comb(k - 1, n) * correct)
+                yield Region(region.label, 1 << q, 1 << n, comb(k - 1, n) * correct)
 
 
 def with_maximum(m: int, k: int) -> int:
@@ -90,10 +126,10 @@ def in_cell(m: int, n: int, k: int, query_is_maximum: bool) -> int:
 
 def sizes_by_n(region: Region, k: int) -> list[int]:
     """The number of sequences of a region for each n."""
-    at_maximum = (region.queries >> region.m) & 1
-    below = (region.queries & ((1 << region.m) - 1)).bit_count()
+    at_maximum = (region.queries >> region.label) & 1
+    below = (region.queries & ((1 << region.label) - 1)).bit_count()
     return [
-        at_maximum * in_cell(region.m, n, k, True) + below * in_cell(region.m, n, k, False)
+        at_maximum * in_cell(region.label, n, k, True) + below * in_cell(region.label, n, k, False)
         if (region.ns >> n) & 1
         else 0
         for n in range(k)
@@ -109,7 +145,7 @@ def losses(certificate: Certificate) -> Losses:
     proved_by_m, proved_by_n, unsplit_by_n = [0] * v, [0] * k, [0] * k
     unsplit_proved = 0
     for region in smallest_regions(certificate.predicate.steps, k):
-        proved_by_m[region.m] += region.correct
+        proved_by_m[region.label] += region.correct
         if region.ns.bit_count() == 1:
             proved_by_n[region.ns.bit_length() - 1] += region.correct
         else:

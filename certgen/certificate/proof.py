@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from certgen.certificate.facts import Accuracy, Branches, Tally
+from certgen.certificate.facts import Accuracy, Tally
 from certgen.certificate.statement import Certificate, Claim, ModelInfo, Predicate, Sha256, Subject, read_task
 from certgen.certificate.steps import AnyStep, infer
 from certgen.counts.work import evaluation_work
@@ -25,8 +25,8 @@ def require_expressible(model: Model, task: Task) -> None:
         if (k > MAX_DIGITS and task.number > 1) or task.total >= most:
             reason = f"the weight of all inputs has more than {MAX_DIGITS:,} digits, too many for a certificate"
             raise UserError(reason, "choose a smaller problem: fewer positions, or smaller weights")
-        return
-    if v > 1 and (k > most.bit_length() or v**k >= most):
+        v = task.space.choices[task.query_position][-1] + 1  # of other tokens there are no sets
+    elif v > 1 and (k > most.bit_length() or v**k >= most):
         reason = f"{v}^{k} sequences: that number has more than {MAX_DIGITS:,} digits, too many for a certificate"
         raise UserError(reason, "prove a model with shorter sequences, or with fewer tokens")
     if max(v, k) >= most.bit_length():
@@ -48,7 +48,7 @@ def needed_budget(certificate: Certificate, model: Model) -> int:
 
 
 class Proof:
-    """Collects steps; `certificate` closes the proof with the sum of its tallies, or of its branches."""
+    """Collects steps; `certificate` closes the proof with the sum of its tallies."""
 
     def __init__(self, model: Model, margin: Fraction, task: Task | None = None) -> None:
         self.model, self.margin = model, margin
@@ -61,13 +61,12 @@ class Proof:
         return len(self.steps) - 1
 
     def certificate(self, strategy: str, counted: list[int]) -> Certificate:
-        """The statement of what all regions, or branches, of these steps together count."""
+        """The statement of what all regions of these steps together count."""
         model = self.model
         conclusions = [self.steps[number].conclusion for number in counted]
-        counts = [count for found in conclusions if isinstance(found, Tally | Branches) for count in found.counts]
+        counts = [count for found in conclusions if isinstance(found, Tally) for count in found.counts]
         correct, wrong = (sum(count[entry] for count in counts) for entry in (-2, -1))
-        last = "total_branches" if isinstance(conclusions[0], Branches) else "total"
-        self.add(infer(last, Accuracy(correct=correct, wrong=wrong), premises=counted))
+        self.add(infer("total", Accuracy(correct=correct, wrong=wrong), premises=counted))
         return Certificate(
             subject=[Subject(name=in_unicode(model.path.name), digest=Sha256(sha256=model.sha256))],
             predicate=Predicate(

@@ -31,7 +31,6 @@ from certgen.certificate.arguments import (
 from certgen.certificate.facts import (
     Accuracy,
     AttentionRanges,
-    Branches,
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
@@ -119,9 +118,8 @@ RULES = {
     "regions": Rule(RegionArgs, Regions, "inputs of one query and label, and how far what enters neurons ranges there"),
     "region_gaps": Rule(HintArgs, RegionGaps, "how far the wrong outputs stay behind the label in each region"),
     "region_counts": Rule(HintArgs, Tally, "whole regions, less the inputs counted as reaching the label"),
-    "evaluate_inputs": Rule(EvaluateArgs, Branches, "every input evaluated, with what rounding can have changed"),
-    "total_branches": Rule(NoArgs, Accuracy, "all branches together; they partition the inputs"),
-    "total": Rule(NoArgs, Accuracy, "all regions together; they partition the sequences"),
+    "evaluate_inputs": Rule(EvaluateArgs, Tally, "every input evaluated, with what rounding can have changed"),
+    "total": Rule(NoArgs, Accuracy, "all regions together; no input is in two of them"),
 }
 
 Fact = TypeVar("Fact", bound=Shape)

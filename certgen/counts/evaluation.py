@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
+from certgen.counts.cells import any_cell
 from certgen.counts.work import passes, work
 from certgen.models.ball_forward import BallForward
 from certgen.models.forward import FLOAT_BITS, FloatArray, IntArray, evaluate
 from certgen.models.model_file import Model
 from certgen.problem import Task
+from certgen.problem.inputs import Weights
 from certgen.progress import Track
 
 PIECE = 1 << 13  # inputs at a time: bounds the memory, not the result
@@ -126,13 +128,21 @@ def measured_noise(question: Question, tokens: IntArray, logits: FloatArray) -> 
     )
 
 
+class Region(NamedTuple):
+    """Inputs of one label and query: by needed bits the weight of those correct and wrong, and their number."""
+
+    label: int
+    query: int
+    decided: dict[int, tuple[int, int, int]]
+
+
 class Part(BaseModel):
-    """Some inputs: by token of the branch and needed bits the weight of those correct and wrong, and their number.
+    """Some inputs, region by region: each that occurs, even if nothing is decided there.
 
     `open` are the numbers of inputs that float64 does not decide; of `given_up` more it is not known which they are.
     """
 
-    decided: dict[int, dict[int, tuple[int, int, int]]]
+    regions: list[Region]
     open: list[int]
     given_up: int = 0
 
@@ -141,19 +151,24 @@ def evaluate_part(question: Question, start: int, stop: int, setting: Setting) -
     """The inputs `start` <= i < `stop`."""
     tokens, weights = question.task.inputs(start, stop)
     gap, bits = gaps(question, tokens, setting)
-    branch = tokens[:, question.task.space.first_choice]
-    decided: dict[int, dict[int, tuple[int, int, int]]] = {}
-    for token, needed in np.unique(np.stack([branch, np.minimum(bits, MOST_BITS + 1)]), axis=1).T.astype(int).tolist():
-        if needed <= MOST_BITS:
-            here = (branch == token) & (bits == needed)
-            right, wrong = (int(weights[here & side].sum()) for side in (gap > 0, gap <= 0))
-            decided.setdefault(token, {})[needed] = right, wrong, int(here.sum())
+    needed = np.minimum(bits, MOST_BITS + 1).astype(np.int64)
+    keys = np.stack([question.task.labels(tokens), tokens[:, question.task.query_position], needed], axis=1)
+    groups, place, numbers = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    sums: Weights = np.zeros((len(groups), 2), weights.dtype)
+    np.add.at(sums, (place.reshape(-1), (gap <= 0).astype(np.int64)), weights)
+    regions: dict[tuple[int, int], Region] = {}
+    for (label, query, most), (right, wrong), number in zip(
+        groups.tolist(), sums.tolist(), numbers.tolist(), strict=True
+    ):
+        region = regions.setdefault((label, query), Region(label, query, {}))
+        if most <= MOST_BITS:
+            region.decided[most] = right, wrong, number
     unsure = (start + np.flatnonzero(bits > MOST_BITS).astype(object)).tolist()
-    return Part(decided=decided, open=unsure[:MOST_OPEN], given_up=len(unsure[MOST_OPEN:]))
+    return Part(regions=list(regions.values()), open=unsure[:MOST_OPEN], given_up=len(unsure[MOST_OPEN:]))
 
 
 class Conclusion(NamedTuple):
-    """What the checker is told: numbers of bits, and for each token of the first choice the weight decided."""
+    """What the checker is told: numbers of bits, and for each label and query that occur the weight decided."""
 
     bits: list[int]
     counts: list[list[int]]
@@ -168,11 +183,11 @@ def evaluate_pieces(question: Question, setting: Setting, track: Track) -> list[
 def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion:
     """Decide what float64 left open, choose the numbers of bits, and add up. Undecided is what no bits decide."""
     parts = list(parts)
+    occurring = [region for part in parts for region in part.regions]
     tables = [
-        (token, needed, counts)
-        for part in parts
-        for token, by_bits in part.decided.items()
-        for needed, counts in by_bits.items()
+        ((region.label, region.query), needed, decided)
+        for region in occurring
+        for needed, decided in region.decided.items()
     ]
     given_up = sum(part.given_up for part in parts)
     unresolved = 0
@@ -185,14 +200,16 @@ def conclude(question: Question, parts: Iterable[Part], base: int) -> Conclusion
             unresolved += 1
         else:
             side = (int(weight), 0, 1) if verdict.correct else (0, int(weight), 1)
-            tables.append((int(tokens[question.task.space.first_choice]), int(found), side))
+            label, query = question.task.labels(tokens[None]).item(), tokens[question.task.query_position].item()
+            tables.append(((label, query), int(found), side))
     bits = choose_bits(question, tables, unresolved + given_up, base)
-    counts = {branch.token: [branch.token, 0, 0] for branch in question.task.branches}
-    for token, needed, (correct, wrong, _) in tables:
+    counts = {region: [0, 0] for region in sorted({(region.label, region.query) for region in occurring})}
+    for region, needed, (correct, wrong, _) in tables:
         if needed <= bits[-1]:
-            counts[token][1] += correct
-            counts[token][2] += wrong
-    return Conclusion(bits, list(counts.values()))
+            counts[region][0] += correct
+            counts[region][1] += wrong
+    every_n = any_cell(question.task.k)
+    return Conclusion(bits, [[label, 1 << query, every_n, *decided] for (label, query), decided in counts.items()])
 
 
 class Verdict(NamedTuple):
@@ -235,7 +252,7 @@ def bits_for(question: Question, tokens: npt.NDArray[np.int64], log_gap: float, 
 
 
 def choose_bits(
-    question: Question, tables: Sequence[tuple[int, int, tuple[int, int, int]]], tied: int, base: int
+    question: Question, tables: Sequence[tuple[object, int, tuple[int, int, int]]], tied: int, base: int
 ) -> list[int]:
     """One number of bits for all inputs, or a smaller one for most and a larger one for the rest: what costs less.
 

@@ -92,7 +92,7 @@ def evaluated(question: Question) -> Accuracy:
     setting = choose_setting(question)
     if evaluation_work(model, task) <= MOST_COUNTED_WORK:
         counts = conclude(question, evaluate_pieces(question, setting, quiet), setting.base).counts
-        correct, wrong = (sum(count[entry] for count in counts) for entry in (1, 2))
+        correct, wrong = (sum(count[entry] for count in counts) for entry in (-2, -1))
         return exact(Decided(correct, wrong, task.total - correct - wrong))
     size = min(SAMPLE, max(SMALLEST_SAMPLE, MOST_COUNTED_WORK // (task.k * work(model, task.k, 0))))
     tokens = random_inputs(task, size, np.random.default_rng(SEED))

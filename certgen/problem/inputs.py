@@ -86,14 +86,6 @@ class Weighted(NamedTuple):
     weights: Weights
 
 
-class Branch(NamedTuple):
-    """The inputs `start` <= i < `stop`: those that have `token` at the first position that has a choice."""
-
-    token: int
-    start: int
-    stop: int
-
-
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """The product of k positions; `rows` has the weight of each token 0 to d_vocab - 1 for each position.
@@ -122,18 +114,6 @@ class Inputs:
     def number(self) -> int:
         """How many inputs there are."""
         return math.prod(map(len, self.choices))
-
-    @cached_property
-    def first_choice(self) -> int:
-        """The first position at which more than one token can stand; 0 if there is none."""
-        return next((position for position, tokens in enumerate(self.choices) if len(tokens) > 1), 0)
-
-    @cached_property
-    def branches(self) -> list[Branch]:
-        """One for each token of the first position that has a choice; together they are all inputs."""
-        tokens = self.choices[self.first_choice]
-        size = self.number // len(tokens)
-        return [Branch(token, index * size, (index + 1) * size) for index, token in enumerate(tokens)]
 
     def range(self, start: int, stop: int) -> Weighted:
         """The inputs `start` <= i < `stop`; those outside 0 <= i < `number` do not exist and are left out."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from certgen.problem.inputs import Branch, Inputs, Weighted, Weights
+from certgen.problem.inputs import Inputs, Weighted, Weights
 from certgen.problem.labels import IntArray, Label
 
 
@@ -47,13 +47,14 @@ class Task:
         return self.space.number
 
     @property
-    def branches(self) -> list[Branch]:
-        return self.space.branches
+    def query_position(self) -> int:
+        """Where the query of an input stands: at the readout, in a model that pools at the last position."""
+        return self.k - 1 if self.readout is None else self.readout
 
-    def weight_of(self, token: int) -> int:
-        """The weight of all inputs of the branch of a token."""
-        row = self.space.rows[self.space.first_choice]
-        return self.total // sum(row) * row[token]
+    def weight_of(self, query: int) -> int:
+        """The weight of all inputs with this query."""
+        row = self.space.rows[self.query_position]
+        return self.total // sum(row) * row[query]
 
     def inputs(self, start: int, stop: int) -> Weighted:
         """The inputs `start` <= i < `stop` of those of positive weight, in lexicographic order."""

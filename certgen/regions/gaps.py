@@ -30,6 +30,10 @@ class Found(NamedTuple):
     def settled(self) -> bool:
         return max(self.gaps, default=-1) < 0
 
+    def only(self, classes: list[int]) -> Found:
+        """Of these classes alone."""
+        return self._replace(hints=[self.hints[i] for i in classes], gaps=[self.gaps[i] for i in classes])
+
 
 class Gaps:
     """Bounds of one model on one task."""

@@ -116,8 +116,7 @@ class Search:
         found = []
         for numbers in [behind, *others] if behind else others:
             own = group._replace(rivals=[group.rivals[number] for number in numbers])
-            hints, gaps = ([row[number] for number in numbers] for row in (leaf.found.hints, leaf.found.gaps))
-            one = leaf._replace(found=leaf.found._replace(hints=hints, gaps=gaps), reaching=[None] * len(numbers))
+            one = leaf._replace(found=leaf.found.only(numbers), reaching=[None] * len(numbers))
             found.append(Watch(own, weight, [one if numbers is behind else self.counted(own, one)]))
         return found
 

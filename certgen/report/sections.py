@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
-from certgen.certificate.consistency import counts_branches
+from certgen.certificate.consistency import task_of
 from certgen.certificate.losses import Losses, losses
 from certgen.decimals import at_least, at_most, percent_at_least
 from certgen.models.circuits import Circuits
@@ -56,10 +56,10 @@ class Subject:
 
     @cached_property
     def losses(self) -> list[tuple[Row, Losses]]:
-        """Where those of `rows` lose sequences whose certificates RESULTS has."""
+        """Where those of `rows` lose sequences of max-of-k whose certificates RESULTS has."""
         found = ((row, find_certificate(self.results, row)) for row in self.rows)
         return [
-            (row, losses(certificate)) for row, certificate in found if certificate and not counts_branches(certificate)
+            (row, losses(certificate)) for row, certificate in found if certificate and task_of(certificate).is_max_of_k
         ]
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from certgen.certificate.arguments import EvaluateArgs
-from certgen.certificate.facts import Branches, Tally
+from certgen.certificate.facts import Tally
 from certgen.certificate.proof import DEFAULT_BUDGET, Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
@@ -51,7 +51,7 @@ def evaluate_all(question: Question, track: Track, search: Search = evaluate_pie
     setting = choose_setting(question)
     bits, counts = conclude(question, search(question, setting, track), setting.base)
     proof = Proof(question.model, question.margin, question.task)
-    step = proof.add(infer("evaluate_inputs", Branches(counts=counts), EvaluateArgs(bits=bits)))
+    step = proof.add(infer("evaluate_inputs", Tally(counts=counts), EvaluateArgs(bits=bits)))
     return proof.certificate("brute-force", [step])
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from checker.arithmetic.enclosures import Enclosure, aligned, largest_product
-from checker.decode import Rows
 from checker.errors import Rejected, located, show
+from checker.facts import Rows
 from checker.model.one_layer import OneLayer
 from checker.problem import Problem
 from checker.problem.regions import Group, Region, regions_of

@@ -10,9 +10,9 @@ The sum is kept, the last product is the residual. Any supplied U and V give a t
 from typing import NamedTuple
 
 from checker.arithmetic.matrices import Matrix, add, chain, matmul, negate, transpose
-from checker.decode import Rows, array, matrix, record
+from checker.decode import array, matrix, record
 from checker.errors import Rejected
-from checker.facts import EXPONENT, ScoreApproximation
+from checker.facts import EXPONENT, Rows, ScoreApproximation
 from checker.problem import Problem
 
 

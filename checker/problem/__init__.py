@@ -25,7 +25,8 @@ class Problem:
     """One problem of one model. The margin is the fraction numerator / denominator >= 0.
 
     k positions; `choices[p]` maps each token that can stand at position p to its weight, which is positive; `total` is
-    the weight of all inputs. The logits are read at position `readout`, or pooled if it is None.
+    the weight of all inputs. The logits are read at position `readout`, or pooled if it is None. The query of an input
+    is its token at `query_position`.
     """
 
     def __init__(self, weights: Weights, stated: Stated, margin: tuple[int, int], budget: int) -> None:
@@ -56,6 +57,7 @@ class Problem:
         self.readout = None if pooled else self.k - 1 if stated.readout is None else stated.readout
         if not 0 <= (self.readout or 0) < self.k or (pooled and stated.readout is not None):
             raise Rejected("wrong-task", "readout", "none: it pools" if pooled else f"0 to {self.k - 1}")
+        self.query_position = self.k - 1 if self.readout is None else self.readout
         self.task, self.of = stated.task, stated.task.of or tuple(range(self.k))
         if stated.task.of == () or list(self.of) != sorted(set(self.of)) or not 0 <= self.of[0] <= self.of[-1] < self.k:
             raise Rejected("wrong-task", "label.of", f"increasing positions from 0 to {self.k - 1}")

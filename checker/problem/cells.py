@@ -1,7 +1,7 @@
-"""The regions that proofs for max-of-k talk about: queries, pairs (q, m) and cells (q, m, n).
+"""The regions that proofs talk about: cells (label, query, n), and for max-of-k pairs (q, m) and cells (q, m, n).
 
-A cell holds the sequences with query q and maximum m in which n non-query positions do not hold m. Sets of queries and
-of n are bit masks.
+A cell holds the inputs with this query and label in which n of the other positions do not hold the label as a token;
+the cells partition the inputs. The label of max-of-k is the maximum m. Sets of queries and of n are bit masks.
 """
 
 from collections.abc import Iterator

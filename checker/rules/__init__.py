@@ -1,11 +1,10 @@
 """The table of rules. Each is a pure function in the file of its name; its soundness proof is in docs/rules.md."""
 
-from checker.decode import Decoder, array, bounded, decode_rows, integer, matrix
+from checker.decode import Decoder, array, bounded, integer, matrix
 from checker.facts import (
     EXPONENT,
     Accuracy,
     AttentionRanges,
-    Branches,
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
@@ -18,6 +17,7 @@ from checker.facts import (
     ValuePathSpread,
     ValuePathUpper,
     decode_precisions,
+    decode_rows,
 )
 from checker.lemmas.groups import decode_groups
 from checker.lemmas.splitting import decode_peels
@@ -47,7 +47,6 @@ from checker.rules.score_residual_spread import score_residual_spread
 from checker.rules.score_singular_value import score_singular_value
 from checker.rules.separable_counts import separable_counts
 from checker.rules.total import total
-from checker.rules.total_branches import total_branches
 from checker.rules.value_path_spread import value_path_spread
 from checker.rules.value_path_upper import value_path_upper
 
@@ -84,10 +83,9 @@ RULES = {
     "gap_cells": Rule(gap_cells, CELLS, {}, Tally),
     "separable_counts": Rule(separable_counts, (ScoreApproximation,), {**LANE_ARGS, "groups": decode_groups}, Tally),
     "branch_sequences": Rule(branch_sequences, (), {**LANE_ARGS, **QUERIES}, Tally),
-    "total": Rule(total, (Tally,), {}, Accuracy, repeat=True),
-    "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Branches, general=True),
-    "total_branches": Rule(total_branches, (Branches,), {}, Accuracy, general=True),
     "regions": Rule(regions, (), {**WEIGHT_ARGS, "groups": decode_regions, **HINTS}, Regions, general=True),
     "region_gaps": Rule(region_gaps, (Regions,), HINTS, RegionGaps, general=True),
     "region_counts": Rule(region_counts, (RegionGaps,), HINTS, Tally, general=True),
+    "total": Rule(total, (Tally,), {}, Accuracy, repeat=True, general=True),
+    "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Tally, general=True),
 }

@@ -5,9 +5,8 @@ from itertools import accumulate
 from typing import Any
 
 from checker.arithmetic.enclosures import Enclosure, partial_sums, plus
-from checker.decode import Rows
 from checker.errors import Rejected, show
-from checker.facts import AttentionRanges, ScoreApproximation
+from checker.facts import AttentionRanges, Rows, ScoreApproximation
 from checker.lemmas.shares import Ratio, exponential, share
 from checker.problem import Problem
 from checker.problem.cells import ns_of_pair

@@ -5,19 +5,20 @@ from functools import cache, partial, reduce
 from typing import Any
 
 from checker.errors import Rejected, show
-from checker.facts import Branch, Branches
+from checker.facts import Count, Tally
 from checker.lemmas.deciding import decided
 from checker.model.forward import Forward, Prefix, work
 from checker.problem import Problem
+from checker.problem.cells import any_cell
 
 UNIT = "thousands of multiply-adds"
 
 
-def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Branches:
+def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Tally:
     """Every input evaluated, along the trie of their prefixes.
 
     Requires   args.bits, increasing: an input that is too close to call is evaluated again, alone, with the next.
-    Concludes  Branches: per token that can stand at the first position with a choice, correct and wrong inputs.
+    Concludes  Tally: per label and query that occur, in this order, all n, the weight of correct and of wrong inputs.
     Cost       a forward pass of one position for each prefix under a causal mask, of all positions for each input
                otherwise. The budget counts a thousand multiply-adds of `bits` bits, an exponential as one.
     """
@@ -26,8 +27,7 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
     problem.budget.afford(spent, UNIT)
     forward_of = cache(lambda bits: Forward(problem.weights, problem.k, problem.readout, bits))
     first = forward_of(args["bits"][0])
-    branch = next((p for p, row in enumerate(problem.choices) if len(row) > 1), 0)
-    counts = {token: [0, 0] for token in problem.choices[branch]}
+    counts: dict[tuple[int, int], list[int]] = {}
     waiting: list[tuple[Callable[[], Prefix], int, Any]] = [(lambda: first.start, 1, problem.label.start)]
     while waiting:
         make, weight, state = waiting.pop()
@@ -40,6 +40,7 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
         label = problem.label.output(state)
         if not 0 <= label < problem.outputs:
             raise Rejected("wrong-task", "label", f"outputs from 0 to {problem.outputs - 1}", show(label))
+        here = counts.setdefault((label, prefix.tokens[problem.query_position]), [0, 0])
         for bits in args["bits"]:
             forward, whole = forward_of(bits), prefix
             if forward is not first:
@@ -48,6 +49,7 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
                 whole = reduce(forward.after, prefix.tokens, forward.start)
             sign = decided(problem, forward.logits(whole), label, bits)
             if sign:
-                counts[prefix.tokens[branch]][sign < 0] += weight
+                here[sign < 0] += weight
                 break
-    return Branches(tuple([Branch(token, correct, wrong) for token, (correct, wrong) in counts.items()]))
+    cells = any_cell(problem)
+    return Tally(tuple([Count(label, 1 << query, cells, *both) for (label, query), both in sorted(counts.items())]))

@@ -99,7 +99,7 @@ def test_one_head_asked_another_question_is_brute_force(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.safetensors", near_correct(np.random.default_rng(1), v=4, k=3))
     smallest = problem_of({"inputs": [{"tokens": "0-3"}] * 3, "label": {"name": "min"}})
     certificate = prove(path, problem=smallest)
-    assert [step.rule for step in certificate.predicate.steps] == ["evaluate_inputs", "total_branches"]
+    assert [step.rule for step in certificate.predicate.steps] == ["evaluate_inputs", "total"]
     with pytest.raises(UserError, match="the strategy exact is for max-of-k"):
         prove(path, "exact", problem=smallest)
 
@@ -175,8 +175,11 @@ def test_what_is_about_one_head_is_refused(model: Model) -> None:
 
 
 SPOILT: dict[str, tuple[tuple[Any, ...], Any, str]] = {
-    "a branch that is not there": (("steps", 0, "conclusion", "counts", 0, 0), 7, "branches that its problem does not"),
-    "more than there are": (("steps", 0, "conclusion", "counts", 0, 1), 99, "more inputs than there are"),
+    "a label that is no output": (("steps", 0, "conclusion", "counts", 0, 0), 7, "inputs that its task does not have"),
+    "a query that is no token": (("steps", 0, "conclusion", "counts", 0, 1), 1 << 9, "inputs that its task does not"),
+    "no query": (("steps", 0, "conclusion", "counts", 0, 1), 0, "inputs that its task does not have"),
+    "a number of positions that there is not": (("steps", 0, "conclusion", "counts", 0, 2), 8, "does not have"),
+    "more than there are": (("steps", 0, "conclusion", "counts", 0, 3), 99, "more inputs than there are"),
     "more than was counted": (("claim", "wrong"), 99, "claims more than its steps count"),
     "another total": (("claim", "total"), 9, "weigh another sum"),
     "a last step about nothing": (("steps", 1, "premises"), [], "counts nothing"),

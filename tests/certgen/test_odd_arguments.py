@@ -3,8 +3,10 @@
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from certgen.certificate.proof import require_expressible
 from certgen.certificate.statement import Certificate
 from certgen.errors import UserError, did_you_mean
 from certgen.files import as_argument
@@ -12,6 +14,8 @@ from certgen.models.exercises import max_of_k
 from certgen.models.training import Recipe, train
 from certgen.proving import read_margin, read_target
 from certgen.strategies import STRATEGIES
+from tests.support.random_models import random_model, saved
+from tests.support.random_problems import problem_of
 
 
 @pytest.mark.parametrize("number", ["1e-99999999", "1e999999999", "9" * 5000, Decimal("1e-999999"), "1e" + "9" * 50])
@@ -19,6 +23,22 @@ def test_a_number_too_long_for_a_certificate_is_refused_at_once(number: str | De
     for read in (read_margin, read_target):
         with pytest.raises(UserError, match="has more than 4,000 digits"):
             read(number)
+
+
+def test_a_query_too_large_for_a_certificate_is_refused_at_once(tmp_path: Path) -> None:
+    """Sets of queries are bit masks; of other tokens there are no sets, however large they are."""
+    model = random_model(np.random.default_rng(1), v=13_300, blocks=0, n_ctx=2, pool="none", readout_layers=0)
+    path = saved(model, tmp_path / "model.safetensors")
+    for tokens, readout in (([0, 13_299], 0), ([13_287], 0), ([13_286], None), ([13_299], 1)):
+        inputs = [{"tokens": tokens}, {"tokens": [1]}]
+        label = {"name": "contains", "token": 1}
+        stated = problem_of({"inputs": inputs, "label": label, "readout": 1 if readout is None else readout})
+        task = stated.bound_to(path)
+        if readout == 0:
+            with pytest.raises(UserError, match="holds sets of at most 13,287 tokens"):
+                require_expressible(path, task)
+        else:
+            require_expressible(path, task)
 
 
 @pytest.mark.parametrize(

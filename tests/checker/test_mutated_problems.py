@@ -49,10 +49,10 @@ def require_true(case: Case, problem: Any, verdict: Verdict) -> None:
     """What is verified is true of the problem that the certificate states."""
     if "name" in problem:
         problem = max_of_k(verdict.d_vocab, problem["k"])
-    truth = case.oracle.branches(problem, case.margin)
-    assert verdict.correct <= sum(branch.correct for branch in truth)
-    assert verdict.wrong <= sum(branch.wrong + branch.open for branch in truth)
-    assert verdict.total == sum(sum(branch[1:]) for branch in truth)
+    truth = case.oracle.regions(problem, case.margin)
+    assert verdict.correct <= sum(region.correct for region in truth)
+    assert verdict.wrong <= sum(region.wrong + region.open for region in truth)
+    assert verdict.total == sum(sum(region[2:]) for region in truth)
 
 
 @pytest.mark.parametrize("seeds", [range(60), pytest.param(range(1000, 2000), marks=pytest.mark.slow)], ids=str)

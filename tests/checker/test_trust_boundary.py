@@ -25,8 +25,8 @@ CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
 MOST_KERNEL_LINES = 80
-MOST_ENGINE_LINES = 1540  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 2490
+MOST_ENGINE_LINES = 1490  # all but lemmas and rules: what every proof goes through
+MOST_LINES = 2430
 MOST_RULE_LINES = 50
 RULES_TABLE = "__init__.py"
 

@@ -32,12 +32,12 @@ def test_accepted() -> None:
         (q,) = members(count.queries)
         found = 0
         for x in product(range(3), repeat=3):
-            below = [t for t in x[:-1] if t != count.m]
-            if (max(x), x[-1]) == (count.m, q) and below:
-                accepted = all(masks[count.m][q][len(below) - 1] >> t & 1 for t in below)
+            below = [t for t in x[:-1] if t != count.label]
+            if (max(x), x[-1]) == (count.label, q) and below:
+                accepted = all(masks[count.label][q][len(below) - 1] >> t & 1 for t in below)
                 assert x in model.correct or not accepted
                 found += accepted
-        assert count[2:] == (sum(1 << n for n in range(1, 3 - (q < count.m))), found, 0)
+        assert count[2:] == (sum(1 << n for n in range(1, 3 - (q < count.label))), found, 0)
     assert sum(count.correct for count in proof.facts[-1].counts) > 3
 
 

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from checker.errors import Refusal, Rejected, ResourceLimit
-from checker.facts import Branches
 from checker.kernel import Verdict
 from checker.model.forward import Forward
-from tests.support.any_case import Case, any_case, certificate, derived
+from tests.support.any_case import Case, any_case, certificate, counted, derived
 from tests.support.any_model import Architecture, architecture, zeros
 from tests.support.any_problem import Inputs, Json, max_of_k
 from tests.support.any_traps import MISREADINGS, SEEDS, TRAPS, Trap, claims_more
@@ -25,6 +24,7 @@ from tests.support.one_rule import (
     Refused,
     attacked,
     honest,
+    less,
     longer,
     more,
     refusal,
@@ -32,6 +32,7 @@ from tests.support.one_rule import (
     said,
     shorter,
     small_model,
+    true_tally,
 )
 
 RULE = "evaluate_inputs"
@@ -48,20 +49,21 @@ def checked(case: Case, folder: Path, counts: list[list[int]], bits: list[int], 
 
 
 def test_accepted() -> None:
-    """All that is true of each first token."""
+    """All that is true of each label, which is the maximum here, and each query."""
     proof = honest(RULE)
     assert said(proof) == ("", "")
-    right = [sum(sequence[0] == token for sequence in small_model().correct) for token in range(3)]
-    assert proof.facts[-1] == Branches(tuple((token, n, 9 - n) for token, n in enumerate(right)))
-    assert 0 < sum(right) < 27
+    assert proof.facts[-1] == true_tally(small_model(), [(m, 1 << q, 7) for m in range(3) for q in range(m + 1)])
+    assert 0 < sum(count.correct for count in proof.facts[-1].counts) < 27
 
 
 REFUSED: list[Refused] = [
-    ("conclusion.counts[1][1]", more, "count-too-large", "conclusion.counts[1][1]"),
-    ("conclusion.counts[1][2]", more, "count-too-large", "conclusion.counts[1][2]"),
+    ("conclusion.counts[1][3]", more, "count-too-large", "conclusion.counts[1][3]"),
+    ("conclusion.counts[1][4]", more, "count-too-large", "conclusion.counts[1][4]"),
     ("conclusion.counts[1][0]", more, "wrong-region", "conclusion.counts[1]"),
+    ("conclusion.counts[1][1]", more, "wrong-region", "conclusion.counts[1]"),
+    ("conclusion.counts[1][2]", less, "wrong-region", "conclusion.counts[1]"),
     ("conclusion.counts", lambda counts: counts[::-1], "wrong-region", "conclusion.counts[0]"),
-    ("conclusion.counts", lambda counts: [counts[0], counts[0], counts[2]], "wrong-region", "conclusion.counts[1]"),
+    ("conclusion.counts", lambda counts: [counts[0], counts[0], *counts[2:]], "wrong-region", "conclusion.counts[1]"),
     ("conclusion.counts", shorter, "wrong-shape", "conclusion.counts"),
     ("conclusion.counts", longer, "wrong-shape", "conclusion.counts"),
     ("conclusion.counts", [], "wrong-shape", "conclusion.counts"),
@@ -115,13 +117,13 @@ def test_what_is_granted_is_true_of_any_model_and_problem(seeds: range) -> None:
     for seed in seeds:
         case, rng = any_case(seed), random.Random(seed)
         counts = derived(case, sorted(rng.sample(PRECISIONS, rng.choice([1, 1, 2, 3]))))
-        truth = case.oracle.branches(case.problem, case.margin)
-        assert [count[0] for count in counts] == [branch.token for branch in truth], seed
-        for (_, correct, wrong), branch in zip(counts, truth, strict=True):
-            assert 0 <= correct <= branch.correct and 0 <= wrong <= branch.wrong + branch.open, seed
+        truth = case.oracle.regions(case.problem, case.margin)
+        assert [count[:3] for count in counts] == [count[:3] for count in counted(case, truth)], seed
+        for (*_, correct, wrong), region in zip(counts, truth, strict=True):
+            assert 0 <= correct <= region.correct and 0 <= wrong <= region.wrong + region.open, seed
             seen["correct"] += correct > 0
             seen["wrong"] += wrong > 0
-            seen["less than the truth"] += correct < branch.correct or wrong < branch.wrong
+            seen["less than the truth"] += correct < region.correct or wrong < region.wrong
         seen["all"] += 1
     assert min(seen["correct"], seen["wrong"], seen["less than the truth"]) > 0.2 * seen["all"], seen
 
@@ -137,31 +139,34 @@ def test_with_enough_bits_all_but_ties_are_decided(seeds: range) -> None:
     for seed in seeds:
         case = any_case(seed)
         if tame(case):
-            truth = case.oracle.branches(case.problem, case.margin, last=256)
-            for (_, correct, wrong), branch in zip(derived(case, FINE), truth, strict=True):
-                assert correct >= branch.correct and wrong >= branch.wrong, seed
+            truth = case.oracle.regions(case.problem, case.margin, last=256)
+            for (*_, correct, wrong), region in zip(derived(case, FINE), truth, strict=True):
+                assert correct >= region.correct and wrong >= region.wrong, seed
 
 
 @pytest.mark.parametrize("trap", TRAPS, ids=[trap.name for trap in TRAPS])
 def test_misread_models_and_problems_are_refused(trap: Trap, workspace: Path) -> None:
-    """The truth is accepted, what the misreading makes of the same files is not."""
-    truth = trap.case.oracle.branches(trap.case.problem, trap.case.margin)
-    lie = trap.misread.oracle.branches(trap.misread.problem, trap.misread.margin)
+    """The truth is accepted, what the misreading makes of the same files is not: for its counts, or for its labels or
+    queries where these are others."""
+    truth = trap.case.oracle.regions(trap.case.problem, trap.case.margin)
+    lie = trap.misread.oracle.regions(trap.misread.problem, trap.misread.margin)
     assert claims_more(trap.case, trap.misread), "the reading has to be false here"
-    verdict = checked(trap.case, workspace, [list(branch[:3]) for branch in truth], [40])
+    verdict = checked(trap.case, workspace, counted(trap.case, truth), [40])
     assert isinstance(verdict, Verdict), str(verdict)
-    assert verdict.correct == sum(branch.correct for branch in truth)
-    refused = checked(trap.case, workspace, [list(branch[:3]) for branch in lie], [40])
-    assert isinstance(refused, Rejected) and refused.code == "count-too-large", str(refused)
+    assert verdict.correct == sum(region.correct for region in truth)
+    refused = checked(trap.case, workspace, counted(trap.case, lie), [40])
+    same = [region[:2] for region in truth] == [region[:2] for region in lie]
+    codes = ["count-too-large"] if same else ["wrong-shape", "wrong-region"]
+    assert isinstance(refused, Rejected) and refused.code in codes, str(refused)
 
 
 @pytest.mark.parametrize("name", MISREADINGS)
 def test_misread_functions_are_refused(name: str, workspace: Path) -> None:
     case = any_case(SEEDS[name])
     misread = MISREADINGS[name](case)
-    lie = misread.oracle.branches(misread.problem, misread.margin, last=1024)
+    lie = misread.oracle.regions(misread.problem, misread.margin, last=1024)
     assert claims_more(case, misread, 1024), "the reading has to be false here"
-    refused = checked(case, workspace, [list(branch[:3]) for branch in lie], [20, 100, 400])
+    refused = checked(case, workspace, counted(case, lie), [20, 100, 400])
     assert isinstance(refused, Rejected) and refused.code == "count-too-large", str(refused)
 
 
@@ -172,7 +177,12 @@ def test_shares_are_weights() -> None:
     tensors = zeros(given, sizes, W_E=np.eye(2), W_U=np.eye(2))
     inputs = [{"tokens": [1, 0], "weights": [3, 1 << 80]}, {"tokens": [0, 1], "weights": [5, 10**20]}]
     case = Case(tensors, given, {"inputs": inputs, "label": {"name": "first"}})
-    assert derived(case, [20]) == [[0, 5 << 80, 10**20 << 80], [1, 3 * 10**20, 15]]
+    assert derived(case, [20]) == [
+        [0, 1, 3, 5 << 80, 0],
+        [0, 2, 3, 0, 10**20 << 80],
+        [1, 1, 3, 0, 15],
+        [1, 2, 3, 3 * 10**20, 0],
+    ]
 
 
 def test_exact_ties_are_on_neither_side(workspace: Path) -> None:
@@ -184,12 +194,12 @@ def test_exact_ties_are_on_neither_side(workspace: Path) -> None:
     given = architecture(blocks=0)
     tied = Case(zeros(given, sizes), given, problem)
     for case in (undefined, tied):
-        assert derived(case, FINE) == [[0, 0, 0], [1, 0, 0]]
-        for counts in ([[0, 1, 0], [1, 0, 0]], [[0, 0, 0], [1, 0, 1]]):
+        assert derived(case, FINE) == [[0, 1, 1, 0, 0], [1, 2, 1, 0, 0]]
+        for counts in ([[0, 1, 1, 1, 0], [1, 2, 1, 0, 0]], [[0, 1, 1, 0, 0], [1, 2, 1, 0, 1]]):
             refused = checked(case, workspace, counts, FINE)
             assert isinstance(refused, Rejected) and refused.code == "count-too-large"
     apart = Case(zeros(given, sizes), given, problem, Fraction(1, 10**50))
-    assert derived(apart, FINE) == [[0, 0, 1], [1, 0, 1]]
+    assert derived(apart, FINE) == [[0, 1, 1, 0, 1], [1, 2, 1, 0, 1]]
 
 
 def test_the_margin_is_strict() -> None:
@@ -200,7 +210,7 @@ def test_the_margin_is_strict() -> None:
     tensors = zeros(given, sizes, W_E=np.eye(2), W_U=np.eye(2))
     hair = Fraction(1, 1 << 40)
     for margin, counts in ((1 - hair, [1, 0]), (1, [0, 0]), (1 + hair, [0, 1])):
-        assert derived(Case(tensors, given, problem, margin), [60]) == [[0, *counts], [1, *counts]]
+        assert derived(Case(tensors, given, problem, margin), [60]) == [[0, 1, 1, *counts], [1, 2, 1, *counts]]
 
 
 # Work.
@@ -232,7 +242,7 @@ def test_long_numbers_are_too_coarse() -> None:
     sizes = {"d_vocab": 2, "d_model": 1, "n_ctx": 2, "d_vocab_out": 2, "n_heads": 1, "d_head": 1, "d_mlp": 1}
     tensors = {name: np.full_like(array, 2.0**1023) for name, array in zeros(given, sizes).items()}
     case = Case(tensors, given, {"inputs": [{"tokens": "0-1"}] * 2, "label": {"name": "last"}})
-    assert derived(case, [8, 64]) == [[0, 0, 0], [1, 0, 0]]
+    assert derived(case, [8, 64]) == [[0, 1, 3, 0, 0], [1, 2, 3, 0, 0]]
 
 
 @pytest.mark.parametrize("mask", ["causal", "full"])
@@ -242,7 +252,7 @@ def test_the_deepest_model(mask: str) -> None:
     sizes = {"d_vocab": 2, "d_model": 2, "n_ctx": 3, "d_vocab_out": 2, "n_heads": 1, "d_head": 1, "d_mlp": 1}
     tensors = zeros(given, sizes, W_E=4 * np.eye(2), W_U=np.eye(2))
     case = Case(tensors, given, {"inputs": [{"tokens": "0-1"}] * 3, "label": {"name": "last"}})
-    assert derived(case, [40]) == [[0, 4, 0], [1, 4, 0]]
+    assert derived(case, [40]) == [[0, 1, 7, 4, 0], [1, 2, 7, 4, 0]]
 
 
 @pytest.mark.parametrize("pool", ["none", "mean"])
@@ -255,8 +265,8 @@ def test_more_bits_are_tried_for_what_is_too_close(mask: str, pool: str) -> None
     problem: Json = {"inputs": [{"tokens": "0-1"}] * 2, "label": {"name": "min"}}
     case = Case(tensors, given, problem)
     total = Inputs(problem).total
-    assert sum(correct + wrong for _, correct, wrong in derived(case, [8])) == 0
-    assert sum(correct + wrong for _, correct, wrong in derived(case, [8, 64])) == total
+    assert sum(correct + wrong for *_, correct, wrong in derived(case, [8])) == 0
+    assert sum(correct + wrong for *_, correct, wrong in derived(case, [8, 64])) == total
 
 
 # Certificates.
@@ -293,28 +303,28 @@ def test_a_proof_needs_its_last_step(workspace: Path) -> None:
     case = any_case(4)
     path, whole = case.write(workspace / "model.safetensors"), certificate(case, [30], derived(case, [30]))
     assert isinstance(outcome(path, whole), Verdict)
-    branches, total = whole["predicate"]["steps"]
-    for steps, code in (([], "nothing-proved"), ([branches], "nothing-proved"), ([total], "bad-premise")):
+    counts, total = whole["predicate"]["steps"]
+    for steps, code in (([], "nothing-proved"), ([counts], "nothing-proved"), ([total], "bad-premise")):
         refused = outcome(path, certificate(case, [30], derived(case, [30]), steps=steps))
         assert isinstance(refused, Rejected) and refused.code == code
 
 
 def test_one_more_anywhere_is_one_too_many(workspace: Path) -> None:
-    """Of each branch and in the claim; one less is true, too."""
+    """Of each region and in the claim; one less is true, too."""
     case = any_case(7)
     counts = derived(case, [30])
     path = case.write(workspace / "model.safetensors")
-    for branch in range(len(counts)):
-        for side in (1, 2):
+    for region in range(len(counts)):
+        for side in (3, 4):
             more_there = [list(count) for count in counts]
-            more_there[branch][side] += 1
+            more_there[region][side] += 1
             refused = outcome(path, certificate(case, [30], more_there))
             assert isinstance(refused, Rejected)
-            assert refused.path == f"predicate.steps[0].conclusion.counts[{branch}][{side}]"
-            less = [list(count) for count in counts]
-            less[branch][side] -= 1
-            if less[branch][side] >= 0:
-                assert isinstance(outcome(path, certificate(case, [30], less)), Verdict)
+            assert refused.path == f"predicate.steps[0].conclusion.counts[{region}][{side}]"
+            less_there = [list(count) for count in counts]
+            less_there[region][side] -= 1
+            if less_there[region][side] >= 0:
+                assert isinstance(outcome(path, certificate(case, [30], less_there)), Verdict)
     for claimed in ("correct", "wrong"):
         statement = certificate(case, [30], counts)
         statement["predicate"]["claim"][claimed] += 1
@@ -365,7 +375,7 @@ def test_max_of_k_has_an_output_for_each_token(workspace: Path) -> None:
         case.tensors["unembed.W_U"][0, :2] = [-1, 1]
         case.tensors["unembed.b_U"][2:] = -9
         stated = Case(case.tensors, case.entry, max_of_k(2, 1))
-        result = checked(stated, workspace, [[0, 1, 0], [1, 1, 0]], [40], task=problem)
+        result = checked(stated, workspace, [[0, 1, 1, 1, 0], [1, 2, 1, 1, 0]], [40], task=problem)
         if out == 5 and "name" in problem:
             assert isinstance(result, Rejected) and result.code == "wrong-task"
         else:

@@ -2,7 +2,7 @@
 
     case = any_case(7)
     path = case.write(folder / "model")
-    case.oracle().branches(case.problem, case.margin)
+    case.oracle.regions(case.problem, case.margin)
 
 Weights are of a kind:
 
@@ -37,7 +37,7 @@ from tests.support.any_model import (
     legacy_architecture,
     storable,
 )
-from tests.support.any_oracle import AnyOracle
+from tests.support.any_oracle import AnyOracle, Region
 from tests.support.any_problem import Inputs, Json, Tokens, max_of_k
 from tests.support.tiny import encode, short
 
@@ -272,16 +272,22 @@ def derived(case: Case, bits: list[int], budget: int = 1 << 32) -> list[list[int
     return [list(count) for count in evaluate_inputs(problem, (), {"bits": bits}).counts]
 
 
+def counted(case: Case, regions: list[Region]) -> list[list[int]]:
+    """What a certificate about the case says when this is the truth: regions of all n, ties in no count."""
+    every_n = 2 ** len(case.problem["inputs"]) - 1
+    return [[label, 2**query, every_n, correct, wrong] for label, query, correct, wrong, _ in regions]
+
+
 def certificate(case: Case, bits: list[int], counts: list[list[int]], **changes: Any) -> Json:
-    """The certificate of these counts, by evaluate_inputs and total_branches."""
-    correct, wrong = (sum(count[i] for count in counts) for i in (1, 2))
+    """The certificate of these counts, by evaluate_inputs and total."""
+    correct, wrong = (sum(count[i] for count in counts) for i in (3, 4))
     data = case.data
     digests = {}
     for name, array in case.tensors.items():
         kind = case.dtypes if isinstance(case.dtypes, str) else case.dtypes[name]
         digests[name] = hashlib.sha256(encode(array, kind)).hexdigest()
     step = {"rule": "evaluate_inputs", "premises": [], "args": {"bits": bits}, "conclusion": {"counts": counts}}
-    last = {"rule": "total_branches", "premises": [0], "args": {}, "conclusion": {"correct": correct, "wrong": wrong}}
+    last = {"rule": "total", "premises": [0], "args": {}, "conclusion": {"correct": correct, "wrong": wrong}}
     predicate = {
         "formatVersion": 1,
         "task": case.problem,

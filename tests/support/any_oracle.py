@@ -33,10 +33,11 @@ class Undefined(Exception):
     """LayerNorm divides by zero."""
 
 
-class Branch(NamedTuple):
-    """Weights of the inputs that begin in one way: correct; not correct, by more than a tie; ties and undefined."""
+class Region(NamedTuple):
+    """Weights of the inputs of one label and query: correct; not correct, by more than a tie; ties and undefined."""
 
-    token: int
+    label: int
+    query: int
     correct: int
     wrong: int
     open: int
@@ -264,16 +265,17 @@ class AnyOracle:
             bits *= 4
         return None
 
-    def branches(self, problem: Json, margin: Fraction | int = 0, last: int = LAST_PRECISION) -> list[Branch]:
-        """The truth, for each token of the first position that has a choice."""
+    def regions(self, problem: Json, margin: Fraction | int = 0, last: int = LAST_PRECISION) -> list[Region]:
+        """The truth, for each label and query that some input has; the query is the token that is read last: where the
+        logits are, or in a pooled model at the last position."""
         inputs = Inputs(problem)
         readout = inputs.readout(self.pooled)
-        sums: dict[int, list[int]] = {}
+        sums: dict[tuple[int, int], list[int]] = {}
         for tokens, weight, label in inputs:
             sign = self.sign(tokens, readout, label, Fraction(margin), last)
-            entry = sums.setdefault(tokens[inputs.branch], [0, 0, 0])
+            entry = sums.setdefault((label, tokens[-1 if readout is None else readout]), [0, 0, 0])
             entry[0 if sign == -1 else 1 if sign == 1 else 2] += weight
-        return [Branch(token, *entry) for token, entry in sorted(sums.items())]
+        return [Region(*region, *entry) for region, entry in sorted(sums.items())]
 
     def largest(self, tokens: Tokens, readout: int | None) -> int:
         """The output of the largest logit, about; 0 where that is undefined."""

@@ -64,8 +64,6 @@ class Inputs:
         self.problem = problem
         self.weights = [weights_at(entry) for entry in problem["inputs"]]
         self.total = prod(sum(weights.values()) for weights in self.weights)
-        choices = [p for p, weights in enumerate(self.weights) if len(weights) > 1]
-        self.branch = choices[0] if choices else 0
 
     def __iter__(self) -> Iterator[tuple[Tokens, int, int]]:
         for tokens in product(*(sorted(weights) for weights in self.weights)):

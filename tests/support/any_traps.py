@@ -272,8 +272,10 @@ SEEDS = {
 
 def claims_more(case: Case, misread: Case, last: int = LAST_PRECISION) -> bool:
     """Somewhere more correct or more not correct inputs than there are."""
-    truth, lie = (
-        case.oracle.branches(case.problem, case.margin, last),
-        misread.oracle.branches(misread.problem, misread.margin, last),
+    truth = {region[:2]: region[2:] for region in case.oracle.regions(case.problem, case.margin, last)}
+    lie = misread.oracle.regions(misread.problem, misread.margin, last)
+    return any(
+        region.correct > correct or region.wrong > wrong + ties
+        for region in lie
+        for correct, wrong, ties in [truth.get(region[:2], (0, 0, 0))]
     )
-    return any(b.correct > a.correct or b.wrong > a.wrong + a.open for a, b in zip(truth, lie, strict=True))

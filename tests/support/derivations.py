@@ -301,7 +301,7 @@ class Meaning:
 def in_region(count: Count, x: tuple[int, ...]) -> bool:
     """Does the region of a count hold this sequence?"""
     n = sum(t != max(x) for t in x[:-1])
-    return bool(max(x) == count.m and count.queries >> x[-1] & 1 and count.ns >> n & 1)
+    return bool(max(x) == count.label and count.queries >> x[-1] & 1 and count.ns >> n & 1)
 
 
 def truth_of_region(count: Count, v: int, k: int, correct: set[tuple[int, ...]]) -> tuple[int, int]:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from checker.errors import Refusal, Rejected
-from checker.facts import Accuracy, Branches, Count, CubicTokens, Tally
+from checker.facts import Accuracy, Count, CubicTokens, Tally
 from tests.support.derivations import Derivation, Meaning, group, statement, tally_holds, truth_of_region
 from tests.support.hints import (
     any_gap,
@@ -46,7 +46,6 @@ PREMISES: dict[str, list[str]] = {
     "gap_cells": ["attention_ranges", "max_token_envelope", "value_path_spread"],
     "separable_counts": ["score_exact"],
     "total": ["pure_sequences", "count_cubic"],
-    "total_branches": ["evaluate_inputs"],
 }
 MARGIN = Fraction(1, 3)
 Args = dict[str, Any]
@@ -268,13 +267,6 @@ def holds(fact: Any, model: Known) -> bool:
     """Is the fact true, by enumeration?"""
     if isinstance(fact, Tally):
         return tally_holds(fact, model.meaning.v, model.meaning.k, model.correct)
-    if isinstance(fact, Branches):
-        v, each = model.meaning.v, model.meaning.v ** (model.meaning.k - 1)
-        right = [sum(sequence[0] == token for sequence in model.correct) for token in range(v)]
-        bounds = all(
-            0 <= count[1] <= n and 0 <= count[2] <= each - n for count, n in zip(fact.counts, right, strict=True)
-        )
-        return bounds and [token for token, _, _ in fact.counts] == list(range(v))
     if isinstance(fact, CubicTokens):
         return model.meaning.cubic_tokens_hold(fact, model.correct)
     if isinstance(fact, Accuracy):
@@ -285,7 +277,7 @@ def holds(fact: Any, model: Known) -> bool:
 
 def weakened(rng: random.Random) -> Callable[[Any], Any]:
     """Most premises as they are derived, some weaker."""
-    kinds = (CubicTokens, Accuracy, Branches)
+    kinds = (CubicTokens, Accuracy)
     return lambda fact: loosened(rng, fact) if rng.random() < 0.4 and not isinstance(fact, kinds) else fact
 
 
@@ -311,9 +303,6 @@ def attacked(rule: str, seeds: range = range(24)) -> Counter[str]:
         if isinstance(fact, Tally):
             seen["some correct"] += sum(count.correct for count in fact.counts) > 0
             seen["some wrong"] += sum(count.wrong for count in fact.counts) > 0
-        if isinstance(fact, Branches):
-            seen["some correct"] += any(correct for _, correct, _ in fact.counts)
-            seen["some wrong"] += any(wrong for _, _, wrong in fact.counts)
         if isinstance(fact, CubicTokens):
             seen["some tokens"] += any(mask for rows in fact.masks for row in rows for mask in row)
     return seen

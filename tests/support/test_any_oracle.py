@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from tests.support.any_case import Case, any_case, any_label
 from tests.support.any_model import architecture, zeros
-from tests.support.any_oracle import AnyOracle, Branch, precision
+from tests.support.any_oracle import AnyOracle, Region, precision
 from tests.support.any_problem import Inputs, Json, label_of
 
 ACTIVATIONS = {
@@ -71,7 +71,7 @@ def test_logits_are_those_of_torch() -> None:
 
 
 def test_ties_and_divisions_by_zero_are_open() -> None:
-    """One token more is one more in the logit of 1; the label asks for 1 everywhere."""
+    """One token more is one more in the logit of 1; the label asks for 1 everywhere. The query is the last token."""
     sizes = {"d_vocab": 2, "d_model": 1, "n_ctx": 2, "d_vocab_out": 2}
     given = architecture(blocks=0, pool="sum")
     tensors = zeros(given, sizes, W_E=[0, 1], W_U=[0, 1])
@@ -80,18 +80,27 @@ def test_ties_and_divisions_by_zero_are_open() -> None:
         "label": {"name": "automaton", "states": 1, "start": 0, "next": [[0, 0]], "output": [1]},
     }
     oracle = AnyOracle(tensors, given)
-    assert oracle.branches(problem) == [Branch(0, 5, 0, 5), Branch(1, 6, 0, 0)]
-    assert oracle.branches(problem, 1) == [Branch(0, 0, 5, 5), Branch(1, 3, 0, 3)]
+    assert oracle.regions(problem) == [Region(1, 0, 3, 0, 5), Region(1, 1, 8, 0, 0)]
+    assert oracle.regions(problem, 1) == [Region(1, 0, 0, 5, 3), Region(1, 1, 3, 0, 5)]
     given = architecture(blocks=0, pool="mean")
-    assert AnyOracle(tensors, given).branches(problem, Fraction(1, 3)) == [Branch(0, 5, 5, 0), Branch(1, 6, 0, 0)]
+    assert AnyOracle(tensors, given).regions(problem, Fraction(1, 3)) == [Region(1, 0, 3, 5, 0), Region(1, 1, 8, 0, 0)]
     given = architecture(blocks=0, pool="sum", normalization="LNPre", norms=["final"])
-    assert AnyOracle(tensors, given).branches(problem) == [Branch(0, 0, 0, 10), Branch(1, 0, 0, 6)]
+    assert AnyOracle(tensors, given).regions(problem) == [Region(1, 0, 0, 0, 8), Region(1, 1, 0, 0, 8)]
 
 
-def test_the_first_position_with_a_choice_is_the_branch() -> None:
-    inputs = Inputs({"inputs": [{"tokens": [2]}, {"tokens": [0, 1], "weights": [0, 7]}, {"tokens": "1-2"}]})
-    assert (inputs.branch, inputs.total) == (2, 14)
-    assert Inputs({"inputs": [{"tokens": [2]}, {"tokens": [0, 1], "weights": [0, 7]}]}).branch == 0
+def test_the_query_is_the_token_at_the_readout() -> None:
+    """Tokens of no weight are no queries."""
+    sizes = {"d_vocab": 3, "d_model": 1, "n_ctx": 3, "d_vocab_out": 3}
+    given = architecture(blocks=0)
+    problem: Json = {
+        "inputs": [{"tokens": [2]}, {"tokens": [0, 1], "weights": [0, 7]}, {"tokens": "1-2"}],
+        "label": {"name": "last"},
+    }
+    for readout, queries in ((None, [(1, 1), (2, 2)]), (0, [(1, 2), (2, 2)]), (1, [(1, 1), (2, 1)])):
+        stated = problem if readout is None else problem | {"readout": readout}
+        found = AnyOracle(zeros(given, sizes), given).regions(stated)
+        assert [region[:2] for region in found] == queries
+        assert all(region.open == 7 for region in found)
 
 
 def automaton_of(label: Json, v: int) -> Json:

@@ -71,6 +71,47 @@ def test_a_lower_bound_has_slack_and_a_part_of_it_may_be_wrong() -> None:
     assert "Proved: 600 correct and 24 wrong sequences. Left open: 1." in text
 
 
+def test_another_task_is_told_by_query_and_by_label() -> None:
+    """Wrong answers by both; what is left open by the query, of which it is known how many inputs there are."""
+    exact = accepted("full-sum--exact")
+    text = told(exact)
+    assert "0. evaluate_inputs (from the weights): 7 correct and 20 wrong inputs in 9 regions" in text
+    by_query, by_label = text.split("Inputs proved wrong, by label")
+    rows = re.findall(r"│ (\d+) +│ 9 +│ (\d+) \(", by_query[by_query.index("token at position 2") :])
+    assert rows == [("2", "7"), ("0", "7"), ("1", "6")]
+    assert re.findall(r"│ (\d+) +│ (\d+) +│ (\d+) +│", by_label) == [("1", "0", "9"), ("2", "3", "6"), ("0", "4", "5")]
+    counts = ("predicate", "steps", 0, "conclusion", "counts")
+    open_queries = [put(*counts, region, place, value=0) for region in (0, 3) for place in (3, 4)]
+    nothing_more = [put("predicate", "claim", side, value=0) for side in ("correct", "wrong")]
+    text = told(edited(exact, *open_queries, *nothing_more))
+    slack = text[text.index("Where the slack is: inputs left open") : text.index("Inputs proved wrong")]
+    assert re.findall(r"│ (\d+) +│ (\d+) +│ (\d+) \(", slack) == [("0", "9", "6")]
+
+
+def test_regions_of_several_queries_are_told_by_label() -> None:
+    """How many inputs there are of a label is not known."""
+    statement = edited(accepted("full-sum--exact"), put("predicate", "steps", 0, "conclusion", "counts", 0, 1, value=3))
+    text = told(statement)
+    assert "token at position" not in text and "slack" not in text
+    assert "Inputs proved wrong, by label" in text
+
+
+def test_what_no_region_covers_is_left_open() -> None:
+    """Maxima that are passed over are among the others."""
+    text = told(accepted("tiny--group-left-out"))
+    assert "Proved: 182 correct sequences. Left open: 443." in text
+    assert re.search(r"│ others +│ +│ 175 +│ 39.504% +│", text)
+    text = told(accepted("tiny--group-all-left-out"))
+    assert re.search(r"│ others +│ +│ 625 +│ 100.000% +│", text)
+
+
+def test_max_of_k_by_any_rule_is_told_by_its_maximum() -> None:
+    for name in ("tiny--evaluate_inputs", "tiny--evaluate_inputs-of-a-problem-file", "tiny--brute-force"):
+        text = told(accepted(name))
+        assert "over all 5^4 sequences" in text
+        assert "maximum m" in text and "token at position" not in text and "by label" not in text
+
+
 def test_a_margin_is_part_of_the_claim() -> None:
     assert "An answer is correct if its logit wins by more than 1/8." in told(accepted("tiny--exact-margin"))
     assert "wins by" not in told(accepted("tiny--exact"))
@@ -159,15 +200,13 @@ MISFITS: dict[str, tuple[Any, str]] = {
     "a huge premise": (put("predicate", "steps", 5, "premises", value=[10**4000]), "step 5 rests on a step"),
     "itself": (put("predicate", "steps", 5, "premises", value=[5]), "step 5 rests on a step"),
     "a total of bounds": (put("predicate", "steps", 5, "premises", value=[0]), "a step that counts nothing"),
-    "a total of nothing": (put("predicate", "steps", 5, "premises", value=[]), "it leaves out sequences"),
-    "half of it": (put("predicate", "steps", 5, "premises", value=[3]), "it leaves out sequences"),
+    "a total of nothing": (put("predicate", "steps", 5, "premises", value=[]), "a step that counts nothing"),
+    "half of it": (put("predicate", "steps", 5, "premises", value=[3]), "it claims more than its steps count"),
     "twice": (put("predicate", "steps", 5, "premises", value=[3, 3, 4, 4]), ""),
-    "a large vocabulary": (put("predicate", "model", "d_vocab", value=10**4000), "it leaves out sequences"),
-    "a small vocabulary": (put("predicate", "model", "d_vocab", value=2), "sequences that its task does not have"),
-    "a long sequence": (put("predicate", "task", "k", value=10**4000), "it leaves out sequences"),
-    "a short sequence": (put("predicate", "task", "k", value=1), "sequences that its task does not have"),
-    "another context": (put("predicate", "model", "n_ctx", value=5), "the sizes of the task, the model"),
-    "another total": (put("predicate", "claim", "total", value=626), "the sizes of the task, the model"),
+    "a large vocabulary": (put("predicate", "model", "d_vocab", value=10**4000), "sizes are beyond what can be"),
+    "a small vocabulary": (put("predicate", "model", "d_vocab", value=2), "its task weigh another sum"),
+    "a long sequence": (put("predicate", "task", "k", value=10**4000), "sizes are beyond what can be evaluated"),
+    "another total": (put("predicate", "claim", "total", value=626), "its task weigh another sum than the claim"),
     "a claim too large": (put("predicate", "claim", "correct", value=214), "it claims more than its steps count"),
     "a wrong claim": (put("predicate", "claim", "wrong", value=1), "it claims more than its steps count"),
     "a maximum": (put("predicate", "steps", 3, "conclusion", "counts", 0, 0, value=5), "its task does not have"),
@@ -175,7 +214,7 @@ MISFITS: dict[str, tuple[Any, str]] = {
     "queries": (put("predicate", "steps", 3, "conclusion", "counts", 0, 1, value=2), "its task does not have"),
     "no ns": (put("predicate", "steps", 3, "conclusion", "counts", 0, 2, value=0), "its task does not have"),
     "ns": (put("predicate", "steps", 3, "conclusion", "counts", 0, 2, value=1 << 4), "its task does not have"),
-    "a count": (put("predicate", "steps", 3, "conclusion", "counts", 0, 3, value=2), "more sequences than there are"),
+    "a count": (put("predicate", "steps", 3, "conclusion", "counts", 0, 3, value=2), "more inputs than there are"),
     "a mask": (put("predicate", "steps", 2, "conclusion", "masks", 4, 4, 0, value=1 << 4), "the masks of step 2"),
     "a mask less": (drop("predicate", "steps", 2, "conclusion", "masks", 4, 4, 0), "the masks of step 2"),
     "a query less": (drop("predicate", "steps", 2, "conclusion", "masks", 4, 4), "the masks of step 2"),
@@ -191,6 +230,14 @@ def test_what_does_not_fit_together_is_an_error_in_one_line(what: str) -> None:
     assert caught.value.message.startswith("the certificate does not fit together: ")
     assert reason in caught.value.message and "\n" not in caught.value.message
     assert "check-cert" in caught.value.hint
+
+
+def test_a_task_that_is_none_for_such_a_model_is_an_error() -> None:
+    with pytest.raises(UserError, match="the model has 5 positions, and the problem is max-of-4"):
+        told(edited(accepted("tiny--cubic"), put("predicate", "model", "n_ctx", value=5)))
+    long = [put("predicate", *place, value=1 << 20) for place in (("task", "k"), ("model", "n_ctx"))]
+    with pytest.raises(UserError, match="its sizes are beyond what can be evaluated"):
+        told(edited(accepted("tiny--cubic"), *long))
 
 
 def test_a_range_has_two_ends() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from certgen import prove
-from certgen.certificate.facts import Branches
+from certgen.certificate.facts import Tally
 from certgen.certificate.proof import DEFAULT_BUDGET, RETRIED, needed_budget
 from certgen.counts import evaluation
 from certgen.counts.evaluation import choose_bits, choose_setting, conclude, evaluate_part, evaluate_pieces
@@ -120,14 +120,23 @@ def test_pieces_add_up_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert conclude(question, evaluate_pieces(question, setting, quiet), setting.base) == whole
 
 
-def test_a_branch_is_a_token_of_the_first_position_that_has_a_choice(tmp_path: Path) -> None:
-    problem = {"inputs": [{"tokens": [2]}, {"tokens": [3, 1]}], "label": {"name": "contains", "token": 1}}
-    model = model_of(tmp_path, 5)
-    certificate = prove(model, problem=problem_of(problem))
+@pytest.mark.parametrize("pool", ["none", "sum"])
+def test_a_region_is_a_label_and_the_token_at_the_readout(pool: str, tmp_path: Path) -> None:
+    """In a model that pools, the last token. Every one that occurs is there, in its order, even if nothing is decided;
+    a token of no weight does not occur."""
+    last = {"tokens": [0, 3, 1], "weights": [1, 1, 0]}
+    problem = {"inputs": [{"tokens": [2, 1]}, last], "label": {"name": "contains", "token": 1}}
+    stated = problem if pool == "sum" else problem | {"readout": 0}
+    model = random_model(np.random.default_rng(5), blocks=1, pool=pool, readout_layers=0)
+    model.tensors["unembed.W_U"] = np.zeros_like(model.tensors["unembed.W_U"])
+    model.tensors["unembed.b_U"] = np.zeros_like(model.tensors["unembed.b_U"])  # all tied
+    path = saved(model, tmp_path / "model.safetensors")
+    certificate = prove(path, problem=problem_of(stated))
     found = certificate.predicate.steps[0].conclusion
-    assert isinstance(found, Branches)
-    assert [count[0] for count in found.counts] == [1, 3]
-    checked(model, certificate)
+    assert isinstance(found, Tally)
+    regions = [(0, 0), (0, 3), (1, 0), (1, 3)] if pool == "sum" else [(0, 2), (1, 1)]
+    assert found.counts == [[label, 1 << query, 0b11, 0, 0] for label, query in regions]
+    checked(path, certificate)
 
 
 def test_trying_again_never_costs_more_than_the_first_pass(tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ def test_the_inputs_are_those_of_positive_weight_in_order(
     assert [tuple(x) for x in part.tokens.tolist()] == expected[max(start, 0) : stop]
     assert part.weights.tolist() == weights[max(start, 0) : stop]
 
-    position = next((p for p, row in enumerate(rows) if len(row) > 1), 0)
-    assert [branch.token for branch in task.branches] == list(rows[position])
-    for token, start, stop in task.branches:
-        assert expected[start:stop] == [x for x in expected if x[position] == token]
+    position = task.query_position
+    assert position == (len(rows) - 1 if task.readout is None else task.readout)
+    for query in range(6):
+        assert task.weight_of(query) == sum(w for x, w in zip(expected, weights, strict=True) if x[position] == query)
 
 
 def test_large_numbers_stay_exact() -> None:
@@ -61,5 +61,5 @@ def test_large_numbers_stay_exact() -> None:
     found = task.inputs(10**40 - 1, 10**40 + 1)
     assert found.tokens.tolist() == [[0] + [9] * 40, [1] + [0] * 40]
     assert found.weights.tolist() == [10**30, 1] and task.weights.dtype == object
-    assert [(b.start, b.stop) for b in task.branches] == [(0, 10**40), (10**40, 2 * 10**40)]
+    assert task.weight_of(3) == task.total // 10
     assert np.array_equal(task.labels(found.tokens), [9, 1])

@@ -743,6 +743,16 @@ def test_losses_of_brute_force_are_the_wrong_answers(results: Path) -> None:
     assert sum(wrong) > 0
 
 
+def test_losses_of_max_of_k_are_the_same_by_any_rule(certificates: Path) -> None:
+    """By maximum: another rule counts what is correct by label, which is the maximum."""
+    found = [
+        losses(Certificate.load(certificates / f"accept/tiny--{name}.cert.json")).by_maximum
+        for name in ("brute-force", "evaluate_inputs", "evaluate_inputs-of-a-problem-file")
+    ]
+    assert found[0] == found[1] == found[2]
+    assert sum(share.lost for share in found[0]) == 25
+
+
 def test_sequences_no_region_covers_are_lost(results: Path) -> None:
     loaded = load_results(results)
     row = next(row for row in loaded.rows if "exact-EQKE" in row.strategy)

@@ -65,7 +65,7 @@ def test_a_file_without_the_entry_is_one_block_with_one_head() -> None:
     assert plain.architecture == read_weights(model_bytes(tensors)).architecture
     described = Case(tensors, legacy_architecture(tensors), problem)
     assert read_weights(described.data).architecture == plain.architecture
-    assert described.oracle.branches(problem) == Case(tensors, None, problem).oracle.branches(problem)
+    assert described.oracle.regions(problem) == Case(tensors, None, problem).oracle.regions(problem)
 
 
 def changed(**fields: Any) -> str:
@@ -215,7 +215,7 @@ def test_old_rules_are_refused_for_a_described_model(tmp_path: Path) -> None:
     total = {"rule": "total", "premises": [0], "args": {}, "conclusion": {"correct": 0, "wrong": 0}}
     for entry in (None, legacy_architecture(tensors)):
         case = Case(tensors, entry, {"inputs": [{"tokens": "0-2"}] * 2, "label": {"name": "max"}})
-        statement = certificate(case, [8], [[0, 0, 0]], task=task, steps=[step, total])
+        statement = certificate(case, [8], [], task=task, steps=[step, total])
         result = outcome(case.write(tmp_path / "model.safetensors"), statement)
         if entry is None:
             assert isinstance(result, Verdict), str(result)

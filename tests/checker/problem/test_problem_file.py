@@ -16,7 +16,7 @@ from checker.kernel import Verdict
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import MAX_TOKENS, decode_problem
-from tests.support.any_case import LABELS, Case, any_case, any_label, certificate
+from tests.support.any_case import LABELS, Case, any_case, any_label, certificate, derived
 from tests.support.any_model import architecture, zeros
 from tests.support.any_problem import Inputs, Json, label_of, max_of_k
 from tests.support.checking import outcome
@@ -37,10 +37,19 @@ def problem_of(stated: Json, case: Case | None = None) -> Problem:
     return Problem(read_weights(case.data), decode_problem(stated, ""), (0, 1), BUDGET)
 
 
+def nothing(case: Case, stated: Any) -> list[list[int]]:
+    """Of each region of this problem nothing; no region if it is none."""
+    try:
+        found = derived(Case(case.tensors, case.entry, stated), [8])
+    except Refusal:
+        return []
+    return [[*count[:3], 0, 0] for count in found]
+
+
 def with_problem(stated: Any, folder: Path, case: Case | None = None) -> Verdict | Refusal:
     """What check-cert says to a certificate that is about this problem and claims nothing."""
     case = case or says_token()
-    statement = certificate(case, [8], [[t, 0, 0] for t in range(3)], task=stated)
+    statement = certificate(case, [8], nothing(case, stated), task=stated)
     return outcome(case.write(folder / "model.safetensors"), statement)
 
 
@@ -219,7 +228,7 @@ def test_a_pooled_model_has_no_readout(tmp_path: Path) -> None:
 @pytest.mark.parametrize("total", [26, 28, 0, 3])
 def test_the_total_is_that_of_the_problem(total: int, tmp_path: Path) -> None:
     case = says_token()
-    statement = certificate(case, [8], [[t, 0, 0] for t in range(3)])
+    statement = certificate(case, [8], nothing(case, case.problem))
     path = case.write(tmp_path / "model.safetensors")
     assert isinstance(outcome(path, statement), Verdict)
     statement["predicate"]["claim"]["total"] = total
@@ -256,7 +265,7 @@ def test_the_digest_is_that_of_what_a_problem_means() -> None:
 def test_a_certificate_about_another_problem_is_refused(tmp_path: Path) -> None:
     case = says_token()
     model, cert = case.write(tmp_path / "model.safetensors"), tmp_path / "cert.json"
-    cert.write_text(json.dumps(certificate(case, [8], [[t, 0, 0] for t in range(3)])))
+    cert.write_text(json.dumps(certificate(case, [8], nothing(case, case.problem))))
 
     def said(text: str) -> Verdict | Refusal:
         (tmp_path / "problem.json").write_text(text)
@@ -319,7 +328,7 @@ def test_old_rules_are_refused_for_other_problems(task: Json, tmp_path: Path) ->
         ("value_path_upper", {}, {"exponent": 0, "rows": [[0]]}),
     ):
         step = {"rule": rule, "premises": [], "args": args, "conclusion": conclusion}
-        statement = certificate(case, [8], [[t, 0, 0] for t in range(3)])
+        statement = certificate(case, [8], nothing(case, case.problem))
         statement["predicate"]["steps"].insert(0, step)
         statement["predicate"]["steps"][2]["premises"] = [1]
         refused = outcome(case.write(tmp_path / "model.safetensors"), statement)
