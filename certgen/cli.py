@@ -493,7 +493,7 @@ def prove(
             "-s",
             metavar="NAME",
             show_default=False,
-            help="One of `certgen strategies`; adaptive, or brute-force where only that applies.",
+            help="One of `certgen strategies`; adaptive, or brute-force for few inputs or many layers.",
         ),
     ] = None,
     problem: Annotated[
@@ -535,11 +535,14 @@ def prove(
     that wins most sequences.  It stops at --target or at --max-length; with
     neither, when the proof is three times as long as at the start.
 
-    It is for max-of-K by one layer with one head.  Every other model and every
-    other problem is proved by brute-force, which evaluates each input.  A long
-    search keeps what is done in CERT.partial, until the certificate is written:
-    after Ctrl-C, or a kill, the same command resumes.  With dask, workers have
-    to see that directory under the same path.
+    That is for max-of-K by one layer with one head.  For any other task, several
+    heads or an MLP it settles all inputs of an answer at once, counts those in
+    which a wrong output may win, and splits further where that loses most.
+
+    With several layers, and where inputs are few, brute-force evaluates each
+    input.  A long search keeps what is done in CERT.partial, until the
+    certificate is written: after Ctrl-C, or a kill, the same command resumes.
+    With dask, workers have to see that directory under the same path.
 
     Examples:
 
@@ -559,16 +562,16 @@ def prove(
     from certgen.models.model_file import load_model
     from certgen.problem import load_problem
     from certgen.progress import bar
-    from certgen.proving import ask, no_other, prove, read_margin, require_default
+    from certgen.proving import ask, default_strategy, prove, read_margin, require_default, why_brute_force
     from certgen.sweep.engines import choose
     from certgen.sweep.pieces import search_for
 
     check_outputs([output], [model, problem])
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
     question = ask(loaded, asked, read_margin(margin))
-    if strategy is None and not question.is_classic:
+    if strategy is None and default_strategy(question) == "brute-force":
         require_default(question)
-        say(f"{no_other(question)}: {about(question.task.number)} inputs are evaluated", output)
+        say(f"{why_brute_force(question)}: {about(question.task.number)} inputs are evaluated", output)
     wanted = jobs is not None or scheduler is not None or engine is Engine.dask
     search = search_for(question, output, choose(engine.value, jobs, scheduler), wanted)
     certificate = prove(

@@ -18,9 +18,13 @@ from certgen.models.circuits import Circuits
 from certgen.models.model_file import MAX_DIGITS, Model, load_model
 from certgen.problem import MaxOfK, Problem, load_problem, max_of_k
 from certgen.progress import Track, quiet
+from certgen.regions.tables import require_one_layer, why_not
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
+from certgen.strategies.regions import adaptive_regions
+
+QUICK = 1 << 16  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
 
 Number: TypeAlias = Fraction | Decimal | str | float
 AnyProblem: TypeAlias = Problem | MaxOfK | str | os.PathLike[str]
@@ -41,10 +45,11 @@ def prove(
 
     `model` comes from `load_model`, or is the path of a model file. `problem` is what it is asked, from `load_problem`
     or the path of a problem file: max-of-k unless given. `margin` is an exact number: a Fraction, an integer, or text
-    such as 1/8 or 0.125. Without a `strategy` it is adaptive for max-of-k by one layer with one head, else brute-force,
-    which is for every model and problem. `max_length` (operations of the check, as `certgen length` measures them) and
-    `target` (a bound on the accuracy, from 0 to 1) are for the strategy adaptive. `track` shows the progress of the
-    search; `search` is how brute-force gets at all inputs, one after another by default. The certificate is a claim
+    such as 1/8 or 0.125. Without a `strategy` it is adaptive for every model with one attention layer, unless its
+    inputs are few, and else brute-force, which is for every model and problem. `target` (a bound on the accuracy, from
+    0 to 1) is for the strategy adaptive; so is `max_length` (operations of the check, as `certgen length` measures
+    them), for max-of-k by one layer with one head. `track` shows the progress of the search; `search` is how
+    brute-force gets at all inputs, one after another by default. The certificate is a claim
     until the checker has verified it. Raises UserError for a strategy that is unknown or not for this model and
     problem, a margin or target that makes no sense, or a proof too large for the strategy, and TypeError for an
     argument of a wrong type. The cost is the strategy's; see `certgen strategies`.
@@ -66,18 +71,24 @@ def prove(
         raise UserError(f"the strategy {strategy} has no length or target to choose", "the strategy adaptive has both")
     question = ask(model, problem, exact_margin)
     require_expressible(question.model, question.task)
-    if not question.is_classic:
-        require_applicable(question, strategy)
-        if max_length is not None or target is not None:
-            raise UserError(f"{no_other(question)}; it has no length or target to choose", "leave both out")
+    require_applicable(question, strategy)
+    chosen = strategy or default_strategy(question)
+    if max_length is not None and not question.is_classic:
+        raise UserError(f"no length can be chosen for {given(question)}", "leave it out")
+    if target is not None and chosen == "brute-force":
+        raise UserError(f"{why_brute_force(question)}; it has no target to choose", "leave it out")
+    if chosen == "adaptive":
+        if question.is_classic:
+            length = None if max_length is None else int(max_length)
+            certificate = adaptive(Circuits(question.model, exact_margin), track, length, exact_target)
+        else:
+            certificate = adaptive_regions(question, track, exact_target)
+    elif chosen == "brute-force" and not question.is_classic:
         if strategy is None:
             require_default(question)
-        return evaluate_all(question, track, search)
-    circuits = Circuits(question.model, exact_margin)
-    if strategy in ("adaptive", None):
-        certificate = adaptive(circuits, track, None if max_length is None else int(max_length), exact_target)
+        certificate = evaluate_all(question, track, search)
     else:
-        certificate = STRATEGIES[strategy].prove(circuits, track)
+        certificate = STRATEGIES[chosen].prove(question, track)
     return certificate.about(question.task.json)
 
 
@@ -97,21 +108,49 @@ def require_applicable(question: Question, strategy: str | None) -> None:
     """UserError unless the strategy can prove something about this question; None leaves the choice open."""
     if strategy in ("brute-force", None) or question.is_classic:
         return
-    given = f"this is {question.task.text}, {question.model.architecture.brief}"
-    reason = f"the strategy {strategy} is for max-of-k by one layer with one head, attention only; {given}"
-    raise UserError(reason, "the strategy brute-force is for every model and problem")
+    if strategy == "adaptive" or STRATEGIES[strategy].general:
+        require_one_layer(question)
+        return
+    reason = f"the strategy {strategy} is for max-of-k by one layer with one head, attention only"
+    hint = "the strategy brute-force is for every model and problem, adaptive for every model with one attention layer"
+    raise UserError(f"{reason}; this is {given(question)}", hint)
+
+
+def applies(question: Question, strategy: str) -> bool:
+    """Can the strategy prove something about this question?"""
+    try:
+        require_applicable(question, strategy)
+    except UserError:
+        return False
+    return True
+
+
+def default_strategy(question: Question) -> str:
+    """Regions where they apply, unless evaluating every input is quick, and exact."""
+    if question.is_classic:
+        return "adaptive"
+    quick = evaluation_work(question.model, question.task) <= QUICK
+    return "brute-force" if quick or why_not(question) else "adaptive"
 
 
 def require_default(question: Question) -> None:
     """UserError if brute force, chosen because nothing else applies, takes more than check-cert does by default."""
-    require_affordable(question, DEFAULT_BUDGET, otherwise=f"{no_other(question)}{also_larger(question)}")
+    require_affordable(question, DEFAULT_BUDGET, otherwise=f"{why_brute_force(question)}{also_larger(question)}")
 
 
-def no_other(question: Question) -> str:
-    """Why brute force: one line."""
-    if question.model.is_default:
-        return f"only the strategy brute-force is for the task {question.task.text}"
-    return f"only the strategy brute-force is for models such as this one, {question.model.architecture.brief}"
+def why_brute_force(question: Question) -> str:
+    """One line."""
+    reason = why_not(question)
+    if reason is None:
+        return "brute-force takes seconds"
+    return (
+        f"only the strategy brute-force is for models such as this one, {question.model.architecture.brief}: {reason}"
+    )
+
+
+def given(question: Question) -> str:
+    """What is asked of which model."""
+    return f"{question.task.text}, {question.model.architecture.brief}"
 
 
 def also_larger(question: Question) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from certgen.errors import UserError, did_you_mean
 from certgen.files import check_outputs, read_bytes
 from certgen.models.model_file import parse_model
-from certgen.proving import AnyProblem, ask, read_margin, require_applicable
+from certgen.proving import AnyProblem, applies, ask, read_margin, require_applicable
 from certgen.strategies import STRATEGIES
 from certgen.sweep.asked import Asked
 from certgen.sweep.engines import Engine, Local, Task
@@ -172,7 +172,7 @@ def applicable(names: Sequence[str], data: bytes, path: Path, asked: Asked | Non
         question = ask(parse_model(data, path), asked.read() if asked else None, Fraction(0))
     except UserError:
         return list(names)
-    kept = [name for name in names if question.is_classic or name == "brute-force"]
+    kept = [name for name in names if applies(question, name)]
     if not kept:
         require_applicable(question, names[0])
     return kept

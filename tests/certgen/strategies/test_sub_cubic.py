@@ -7,9 +7,8 @@ from pathlib import Path
 
 from hypothesis import given, settings
 
-from certgen.models.circuits import Circuits
-from certgen.models.model_file import load_model
 from certgen.progress import quiet
+from certgen.proving import ask
 from certgen.strategies import STRATEGIES
 from checker.kernel import Verdict
 from tests.support.checking import FAMILY
@@ -32,10 +31,10 @@ def test_the_whole_family_proves_something_true(run: settings, workspace: Path) 
         model, margin = in_any_units(seed), margin_of(seed)
         path = model.write(workspace / "model")
         truth = Oracle(path).truth(margin).correct
-        circuits = Circuits(load_model(path), margin)
-        v, k = circuits.v, circuits.k
+        question = ask(path, None, margin)
+        v, k = question.model.d_vocab, question.task.k
         for name in [FAMILY[(seen["models"] * 7 + 22 * i) % len(FAMILY)] for i in range(7)]:
-            statement = json.loads(STRATEGIES[name].prove(circuits, quiet).to_bytes())
+            statement = json.loads(STRATEGIES[name].prove(question, quiet).to_bytes())
             result = Derivation(path, margin).outcome(statement)
             assert isinstance(result, Verdict), f"{name}: {result}"
             assert result.correct == statement["predicate"]["claim"]["correct"] <= truth
