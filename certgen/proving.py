@@ -22,7 +22,7 @@ from certgen.regions.tables import require_one_layer, why_not
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
-from certgen.strategies.regions import adaptive_regions
+from certgen.strategies.by_regions import by_splitting
 
 QUICK = 1 << 16  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
 
@@ -82,7 +82,7 @@ def prove(
             length = None if max_length is None else int(max_length)
             certificate = adaptive(Circuits(question.model, exact_margin), track, length, exact_target)
         else:
-            certificate = adaptive_regions(question, track, exact_target)
+            certificate = by_splitting(question, track, exact_target)
     elif chosen == "brute-force" and not question.is_classic:
         if strategy is None:
             require_default(question)

@@ -118,21 +118,17 @@ def extremes(layers: list[Layer], table: FloatArray, carried: FloatArray) -> tup
     """[n]: the largest sum over positions of table [n, position, token]; and the sums of carried
     [n, m, position, token] at the same input, [n, m]."""
     n = len(table)
-    best, other = np.zeros((n, 1)), np.zeros((n, carried.shape[1], 1))
+    rows, best, other = np.arange(n)[:, None], np.zeros((n, 1)), np.zeros((n, 1, carried.shape[1]))
     for p, (tokens, source, symbol) in enumerate(layers):
-        values = table[:, p][:, tokens]
-        at = values.argmax(axis=2)[:, :, None]
-        peak = np.take_along_axis(values, at, 2)[:, :, 0]
-        along = np.take_along_axis(carried[:, :, p][:, :, tokens], at[:, None], 3)[:, :, :, 0]
-        candidates = best[:, source] + peak[:, symbol]
-        way = candidates.argmax(axis=2)
-        states = np.arange(len(source))[None]
-        best = np.take_along_axis(candidates, way[:, :, None], 2)[:, :, 0]
-        other = np.take_along_axis(other, source[states, way][:, None], 2)
-        other = other + np.take_along_axis(along, symbol[states, way][:, None], 2)
+        chosen = tokens[np.arange(len(tokens)), table[:, p, tokens].argmax(axis=2)]  # [n, symbol]
+        peak, along = table[rows, p, chosen], carried[rows, :, p, chosen]
+        way = (best[:, source] + peak[:, symbol]).argmax(axis=2)
+        states = np.arange(len(source))
+        sources, symbols = source[states, way], symbol[states, way]  # [n, state]
+        best = best[rows, sources] + peak[rows, symbols]
+        other = other[rows, sources] + along[rows, symbols]
     last = best.argmax(axis=1)
-    rows = np.arange(n)
-    return best[rows, last], other[rows, :, last]
+    return best[rows[:, 0], last], other[rows[:, 0], last]
 
 
 def worst_means(layers: list[Layer], gains: FloatArray, weights: FloatArray) -> FloatArray:

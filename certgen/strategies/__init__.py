@@ -14,8 +14,8 @@ from certgen.models.circuits import Circuits
 from certgen.progress import Track
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import brute_force
+from certgen.strategies.by_regions import by_counting, by_settling
 from certgen.strategies.cubic import cubic
-from certgen.strategies.regions import regions, separable
 from certgen.strategies.separable import exact, separable_by_max, separable_exact, separable_relaxed
 from certgen.strategies.sub_cubic import cost_class, family, sub_cubic
 
@@ -66,8 +66,8 @@ STRATEGIES = {
     "adaptive": Strategy(
         one_head(adaptive), "adaptive", "start coarse, refine where it proves most, up to a length or a target"
     ),
-    "regions": Strategy(regions, "regions", "any task, heads, an MLP: all inputs of an answer settled at once", True),
-    "separable": Strategy(separable, "separable", "the same, and counting where a wrong output is not behind", True),
+    "regions": Strategy(by_settling, "regions", "any task, heads, an MLP: all inputs of an answer at once", True),
+    "separable": Strategy(by_counting, "separable", "the same, and counting where a wrong output is not behind", True),
     "brute-force": Strategy(one_head(brute_force), "brute-force", "evaluate every input, of any model and problem"),
     "exact": Strategy(one_head(exact), "exact", "bundles of sequences settled at once; the bound is the truth"),
     "separable-exact": Strategy(

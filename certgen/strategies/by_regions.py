@@ -23,7 +23,7 @@ STEPS = 256  # of the losses of what is counted
 MOST_SPLITS = 2_000  # of regions in which some wrong output may reach the label
 
 
-def regions(question: Question, track: Track) -> Certificate:
+def by_settling(question: Question, track: Track) -> Certificate:
     """Only whole regions that are settled; what is left out is not proved."""
     search = Search(Gaps(OneLayer(question, BITS)), STEPS)
     found = [watch for watches in survey(search, track) for watch in watches]
@@ -31,7 +31,7 @@ def regions(question: Question, track: Track) -> Certificate:
     return written(question, search, worth(settled), "regions")
 
 
-def separable(question: Question, track: Track) -> Certificate:
+def by_counting(question: Question, track: Track) -> Certificate:
     """Whole regions, and where a wrong output is not behind in one, the inputs in which it may reach the label."""
     search = Search(Gaps(OneLayer(question, BITS)), STEPS)
     return written(
@@ -39,7 +39,7 @@ def separable(question: Question, track: Track) -> Certificate:
     )
 
 
-def adaptive_regions(question: Question, track: Track, target: Fraction | None = None) -> Certificate:
+def by_splitting(question: Question, track: Track, target: Fraction | None = None) -> Certificate:
     """As separable, with the regions in which most is lost split further, until the bound reaches the target."""
     search = Search(Gaps(OneLayer(question, BITS)), STEPS)
     watches = worth([watch for watches in survey(search, track) for watch in watches])
