@@ -30,17 +30,19 @@ class Ahead:
         """What each neuron adds to logit_y - logit_c, times its activation; in the unit of `out`."""
         return [row[y] - row[c] for row in self.layer.out.rows]
 
-    def difference(self, x: Ball, y: int, c: int, slopes: Integers) -> int:
-        """Feature y less feature c, and the neurons' features times the slopes of their lines."""
-        factors = list(map(mul, self.favours(y, c), slopes))
+    def difference(self, x: Ball, y: int, c: int, factors: list[int]) -> int:
+        """Feature y less feature c, and the neurons' features times factors in the unit of `out` times 2^-bits."""
+        ahead = x.centre[y] - x.centre[c] + 2 * x.radius
+        if not factors:
+            return ahead
         bent = sum(map(mul, factors, x.centre[-len(factors) :])) + x.radius * sum(map(abs, factors))
-        return x.centre[y] - x.centre[c] + 2 * x.radius + shift_up(bent, self.bits - self.layer.out.exponent)
+        return ahead + shift_up(bent, self.bits - self.layer.out.exponent)
 
     def of_attention(self, c: int, rivals: int, slopes: Integers) -> list[Table]:
         """[head][p][t]: the largest difference of a class, at every position and token by itself."""
-        ys = list(members(rivals))
+        ys = [(y, list(map(mul, self.favours(y, c), slopes))) for y in members(rivals)]
         return [
-            [{t: max([self.difference(x, y, c, slopes) for y in ys]) for t, x in row.items()} for row in values]
+            [{t: max([self.difference(x, y, c, lines) for y, lines in ys]) for t, x in row.items()} for row in values]
             for values in self.layer.values
         ]
 
@@ -49,8 +51,10 @@ class Ahead:
         layer, c, constants = self.layer, region.group.label, []
         for y in members(rivals):
             bias = shift_up(layer.bias.rows[0][y] - layer.bias.rows[0][c], -self.bits - layer.bias.exponent)
-            constant = self.difference(layer.direct(region.query), y, c, slopes) + bias + self.margin
-            neurons = zip(self.favours(y, c), ranges[::2], ranges[1::2], slopes, strict=True)
+            favours = self.favours(y, c)
+            factors = list(map(mul, favours, slopes))
+            constant = self.difference(layer.direct(region.query), y, c, factors) + bias + self.margin
+            neurons = zip(favours, ranges[::2], ranges[1::2], slopes, strict=True)
             for favour, low, high, slope in neurons:
                 line = intercept(layer.act, low, high, slope, above=favour >= 0)
                 constant += shift_up(favour * line, -layer.out.exponent)

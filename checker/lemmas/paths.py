@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from checker.arithmetic.enclosures import Enclosure, aligned, largest_product
+from checker.arithmetic.enclosures import Enclosure, aligned
 from checker.errors import Rejected, located, show
 from checker.facts import Rows
 from checker.model.one_layer import OneLayer
@@ -69,7 +69,8 @@ def weighted(region: Region, gains: Table, weights: list[dict[int, Enclosure]], 
     table = []
     for (tokens, _), values, row in zip(region.layers, gains, weights, strict=True):
         read = [t for choices in tokens.values() for t in choices]
-        table.append({t: largest_product(values[t] - less, row[t]) if row else 0 for t in read})
+        # the upper end of the weight's enclosure for a gain above `less`, else the lower one
+        table.append({t: (z := values[t] - less) * row[t][z >= 0] if row else 0 for t in read})
     return table
 
 
