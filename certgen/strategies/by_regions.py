@@ -42,7 +42,7 @@ def by_counting(question: Question, track: Track) -> Certificate:
 def by_splitting(question: Question, track: Track, target: Fraction | None = None) -> Certificate:
     """As separable, with the regions in which most is lost split further, until the bound reaches the target."""
     search = Search(Gaps(OneLayer(question, BITS)), STEPS)
-    watches = worth([watch for watches in survey(search, track) for watch in watches])
+    watches = [watch for watches in survey(search, track) for watch in watches]
     most = sum(len(watch.leaves) for watch in watches) + MOST_SPLITS
     return written(question, search, worth(search.refine(watches, most, track)), "adaptive")
 
