@@ -117,7 +117,7 @@ class Gaps:
         layer = self.layer
         own, places = self.attention(query, inputs), np.arange(inputs.shape[1])
         features = layer.direct[query] + np.einsum("hnp,hnpf->nf", own, layer.values[:, places, inputs])
-        logits = features[:, : layer.outputs] + layer.bias
+        logits = features[:, : layer.outputs] + layer.bias * np.mean(layer.scale)
         if layer.neurons:
             logits = logits + ACTIVATIONS[layer.activation](features[:, layer.outputs :]) @ layer.out
         ahead: FloatArray = logits - logits[:, [label]]
@@ -127,8 +127,8 @@ class Gaps:
         """The table of each head, the slope for each neuron, and the constant."""
         layer = self.layer
         direct, outputs = layer.direct[query], list(rivals)
-        own = direct[: layer.outputs] + layer.bias
-        constants = own[outputs] - own[label] + self.margin
+        ends = [(layer.bias[outputs] - layer.bias[label] + self.margin) * end for end in layer.scale]
+        constants = direct[outputs] - direct[label] + np.maximum(*ends)
         slack = 4 * self.slack
         if not layer.neurons:
             return self.gain_tables(label, rivals), [], float(constants.max()) + slack

@@ -33,8 +33,8 @@ class OneLayer:
             name: tensors[f"blocks.0.attn.{name}"] for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")
         }
         residual = P[:, None] + E[None]  # [k, v, d]
-        read, grown = self.normed(residual) if kind.norms else (residual, 1.0)
-        U = tensors["unembed.W_U"]
+        read, grown = self.normed(residual) if "pre" in kind.norms else (residual, 1.0)
+        U, self.bias = unembedding(question)
         maps, biases = [U], [attn["b_O"] @ U]
         self.neurons, self.out = 0, np.zeros((0, U.shape[1]))
         if kind.activation != "none":
@@ -46,7 +46,7 @@ class OneLayer:
             ]
             self.neurons, self.out = W_in.shape[1], tensors["blocks.0.mlp.W_out"] @ U
         into = np.concatenate(maps, axis=1)
-        self.bias, self.outputs = tensors["unembed.b_U"], U.shape[1]
+        self.outputs = U.shape[1]
         value = np.einsum("pvd,hde->hpve", read, attn["W_V"]) + attn["b_V"][:, None, None]
         onward = np.einsum("hed,df->hef", attn["W_O"], into)
         self.values = np.einsum("hpve,hef->hpvf", value, onward)
@@ -57,6 +57,11 @@ class OneLayer:
         weight = np.array([[w > 0 for w in row] for row in task.space.rows])
         self.allowed = weight
         self.seen = np.arange(k) <= self.readout if kind.mask == "causal" else np.ones(k, bool)
+        self.scale = (1.0, 1.0)
+        if "final" in kind.norms:
+            rows = np.einsum("hpve,hed->hpvd", value, attn["W_O"])[:, self.allowed & self.seen[:, None]]
+            own = residual[self.readout, self.allowed[self.readout]] + attn["b_O"]
+            self.scale = divisor(float(Fraction(kind.eps)), [own, *rows])
         # how far the checker's fixed point can be off, in units: a linear map adds its roundings to what it is given
         r_value = linear_radius(read, attn["W_V"], grown)
         self.radius = self.unit * max(linear_radius(value, onward, r_value), linear_radius(residual, into[None], 1.0))
@@ -99,6 +104,25 @@ class OneLayer:
         return self.question.model.architecture.activation
 
 
+def unembedding(question: Question) -> tuple[FloatArray, FloatArray]:
+    """W_U and b_U; with a final LayerNorm what stands in front of the residual and of its divisor, times d_model."""
+    tensors, kind = question.model.tensors, question.model.architecture
+    U, bias = tensors["unembed.W_U"], tensors["unembed.b_U"]
+    if "final" not in kind.norms:
+        return U, bias
+    if kind.normalization == "LN":
+        bias = bias + tensors["ln_final.b"] @ U
+        U = tensors["ln_final.w"][:, None] * U
+    return len(U) * U - U.sum(axis=0), bias
+
+
+def divisor(eps: float, parts: list[FloatArray]) -> tuple[float, float]:
+    """A range of the final LayerNorm's divisor times d_model, of a residual that is a sum of means of rows of each."""
+    d = parts[0].shape[-1]
+    spread = sum(float(part.std(axis=-1).max()) for part in parts)
+    return d * eps**0.5 * (1 - 1e-9), d * (spread**2 + eps) ** 0.5 * (1 + 1e-9) + 1e-9
+
+
 def linear_radius(x: FloatArray, W: FloatArray, radius: float) -> float:
     """In units, that of x @ W[h] of fixed-point vectors x within `radius` units, generously."""
     column = float(np.abs(W).sum(axis=-2).max(initial=0.0)) + W.shape[-2] * 1e-6
@@ -114,10 +138,10 @@ def why_not(question: Question) -> str | None:
         return "its logits are pooled over positions, and regions are for logits that are read at one"
     if kind.readout_layers:
         return "it has layers between the readout and the logits"
-    if "post" in kind.norms or "final" in kind.norms:
-        return "it has a LayerNorm after attention"
+    if "post" in kind.norms:
+        return "it has a LayerNorm after attention, in the residual stream"
     if kind.norms and kind.activation != "none":
-        return "it has a LayerNorm between attention and MLP"
+        return "it has an MLP and LayerNorm, and regions are for one of them"
     return None
 
 

@@ -4,7 +4,7 @@ from functools import cache
 from operator import mul
 
 from checker.arithmetic.balls import Ball
-from checker.arithmetic.enclosures import shift_up
+from checker.arithmetic.enclosures import largest_product, shift_up
 from checker.arithmetic.packing import members
 from checker.lemmas.lines import intercept
 from checker.lemmas.paths import Table
@@ -53,7 +53,8 @@ class Ahead:
             bias = shift_up(layer.bias.rows[0][y] - layer.bias.rows[0][c], -self.bits - layer.bias.exponent)
             favours = self.favours(y, c)
             factors = list(map(mul, favours, slopes))
-            constant = self.difference(layer.direct(region.query), y, c, factors) + bias + self.margin
+            constant = self.difference(layer.direct(region.query), y, c, factors)
+            constant += shift_up(largest_product(bias + self.margin, layer.scale), self.bits)
             neurons = zip(favours, ranges[::2], ranges[1::2], slopes, strict=True)
             for favour, low, high, slope in neurons:
                 line = intercept(layer.act, low, high, slope, above=favour >= 0)

@@ -3,10 +3,11 @@
 from functools import cache
 from itertools import chain
 
-from checker.arithmetic.balls import Ball, Linear
-from checker.arithmetic.enclosures import Power
+from checker.arithmetic.balls import Ball, Linear, rounded
+from checker.arithmetic.enclosures import Enclosure, Power
 from checker.arithmetic.matrices import Matrix, add, matmul
 from checker.errors import Rejected
+from checker.model.final_norm import divisor, unembedding
 from checker.model.forward import Forward
 from checker.model.weights import Weights
 
@@ -14,52 +15,48 @@ Values = list[dict[int, Ball]]  # position -> token -> values of all features; n
 
 
 class OneLayer:
-    """Features are the logits without b_U, then what enters each neuron. In units of 2^-bits a feature of an input is
+    """Features are the logits before `bias`, then what enters each neuron. In units of 2^-bits a feature of an input is
 
     direct(q) + sum over heads of (sum over p of w_p(x_p) values[head][p][x_p]) / (sum over p of w_p(x_p)),
 
-    q the token at the position read, w = weights(q)[head], p over the positions that it sees. The logits are these plus
-    b_U, and plus the activations of the neurons times `out`.
+    q the token at the position read, w = weights(q)[head], p over the positions that it sees. The logits times a number
+    that `scale` encloses are these plus that number times `bias`, plus the activations of the neurons times `out`.
     """
 
     def __init__(self, weights: Weights, choices: list[dict[int, int]], readout: int | None, bits: int) -> None:
         a, tensors = weights.architecture, weights.tensors
-        if (
-            readout is None
-            or a.blocks != 1
-            or a.readout_layers
-            or a.norms not in ((), ("pre",))
-            or (a.norms and a.has_mlp)
-        ):
-            expected = "one block, read at one position, with no LayerNorm but one before attention, and then no MLP"
+        bent = a.has_mlp and a.norms  # a LayerNorm before, or after, what is no longer linear in attention
+        if readout is None or a.blocks != 1 or a.readout_layers or "post" in a.norms or bent:
+            expected = "one block, read at one position, without LayerNorm between attention and MLP or after an MLP"
             raise Rejected("wrong-problem", "rule", expected)
         self.readout, self.bits = readout, bits
         self.seen = [{} if a.mask == "causal" and p > readout else row for p, row in enumerate(choices)]
         self.forward = Forward(weights, len(choices), readout, bits)
-        U, W_O, b_O = tensors["unembed.W_U"], tensors["blocks.0.attn.W_O"], tensors["blocks.0.attn.b_O"]
+        U, self.bias = unembedding(weights)
+        W_O, b_O = tensors["blocks.0.attn.W_O"], tensors["blocks.0.attn.b_O"]
         maps, biases = [U], [matmul(b_O, U)]
         self.neurons, self.out = 0, Matrix([], 0)
         if a.has_mlp:
             W_in, b_in = tensors["blocks.0.mlp.W_in"], tensors["blocks.0.mlp.b_in"]
             maps, biases = [U, W_in], [matmul(add(b_O, tensors["blocks.0.mlp.b_out"]), U), add(matmul(b_O, W_in), b_in)]
             self.neurons, self.out = len(W_in.rows[0]), matmul(tensors["blocks.0.mlp.W_out"], U)
-        self.bias, self.heads = tensors["unembed.b_U"], a.heads
+        self.heads = a.heads
         self.act = self.forward.act or self.forward.relu  # without neurons never asked
         self.after = [Linear(W, bias, bits) for W, bias in zip(maps, biases, strict=True)]
         size = len(W_O.rows) // a.heads
         by_head = [Matrix(W_O.rows[i : i + size], W_O.exponent) for i in range(0, len(W_O.rows), size)]
-        nothing = [Matrix([[0] * len(W.rows[0])], 0) for W in maps]
-        of_heads = [
-            [Linear(matmul(W, into), zero, bits) for into, zero in zip(maps, nothing, strict=True)] for W in by_head
-        ]
-        self.values: list[Values] = [
-            [
-                {t: features(self.forward.first(p, t).heads("V")[head], linears) for t in row}
-                for p, row in enumerate(self.seen)
-            ]
-            for head, linears in enumerate(of_heads)
-        ]
+        self.values = [self.added([plain(matmul(W, into), bits) for into in maps], h) for h, W in enumerate(by_head)]
+        self.scale = Enclosure(1 << bits, 1 << bits)
+        if "final" in a.norms:
+            own = [self.forward.embedded(readout, q).plus(Ball(rounded(b_O, bits)[0], 1)) for q in choices[readout]]
+            rows = [self.added([plain(W, bits)], h) for h, W in enumerate(by_head)]
+            self.scale = divisor(a.eps, [own, *[chain(*[row.values() for row in table]) for table in rows]], bits)
         self.weights, self.direct = cache(self.attention), cache(self.not_attended)
+
+    def added(self, maps: list[Linear], head: int) -> Values:
+        """What linear maps make of the values of a head."""
+        first = self.forward.first
+        return [{t: features(first(p, t).heads("V")[head], maps) for t in row} for p, row in enumerate(self.seen)]
 
     def attention(self, q: int) -> list[list[dict[int, Power]]]:
         """[head][p][t]: exp of the score; at the readout position of q alone."""
@@ -73,6 +70,11 @@ class OneLayer:
     def not_attended(self, q: int) -> Ball:
         """The residual of q and the biases after it, as features."""
         return features(self.forward.embedded(self.readout, q), self.after)
+
+
+def plain(W: Matrix, bits: int) -> Linear:
+    """x -> x W."""
+    return Linear(W, Matrix([[0] * len(W.rows[0])], 0), bits)
 
 
 def features(x: Ball, maps: list[Linear]) -> Ball:
