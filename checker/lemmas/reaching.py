@@ -2,7 +2,6 @@
 
 from checker.arithmetic.balls import TooCoarse
 from checker.arithmetic.enclosures import Enclosure
-from checker.errors import Rejected, show
 from checker.lemmas.counting import polynomial
 from checker.lemmas.paths import Table, count, longest, weighted
 from checker.problem import Problem
@@ -39,8 +38,6 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
 
     Losses against the largest entries are rounded down to multiples of (allowance + 1) / (steps + 1).
     """
-    if steps < 1:
-        raise Rejected("out-of-range", "", "at least one step", show(steps))
     if longest(region, table) < 0:
         return 0
     peaks = [max(row.values()) for row in table]

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from checker.errors import located
 from checker.facts import Count, RegionGaps, Tally, require_same_length
 from checker.lemmas.ahead import Ahead
+from checker.lemmas.groups import STEPS
 from checker.lemmas.paths import hinted, weight_of
 from checker.lemmas.reaching import joint, reaching
 from checker.problem import Problem
@@ -24,17 +26,19 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
     neurons, heads = ahead.layer.neurons, ahead.layer.heads
     found: dict[tuple[int, int, int], int] = {}
     hints = hinted(problem, facts.regions.groups, args["hints"], problem.outputs * (neurons + 1) * heads)
-    for (region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
-        require_same_length(len(gaps), len(rows), "")
-        left = weight = weight_of(problem, region)
-        for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
-            require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
-            if gap >= 0:
-                slopes, means = hint[1 : 1 + neurons], hint[1 + neurons :]
-                constant = ahead.constant(region, rivals, slopes, ranges)
-                gains, weights = ahead.gains(region.group.label, rivals, slopes), ahead.layer.weights(region.query)
-                table = joint(region, constant, gains, weights, means)
-                left -= reaching(problem, region, table, weight, hint[0])
+    for (at, region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
+        with located(at):
+            require_same_length(len(gaps), len(rows), "")
+            left = weight = weight_of(problem, region)
+            for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
+                require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
+                if gap >= 0:
+                    slopes, means = hint[1 : 1 + neurons], hint[1 + neurons :]
+                    constant = ahead.constant(region, rivals, slopes, ranges)
+                    gains, weights = ahead.gains(region.group.label, rivals, slopes), ahead.layer.weights(region.query)
+                    table = joint(region, constant, gains, weights, means)
+                    steps = STEPS(hint[0], f"[{number}][0]")
+                    left -= reaching(problem, region, table, weight, steps)
         key = region.number, region.group.label, region.query  # groups that overlap must not become one count
         found[key] = found.get(key, 0) + max(left, 0)
     counts = [Count(label, 1 << q, any_cell(problem), correct) for (_, label, q), correct in found.items()]
