@@ -4,7 +4,7 @@ from functools import cache
 from itertools import chain
 
 from checker.arithmetic.balls import Ball, Linear
-from checker.arithmetic.enclosures import Enclosure, aligned
+from checker.arithmetic.enclosures import Enclosure, Power, aligned
 from checker.arithmetic.matrices import Matrix, add, matmul
 from checker.errors import Rejected
 from checker.model.forward import Forward
@@ -66,8 +66,14 @@ class OneLayer:
         first, block = self.forward.first, self.forward.blocks[0]
         rows = [[q] if p == self.readout else list(row) for p, row in enumerate(self.seen)]
         powers = [block.exponentials(first(self.readout, q), first(p, t)) for p, row in enumerate(rows) for t in row]
-        heads = [iter(aligned(list(of_head), self.bits)) for of_head in zip(*powers, strict=True)]
+        heads = [iter(self.in_one_unit(list(of_head))) for of_head in zip(*powers, strict=True)]
         return [[{t: next(weights) for t in row} for row in rows] for weights in heads]
+
+    def in_one_unit(self, powers: list[Power]) -> list[Enclosure]:
+        """All keep their bits, as a region may hold none of the large ones; but those below 2^-4bits of the largest."""
+        shifts = [power.shift for power in powers]
+        finer = min(max(shifts) - min(shifts), 4 * self.bits)
+        return aligned([Power(low << finer, high << finer, shift) for low, high, shift in powers], self.bits)
 
     def not_attended(self, q: int) -> Ball:
         """The residual of q and the biases after it, as features."""
