@@ -70,9 +70,9 @@ class OneLayer:
         return [[{t: next(weights) for t in row} for row in rows] for weights in heads]
 
     def in_one_unit(self, powers: list[Power]) -> list[Enclosure]:
-        """All keep their bits, as a region may hold none of the large ones; but those below 2^-4bits of the largest."""
+        """All keep their bits, as a region may hold none of the large ones: down to 2^-(16 bits) of the largest."""
         shifts = [power.shift for power in powers]
-        finer = min(max(shifts) - min(shifts), 4 * self.bits)
+        finer = min(max(shifts) - min(shifts), 16 * self.bits)
         return aligned([Power(low << finer, high << finer, shift) for low, high, shift in powers], self.bits)
 
     def not_attended(self, q: int) -> Ball:
