@@ -357,3 +357,34 @@ def verify(case: Case, steps: list[Json]) -> None:
         regions = verifier.regions(regions_step["args"], regions_step["conclusion"])
         verifier.gaps(regions, regions_step["conclusion"], gaps_step["args"], gaps_step["conclusion"])
         verifier.counts(regions, gaps_step["conclusion"], counts_step["args"], counts_step["conclusion"])
+
+
+def holds(case: Case, fact: Json) -> bool:
+    """Is a stated Regions or RegionGaps true? Labels, what enters neurons, and logits, of one input after another."""
+    regions, gaps = (fact["regions"], fact["gaps"]) if "gaps" in fact else (fact, [])
+    bits = 2 * regions["bits"] + 300
+    with precision(bits):
+        verifier = Verifier(case, regions["bits"])
+        layer, found = verifier.layer, list(verifier.regions_of(regions["groups"]))
+        if len(found) != len(regions["ranges"]) or (gaps and len(gaps) != len(found)):
+            return False
+        for i, region in enumerate(found):
+            label = region.group["label"]
+            for x in region.inputs:
+                ends, own = regions["ranges"][i], verifier.direct(region.query)
+                for j in range(layer.neurons):
+                    means = [
+                        layer.mean(x.tokens, verifier.feature(layer.outputs + j, h), h) for h in range(layer.heads)
+                    ]
+                    z = own[layer.outputs + j] + sum(means)
+                    if not ends[2 * j] <= z <= ends[2 * j + 1]:
+                        return False
+                if x.label != label:
+                    return False
+                for n, rivals in enumerate(region.group["rivals"] if gaps else []):
+                    leads = case.oracle.leads(x.tokens, layer.r, label, bits)
+                    leads.insert(label, None)
+                    most = largest([leads[y] for y in members(rivals)]) * verifier.unit + verifier.margin
+                    if not most <= gaps[i][n]:
+                        return False
+    return True

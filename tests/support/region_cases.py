@@ -37,6 +37,7 @@ def layer_case(seed: int = 0, problem: Json = PROBLEM, outputs: int = 3, v: int 
         "n_heads": form["heads"],
         "d_head": 2,
         "d_mlp": 2,
+        "d_readout_0": 2,
         "d_vocab_out": outputs,
     }
     return Case(any_tensors(np.random.default_rng(seed), "normal", form, sizes), form, problem)
