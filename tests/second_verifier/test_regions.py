@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from checker.errors import Rejected
+from tests import region_corpus
 from tests.second_verifier.regions import Refused, verify
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
@@ -153,3 +154,10 @@ def test_any_hints_prove_what_is_so_to_both() -> None:
         assert second(case, steps) == "", seed
         seen["some correct"] += any(count[3] for count in steps[2]["conclusion"]["counts"])
     assert seen["some correct"] > 3 and seen["too-coarse"] < 4
+
+
+@pytest.mark.parametrize("name", region_corpus.cases())
+def test_it_verifies_the_corpus(name: str) -> None:
+    steps = region_corpus.beside(name)["predicate"]["steps"]
+    assert [step["rule"] for step in steps[:3]] == ["regions", "region_gaps", "region_counts"]
+    verify(region_corpus.cases()[name], steps[:3])
