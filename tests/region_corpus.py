@@ -16,7 +16,7 @@ from tests.support.any_case import Case
 from tests.support.any_model import architecture
 from tests.support.any_problem import Json, max_of_k
 from tests.support.edits import Edit, Statement, change, drop, edited, put
-from tests.support.region_cases import by_label, of_maximum
+from tests.support.layer_cases import by_label, of_maximum
 from tests.support.region_hints import region_steps
 from tests.support.tiny import near_correct
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from checker.errors import Rejected
-from tests.support import region_cases
+from tests.support import layer_cases
 from tests.support.any_case import Case
 from tests.support.any_model import architecture, zeros
 from tests.support.any_problem import Inputs, Json, max_of_k
+from tests.support.layer_cases import by_label, layer_case, of_maximum
 from tests.support.one_rule import (
     Refused,
     attacked,
@@ -25,7 +26,6 @@ from tests.support.one_rule import (
     shorter,
     small_model,
 )
-from tests.support.region_cases import by_label, layer_case, of_maximum
 from tests.support.region_hints import region_steps
 
 RULE = "region_counts"
@@ -187,4 +187,4 @@ def test_what_is_claimed_of_one_query_is_not_claimed_of_another() -> None:
     steps = region_steps(case.data, case.problem, by_label(case))
     changed = copy.deepcopy(steps)
     changed[2]["conclusion"]["counts"].reverse()
-    assert region_cases.said(case, changed) == ("wrong-region", "[2].conclusion.counts[0]")
+    assert layer_cases.said(case, changed) == ("wrong-region", "[2].conclusion.counts[0]")

@@ -7,8 +7,9 @@ import pytest
 
 from checker.arithmetic.activations import Activation
 from tests.second_verifier.regions import holds
-from tests.support import region_cases
+from tests.support import layer_cases
 from tests.support.any_problem import max_of_k
+from tests.support.layer_cases import by_label, layer_case, of_maximum
 from tests.support.one_rule import (
     Refused,
     attacked,
@@ -23,7 +24,6 @@ from tests.support.one_rule import (
     small_model,
 )
 from tests.support.one_rule import holds as is_true
-from tests.support.region_cases import by_label, layer_case, of_maximum
 from tests.support.region_hints import region_steps
 
 RULE = "region_gaps"
@@ -90,12 +90,12 @@ def test_any_slope_gives_true_gaps(activation: str, slopes: Any) -> None:
     """And each head has a bound of its own, of which one unit less is refused."""
     case = layer_case(2, heads=2, activation=activation, problem=max_of_k(2, 2), v=2)
     steps = region_steps(case.data, case.problem, by_label(case), 24, slopes=slopes, count=False)
-    assert region_cases.said(case, steps) == ("", "")
+    assert layer_cases.said(case, steps) == ("", "")
     assert holds(case, steps[1]["conclusion"])
     for head in range(2):
         changed = copy.deepcopy(steps)
         changed[1]["args"]["hints"][0][0][2 + head] -= 1
-        assert region_cases.said(case, changed) == ("mean-above-bound", "[1].args.hints[0]")
+        assert layer_cases.said(case, changed) == ("mean-above-bound", "[1].args.hints[0]")
 
 
 def test_ranges_that_are_stated_wider_give_wider_gaps() -> None:
@@ -105,10 +105,10 @@ def test_ranges_that_are_stated_wider_give_wider_gaps() -> None:
     steps[0]["conclusion"]["ranges"] = [
         [x + (4 << 40) * (1 if i % 2 else -1) for i, x in enumerate(row)] for row in steps[0]["conclusion"]["ranges"]
     ]
-    code, path = region_cases.said(case, steps)
+    code, path = layer_cases.said(case, steps)
     assert (code, path) == ("range-too-narrow", "[1].conclusion.regions.ranges[0][0]")
     steps[1]["conclusion"]["regions"] = steps[0]["conclusion"]
-    assert region_cases.said(case, steps)[0] == "bound-too-small"
+    assert layer_cases.said(case, steps)[0] == "bound-too-small"
 
 
 def test_a_class_has_the_worst_of_its_outputs_and_all_the_margin() -> None:
@@ -127,6 +127,6 @@ def test_a_class_has_the_worst_of_its_outputs_and_all_the_margin() -> None:
 def test_with_one_output_there_is_no_class() -> None:
     case = layer_case(0, problem=max_of_k(1, 2), v=1, outputs=1)
     steps = region_steps(case.data, case.problem, [of_maximum(1, 0)])
-    assert region_cases.said(case, steps) == ("", "")
+    assert layer_cases.said(case, steps) == ("", "")
     assert steps[1]["conclusion"]["gaps"] == [[]]
     assert steps[2]["conclusion"]["counts"] == [[0, 1, 3, 1, 0]]

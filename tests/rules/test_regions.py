@@ -9,11 +9,11 @@ from checker.errors import Rejected
 from checker.facts import Regions
 from checker.problem.regions import decode_groups
 from tests.second_verifier.regions import holds
-from tests.support import region_cases
+from tests.support import layer_cases
 from tests.support.any_case import Case
 from tests.support.any_problem import max_of_k
+from tests.support.layer_cases import by_label, layer_case, of_maximum
 from tests.support.one_rule import Refused, attacked, honest, longer, more, refusal, refusals, said, shorter
-from tests.support.region_cases import by_label, layer_case, of_maximum
 from tests.support.region_hints import region_steps
 
 RULE = "regions"
@@ -90,7 +90,7 @@ def neurons(**given: Any) -> tuple[Case, list[dict[str, Any]]]:
 def test_ranges_hold_what_enters_the_neurons_and_no_hint_can_be_better() -> None:
     """One unit less in any hint is refused, and one unit less in any range; wider ones follow."""
     case, steps = neurons()
-    assert region_cases.said(case, steps) == ("", "")
+    assert layer_cases.said(case, steps) == ("", "")
     assert holds(case, steps[0]["conclusion"])
     rows = steps[0]["args"]["hints"]
     assert len(rows) > 3 and all(len(row) == 2 and len(row[0]) == 4 for row in rows)
@@ -98,14 +98,14 @@ def test_ranges_hold_what_enters_the_neurons_and_no_hint_can_be_better() -> None
         for j, at in ((0, 0), (1, 1), (0, 2), (1, 3)):
             changed = copy.deepcopy(steps)
             changed[0]["args"]["hints"][i][j][at] += 1 if at < 2 else -1
-            assert region_cases.said(case, changed) == ("mean-above-bound", f"[0].args.hints[{i}]")
+            assert layer_cases.said(case, changed) == ("mean-above-bound", f"[0].args.hints[{i}]")
         for end in range(4):
             changed = copy.deepcopy(steps)
             changed[0]["conclusion"]["ranges"][i][end] += -1 if end % 2 else 1
             refused = ("range-too-narrow", f"[0].conclusion.ranges[{i}][{end}]")
-            assert region_cases.said(case, changed) == refused
+            assert layer_cases.said(case, changed) == refused
             changed[0]["conclusion"]["ranges"][i][end] += 2 if end % 2 else -2
-            assert region_cases.said(case, changed) == ("", "")
+            assert layer_cases.said(case, changed) == ("", "")
 
 
 def test_hints_of_another_number_of_neurons_or_heads() -> None:
@@ -118,7 +118,7 @@ def test_hints_of_another_number_of_neurons_or_heads() -> None:
     ):
         changed = copy.deepcopy(steps)
         change(changed[0]["args"]["hints"])
-        assert region_cases.said(case, changed) == ("wrong-shape", f"[0].{at}")
+        assert layer_cases.said(case, changed) == ("wrong-shape", f"[0].{at}")
 
 
 OTHERS: list[dict[str, Any]] = [
@@ -150,5 +150,5 @@ def test_a_group_without_an_input_has_no_region() -> None:
     nobody = of_maximum(3, 0) | {"queries": 4}
     nothing = of_maximum(3, 1) | {"parts": [-1, -1]}
     steps = region_steps(case.data, case.problem, [nobody, nothing])
-    assert region_cases.said(case, steps) == ("", "")
+    assert layer_cases.said(case, steps) == ("", "")
     assert steps[0]["conclusion"]["ranges"] == steps[1]["conclusion"]["gaps"] == steps[2]["conclusion"]["counts"] == []

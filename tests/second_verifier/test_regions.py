@@ -15,7 +15,7 @@ from tests import region_corpus
 from tests.second_verifier.regions import Refused, verify
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
-from tests.support.region_cases import architectures, by_label, layer_case, said
+from tests.support.layer_cases import architectures, by_label, layer_case, said
 from tests.support.region_hints import region_steps
 
 

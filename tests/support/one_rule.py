@@ -35,8 +35,8 @@ from tests.support.hints import (
     margin_of,
     smallest_sigma,
 )
+from tests.support.layer_cases import of_maximum
 from tests.support.oracle import Oracle
-from tests.support.region_cases import of_maximum
 from tests.support.region_hints import chord, count_hints, fact_json, gap_hints, neuron_hints
 from tests.support.regions import all_pairs, masks
 from tests.support.tiny import Tensors, near_correct, tiny_model

@@ -15,7 +15,7 @@ from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
 from checker.problem.regions import Group, Region, decode_groups, regions_of
 from tests.support.any_problem import Json, Tokens
-from tests.support.region_cases import layer_case
+from tests.support.layer_cases import layer_case
 from tests.support.region_hints import part_of
 
 WEIGHTED: Json = {
