@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tests import general_corpus
+from tests import general_corpus, region_corpus
 from tests.support.edits import Edit, Statement, at, change, drop, edited, put, step_of, to_bytes
 from tests.support.problems import max_of_k
 from tests.support.tiny import AXES, BIASES, near_correct, random_tensors, tiny_model, zero_tensors
@@ -50,6 +50,7 @@ def write_models() -> None:
     tiny_model(MODELS / "as-many-positions-as-tokens.safetensors", square, "F32")
     tiny_model(MODELS / "long.safetensors", random_tensors(rng(4), 5, 12, 1, 1), "F16")
     general_corpus.write_models(MODELS)
+    region_corpus.write_models(MODELS)
 
 
 def prove(model: str, strategy: str, margin: str = "0") -> Statement:
@@ -130,7 +131,8 @@ def accepted() -> Iterator[tuple[str, bytes]]:
     yield "tiny--three-ways-to-count.cert.json", to_bytes(three_ways_to_count())
     for what, statement in left_out():
         yield f"tiny--{what}-left-out.cert.json", to_bytes(summed(statement))
-    for statements in (accepted_separable(), general_corpus.accepted(), general_corpus.accepted_in_two_ways(cubic)):
+    general = general_corpus.accepted(), general_corpus.accepted_in_two_ways(cubic), region_corpus.accepted()
+    for statements in (accepted_separable(), *general):
         yield from ((f"{name}.cert.json", to_bytes(statement)) for name, statement in statements)
 
 
@@ -962,6 +964,8 @@ def corpus() -> dict[str, bytes]:
         ("reject", rejected_separable()),
         ("reject", rejected_branching()),
         ("reject", general_corpus.rejected()),
+        ("reject", region_corpus.rejected()),
+        ("malformed", region_corpus.malformed()),
         ("other-model", about_other_models()),
         ("other-model", general_corpus.about_other_models()),
         ("resource-limit", over_limits()),

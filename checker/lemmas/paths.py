@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from checker.arithmetic.enclosures import Enclosure, aligned
-from checker.errors import Rejected, located, show
+from checker.errors import Rejected, show
 from checker.facts import Rows
 from checker.model.one_layer import OneLayer
 from checker.problem import Problem
@@ -82,16 +82,18 @@ def require_mean(region: Region, gains: Table, weights: list[dict[int, Enclosure
 
 def hinted(
     problem: Problem, groups: tuple[Group, ...], hints: tuple[Rows, ...], work: int
-) -> Iterator[tuple[Region, Rows]]:
-    """Every region with the hints for it; `work` is how often each of its ways and tokens is looked at."""
+) -> Iterator[tuple[str, Region, Rows]]:
+    """The path of its hints, and every region with these; `work` is how often each of its ways and tokens is looked at.
+
+    A refusal while a region is looked at does not pass through here, so whoever looks at it names the path.
+    """
     number, spent = 0, 0
     for region in regions_of(problem, groups):
         if number == len(hints):
             break
         spent += region.size * work
         problem.budget.afford(spent // 1000, "thousands of steps through automata")
-        with located(f"args.hints[{number}]"):
-            yield region, hints[number]
+        yield f"args.hints[{number}]", region, hints[number]
         number += 1
     else:
         region = None

@@ -2,7 +2,6 @@
 
 from checker.arithmetic.balls import TooCoarse
 from checker.arithmetic.enclosures import Enclosure
-from checker.errors import Rejected, show
 from checker.lemmas.counting import polynomial
 from checker.lemmas.paths import Table, longest, weighted
 from checker.problem import Problem
@@ -40,8 +39,6 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
     A token on a way loses what the best continuation would have had more; the best input loses nothing. Losses are
     rounded down to multiples of (allowance + 1) / (steps + 1), the allowance being the sum of the best input.
     """
-    if steps < 1:
-        raise Rejected("out-of-range", "", "at least one step", show(steps))
     best = [dict.fromkeys(region.layers[-1].ways, 0)]  # the most that can follow a state, from the last one back
     for (tokens, ways), row in zip(region.layers[::-1], table[::-1], strict=True):
         peaks = {symbol: max([row[t] for t in choices]) for symbol, choices in tokens.items()}

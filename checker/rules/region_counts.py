@@ -6,8 +6,10 @@ from operator import or_
 from typing import Any
 
 from checker.arithmetic.packing import members
+from checker.errors import located
 from checker.facts import Count, RegionGaps, Tally, require_same_length
 from checker.lemmas.ahead import Ahead
+from checker.lemmas.groups import STEPS
 from checker.lemmas.paths import hinted, weight_of, weights_of, weights_of_labels
 from checker.lemmas.reaching import joint, reaching
 from checker.problem import Problem
@@ -31,18 +33,19 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
     held: dict[tuple[int, int], int] = {}  # by the number of a group and query
     lost: dict[tuple[int, int], int] = {}
     hints = hinted(problem, facts.regions.groups, args["hints"], problem.outputs * (neurons + 1) * heads)
-    for (region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
-        require_same_length(len(gaps), len(rows), "")
-        weight, key = weight_of(problem, region), (region.number, region.query)
-        held[key] = held.get(key, 0) + weight
-        for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
-            require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
-            if gap >= 0:
-                slopes, means = hint[1 : 1 + neurons], hint[1 + neurons :]
-                constant = ahead.constant(region, rivals, slopes, ranges)
-                gains = ahead.gains(region.group.label, rivals, slopes)
-                table = joint(region, constant, gains, weights_of(ahead.layer, region), means)
-                lost[key] = lost.get(key, 0) + reaching(problem, region, table, weight, hint[0])
+    for (at, region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
+        with located(at):
+            require_same_length(len(gaps), len(rows), "")
+            weight, key = weight_of(problem, region), (region.number, region.query)
+            held[key] = held.get(key, 0) + weight
+            for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
+                require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
+                if gap >= 0:
+                    steps, slopes, means = STEPS(hint[0], f"[{number}][0]"), hint[1 : 1 + neurons], hint[1 + neurons :]
+                    constant = ahead.constant(region, rivals, slopes, ranges)
+                    gains = ahead.gains(region.group.label, rivals, slopes)
+                    table = joint(region, constant, gains, weights_of(ahead.layer, region), means)
+                    lost[key] = lost.get(key, 0) + reaching(problem, region, table, weight, steps)
     return Tally(tuple(correct_of_pairs(problem, facts.regions.groups, held, lost)))
 
 

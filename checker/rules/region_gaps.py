@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from checker.errors import located
 from checker.facts import RegionGaps, Regions, require_same_length
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.paths import hinted, require_mean, weights_of
@@ -22,15 +23,16 @@ def region_gaps(problem: Problem, premises: tuple[Regions], args: dict[str, Any]
     neurons, heads = ahead.layer.neurons, ahead.layer.heads
     gaps = []
     hints = hinted(problem, facts.groups, args["hints"], problem.outputs * (neurons + 1) * heads)
-    for (region, rows), ranges in zip(hints, facts.ranges, strict=True):
-        require_same_length(len(region.group.rivals), len(rows), "")
-        weights, row = weights_of(ahead.layer, region), []
-        for number, (rivals, hint) in enumerate(zip(region.group.rivals, rows, strict=True)):
-            require_same_length(neurons + heads, len(hint), f"[{number}]")
-            slopes, means = hint[:neurons], hint[neurons:]
-            gains = ahead.gains(region.group.label, rivals, slopes)
-            for head, mean in enumerate(means):
-                require_mean(region, gains[head], weights[head], mean)
-            row.append(ahead.constant(region, rivals, slopes, ranges) + sum(means))
-        gaps.append(tuple(row))
+    for (at, region, rows), ranges in zip(hints, facts.ranges, strict=True):
+        with located(at):
+            require_same_length(len(region.group.rivals), len(rows), "")
+            weights, row = weights_of(ahead.layer, region), []
+            for number, (rivals, hint) in enumerate(zip(region.group.rivals, rows, strict=True)):
+                require_same_length(neurons + heads, len(hint), f"[{number}]")
+                slopes, means = hint[:neurons], hint[neurons:]
+                gains = ahead.gains(region.group.label, rivals, slopes)
+                for head, mean in enumerate(means):
+                    require_mean(region, gains[head], weights[head], mean)
+                row.append(ahead.constant(region, rivals, slopes, ranges) + sum(means))
+            gaps.append(tuple(row))
     return RegionGaps(facts, tuple(gaps))

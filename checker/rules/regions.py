@@ -26,19 +26,20 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
             require_valid(problem, group)
     highest, lowest = ([entering(layer, neuron, sign) for neuron in range(layer.neurons)] for sign in (1, -1))
     ranges = []
-    for region, rows in hinted(problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads):
-        require_same_length(layer.neurons, len(rows), "")
-        direct, weights = layer.direct(region.query), weights_of(layer, region)
-        ends: list[int] = []
-        for neuron, row in enumerate(rows):
-            require_same_length(2 * layer.heads, len(row), f"[{neuron}]")
-            low, high = row[: layer.heads], row[layer.heads :]
-            for head in range(layer.heads):
-                require_mean(region, highest[neuron][head], weights[head], high[head])
-                require_mean(region, lowest[neuron][head], weights[head], -low[head])
-            own = direct.centre[problem.outputs + neuron]
-            ends += own - direct.radius + sum(low), own + direct.radius + sum(high)
-        ranges.append(tuple(ends))
+    for at, region, rows in hinted(problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads):
+        with located(at):
+            require_same_length(layer.neurons, len(rows), "")
+            direct, weights = layer.direct(region.query), weights_of(layer, region)
+            ends: list[int] = []
+            for neuron, row in enumerate(rows):
+                require_same_length(2 * layer.heads, len(row), f"[{neuron}]")
+                low, high = row[: layer.heads], row[layer.heads :]
+                for head in range(layer.heads):
+                    require_mean(region, highest[neuron][head], weights[head], high[head])
+                    require_mean(region, lowest[neuron][head], weights[head], -low[head])
+                own = direct.centre[problem.outputs + neuron]
+                ends += own - direct.radius + sum(low), own + direct.radius + sum(high)
+            ranges.append(tuple(ends))
     return Regions(args["bits"], args["groups"], tuple(ranges))
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -128,6 +129,10 @@ def error_codes() -> set[str]:
     codes: set[str] = set()
     for path in CHECKER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and kinds & {
+                base.id for base in node.bases if isinstance(base, ast.Name)
+            }:
+                codes |= set().union(*[kebab(item.args.defaults[0]) for item in node.body if is_constructor(item)])
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             if node.func.id in kinds:
@@ -135,6 +140,11 @@ def error_codes() -> set[str]:
             elif node.func.id == "constant":
                 codes |= set().union({"unsupported"}, *map(kebab, node.args[3:]))
     return codes
+
+
+def is_constructor(item: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    """Of a kind of refusal with a code of its own, the first default."""
+    return isinstance(item, ast.FunctionDef) and item.name == "__init__"
 
 
 def kebab(node: ast.expr) -> set[str]:

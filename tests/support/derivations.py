@@ -4,7 +4,6 @@
 in exact fractions (softmax in Arb balls), shares no code with the checker, and says whether a fact is true.
 """
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -26,6 +25,7 @@ from checker.model.weights import read_weights
 from checker.rules import RULES
 from tests.support.oracle import Oracle, precision
 from tests.support.problems import max_of_k
+from tests.support.region_hints import fact_json
 from tests.support.tiny import Tensors
 
 DirectPathSpread: Any = RULES["direct_path_spread"].concludes
@@ -78,7 +78,7 @@ class Derivation:
 
 def as_json(fact: Fact) -> Any:
     """A fact as a certificate writes it."""
-    return json.loads(json.dumps(dataclasses.asdict(fact)))  # type: ignore[call-overload]
+    return fact_json(fact)
 
 
 def statement(weights: Any, margin: Fraction, steps: list[dict[str, Any]], claim: Accuracy) -> Statement:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from checker.errors import Rejected
-from checker.facts import Tally, UpperTable
+from checker.facts import RegionGaps, Regions, Tally, UpperTable
 from tests.support.derivations import (
     AttentionRanges,
     Derivation,
@@ -219,6 +219,13 @@ def loosened(rng: random.Random, fact: Any) -> Any:
         most = rng.choice([0, 1, 50, 1 << fact.bits])
         ranges = tuple(tuple(tuple(wider(rng, cell, most) for cell in row) for row in rows) for rows in fact.ranges)
         return AttentionRanges(fact.bits, ranges)
+    if isinstance(fact, Regions):
+        most = rng.choice([0, 1, 1 << fact.bits])
+        wide = [tuple(x + (2 * (i % 2) - 1) * rng.randint(0, most) for i, x in enumerate(row)) for row in fact.ranges]
+        return replace(fact, ranges=tuple(wide))
+    if isinstance(fact, RegionGaps):
+        most = rng.choice([0, 1, 1 << fact.regions.bits])
+        return replace(fact, gaps=tuple(tuple(gap + rng.randint(0, most) for gap in row) for row in fact.gaps))
     assert isinstance(fact, Tally)
     return Tally(tuple(c._replace(correct=max(0, c.correct - rng.choice([0, 0, 0, 1]))) for c in fact.counts))
 

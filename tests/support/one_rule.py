@@ -20,7 +20,10 @@ import numpy as np
 import pytest
 
 from checker.errors import Refusal, Rejected
-from checker.facts import Accuracy, Count, CubicTokens, Tally
+from checker.facts import Accuracy, Count, CubicTokens, RegionGaps, Regions, Tally
+from tests.second_verifier.regions import holds as region_fact_holds
+from tests.support.any_case import Case
+from tests.support.any_problem import max_of_k
 from tests.support.derivations import Derivation, Meaning, group, statement, tally_holds, truth_of_region
 from tests.support.hints import (
     any_gap,
@@ -32,7 +35,9 @@ from tests.support.hints import (
     margin_of,
     smallest_sigma,
 )
+from tests.support.layer_cases import of_maximum
 from tests.support.oracle import Oracle
+from tests.support.region_hints import chord, count_hints, fact_json, gap_hints, neuron_hints
 from tests.support.regions import all_pairs, masks
 from tests.support.tiny import Tensors, near_correct, tiny_model
 
@@ -46,6 +51,8 @@ PREMISES: dict[str, list[str]] = {
     "gap_cells": ["attention_ranges", "max_token_envelope", "value_path_spread"],
     "separable_counts": ["score_exact"],
     "total": ["pure_sequences", "count_cubic"],
+    "region_gaps": ["regions"],
+    "region_counts": ["region_gaps"],
 }
 MARGIN = Fraction(1, 3)
 Args = dict[str, Any]
@@ -143,6 +150,13 @@ def sensible(proof: Derivation, rule: str) -> Args:
             return {**lanes, "queries": masks(v, all_pairs(v, k))}
         case "evaluate_inputs":
             return {"bits": [12, 60]}
+        case "regions":
+            groups = [of_maximum(v, m) for m in range(v)]
+            return {"bits": 40, "groups": groups, "hints": neuron_hints(proof.problem, groups, 40, 0)}
+        case "region_gaps":
+            return {"hints": gap_hints(proof.problem, proof.facts[-1], 0, chord)}
+        case "region_counts":
+            return {"hints": count_hints(proof.problem, proof.facts[-1], 100, chord)}
     return {}
 
 
@@ -242,6 +256,15 @@ def arbitrary(proof: Derivation, rule: str, rng: random.Random) -> Args:
             return {**lanes, "queries": masks(v, [pair for pair in all_pairs(v, k) if rng.random() < 0.7])}
         case "evaluate_inputs":
             return {"bits": sorted(rng.sample([8, 9, 12, 16, 40, 300], rng.choice([1, 1, 2, 6])))}
+        case "regions":
+            groups = any_regions(rng, v)
+            return {**bits, "groups": groups, "hints": neuron_hints(proof.problem, groups, 40, 0)}
+        case "region_gaps":
+            off = rng.choice([0, 0, 1, 1 << 40, -1])
+            return {"hints": gap_hints(proof.problem, proof.facts[-1], off, chord)}
+        case "region_counts":
+            hints = count_hints(proof.problem, proof.facts[-1], rng.choice([1, 7, 100, 3000]), chord)
+            return {"hints": [[[*hint[:1], *[integer(rng, 50) for _ in hint[1:]]] for hint in row] for row in hints]}
     return {}
 
 
@@ -263,10 +286,28 @@ def any_groups(rng: random.Random, v: int, k: int) -> list[Args]:
     return groups
 
 
+def any_regions(rng: random.Random, v: int) -> list[Args]:
+    """Groups of most maxima; now and then one whose inputs may have another label."""
+    groups = []
+    for m in range(v):
+        others = [y for y in range(v) if y != m]
+        classes = [rng.sample(others, rng.randint(1, len(others))) for _ in range(rng.randint(0, 1) if others else 0)]
+        left = set(others).difference(*classes)
+        rivals = [sum(1 << y for y in ys) for ys in classes] + ([sum(1 << y for y in left)] if left else [])
+        made = of_maximum(v, m, rng.randint(1, 3), rng.randint(1, (2 << m) - 1), rivals)
+        if rng.random() < 0.1:
+            made["parts"][rng.randrange(len(made["parts"]))] = rng.randint(-3, 2)
+        groups += [made] if rng.random() < 0.9 else []
+    return groups
+
+
 def holds(fact: Any, model: Known) -> bool:
     """Is the fact true, by enumeration?"""
     if isinstance(fact, Tally):
         return tally_holds(fact, model.meaning.v, model.meaning.k, model.correct)
+    if isinstance(fact, Regions | RegionGaps):
+        problem = max_of_k(model.meaning.v, model.meaning.k)
+        return region_fact_holds(Case(model.tensors, None, problem, model.meaning.margin), fact_json(fact))
     if isinstance(fact, CubicTokens):
         return model.meaning.cubic_tokens_hold(fact, model.correct)
     if isinstance(fact, Accuracy):

@@ -129,3 +129,45 @@ def test_beyond_eight_the_slopes_are_almost_one() -> None:
         assert 1 + 3 * g * (-g).exp() < fmpq(10_001, 10_000)
         assert 1 + 8 * arb(-8).exp() < fmpq(*SLOPES["silu"])
         assert 1 + 8 * normal(arb(8))[1] < fmpq(*SLOPES["gelu_erf"])
+
+
+def bent_sigmoid(z: arb, g: arb, rise: arb, bend: arb) -> arb:
+    """The second derivative of z s(g(z)), s the sigmoid, where g'(z) is `rise` and g''(z) is `bend`."""
+    s = 1 / (1 + (-g).exp())
+    return s * (1 - s) * (2 * rise + z * bend + z * rise * rise * (1 - 2 * s))
+
+
+def silu_bend(z: arb) -> arb:
+    return bent_sigmoid(z, z, arb(1), arb(0))
+
+
+def gelu_tanh_bend(z: arb) -> arb:
+    root, a = (8 / arb.pi()).sqrt(), arb(fmpq(44_715, 1_000_000))
+    return bent_sigmoid(z, root * (z + a * z**3), root * (1 + 3 * a * z * z), 6 * root * a * z)
+
+
+def gelu_erf_bend(z: arb) -> arb:
+    return (2 - z * z) * normal(z)[1]
+
+
+BENDS: dict[str, Callable[[arb], arb]] = {"silu": silu_bend, "gelu_tanh": gelu_tanh_bend, "gelu_erf": gelu_erf_bend}
+
+
+@pytest.mark.parametrize("name", BENDS)
+def test_second_derivatives_are_at_most_four_fifths(name: str) -> None:
+    """On [0, 8], by subdivision; they are even, and those of the functions."""
+    h, most, parts = arb(2) ** -60, fmpq(4, 5), 0
+    waiting = [(fmpq(n, 8), fmpq(n + 1, 8)) for n in range(64)]
+    with precision(300):
+        for z in (arb(fmpq(n, 7)) for n in range(-40, 41)):
+            bend = BENDS[name](z)
+            assert abs((DERIVATIVES[name](z + h) - DERIVATIVES[name](z - h)) / (2 * h) - bend) < arb(2) ** -100
+            assert abs(bend - BENDS[name](-z)) < arb(2) ** -200
+    with precision(64):
+        while waiting:
+            low, high = waiting.pop()
+            parts += 1
+            assert parts < 40_000, "a place where the function is more bent"
+            if not abs(BENDS[name](between(low, high))) <= most:
+                waiting += [(low, (low + high) / 2), ((low + high) / 2, high)]
+        assert abs(BENDS[name](arb(8))) < fmpq(1, 50)
