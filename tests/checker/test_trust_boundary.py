@@ -1,6 +1,7 @@
 """What an auditor has to trust is small, integer-only, standard library only, and shares nothing with the generator."""
 
 import ast
+import dataclasses
 import inspect
 import io
 import re
@@ -375,6 +376,17 @@ def test_facts_are_frozen() -> None:
     assert len(kinds) > 3
     for kind in kinds:
         assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_facts_decode_their_fields_and_say_what_they_entail() -> None:
+    """A field that is decoded and not compared, or a fact that inherits no comparison, would be believed as stated."""
+    kinds: set[type[Fact]] = {kind for rule in RULES.values() for kind in (rule.concludes, *rule.premises)}
+    for kind in kinds:
+        names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        assert list(kind.fields) == names
+        assert kind.require_entails is not Fact.require_entails
+        source = inspect.getsource(kind.require_entails)
+        assert all(f"self.{name}" in source and f"stated.{name}" in source for name in names), kind
 
 
 # The zipapp of an auditor
