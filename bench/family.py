@@ -9,9 +9,9 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
 from certgen.progress import quiet
+from certgen.proving import ask
 from certgen.strategies import STRATEGIES
 from checker import check
 
@@ -24,14 +24,14 @@ def main() -> int:
     model = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "models" / "max-of-4-seed-123.safetensors"
     names = [name for name in STRATEGIES if name.startswith("sub-cubic/")]
     started = time.perf_counter()
-    circuits = Circuits(load_model(model), Fraction(0))
+    question = ask(load_model(model), None, Fraction(0))
     slowest = [0.0, 0.0]
     print(f"{'bound':>8} {'prove':>7} {'check':>7}  strategy")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "family.cert.json"
         for name in names:
             marks = [time.perf_counter()]
-            STRATEGIES[name].prove(circuits, quiet).save(path)
+            STRATEGIES[name].prove(question, quiet).save(path)
             marks.append(time.perf_counter())
             verdict = check(str(model), str(path))
             marks.append(time.perf_counter())

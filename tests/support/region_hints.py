@@ -27,13 +27,13 @@ from typing import Any
 from checker.arithmetic.activations import Activation
 from checker.arithmetic.balls import Ball
 from checker.arithmetic.enclosures import Enclosure, largest_product
-from checker.arithmetic.packing import members
 from checker.facts import RegionGaps, Regions
 from checker.lemmas.ahead import Ahead
+from checker.lemmas.paths import weights_of
 from checker.model.weights import Weights, read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
-from checker.problem.regions import Group, decode_groups
+from checker.problem.regions import Group, Region, decode_groups, regions_of
 from checker.rules import RULES
 from checker.rules.regions import entering
 
@@ -96,19 +96,18 @@ def jsonable(value: Any) -> Any:
 # The regions, one input after another.
 
 
-def inputs_of_regions(problem: Problem, groups: list[Json]) -> Iterator[tuple[Group, int, int, list[Tokens]]]:
-    """The group, the query, the part and all inputs of every region that has one, in the order of the hints."""
-    for group in decode_groups(groups, "groups"):
+def inputs_of_regions(problem: Problem, groups: tuple[Group, ...]) -> Iterator[tuple[Region, list[Tokens]]]:
+    """Every region that has an input, in the order of the hints, and all its inputs."""
+    found: list[list[Tokens]] = []
+    for group in groups:
         reaching: dict[tuple[int, int], list[Tokens]] = {}
         for tokens in product(*problem.choices):
             query = tokens[problem.readout or 0]
             part = part_of(group, tokens)
-            if group.queries >> query & 1 and part >= 0:
+            if group.queries >> query & 1 and part != -1:
                 reaching.setdefault((query, part), []).append(tokens)
-        for query in members(group.queries):
-            for at, part in sorted(reaching):
-                if at == query:
-                    yield group, query, part, reaching[query, part]
+        found += [inputs for _, inputs in sorted(reaching.items())]
+    yield from zip(regions_of(problem, groups), found, strict=True)
 
 
 def part_of(group: Group, tokens: Tokens) -> int:
@@ -148,8 +147,8 @@ def neuron_hints(problem: Problem, groups: list[Json], bits: int, slack: int) ->
     layer = problem.one_layer(bits)
     highest, lowest = ([entering(layer, neuron, sign) for neuron in range(layer.neurons)] for sign in (1, -1))
     hints = []
-    for _, query, _, inputs in inputs_of_regions(problem, groups):
-        weights = layer.weights(query)
+    for region, inputs in inputs_of_regions(problem, decode_groups(groups, "groups")):
+        weights = weights_of(layer, region)
         of_region = []
         for up, down in zip(highest, lowest, strict=True):
             above, below = (
@@ -176,12 +175,11 @@ def gap_hints(problem: Problem, regions: Regions, slack: int, slopes: Slopes) ->
     """hints[region][class] = [slope of each neuron, upper bound on the mean of each head]."""
     ahead = Ahead(problem, regions.bits)
     hints = []
-    groups = fact_json(regions)["groups"]
-    for (group, query, _, inputs), ranges in zip(inputs_of_regions(problem, groups), regions.ranges, strict=True):
-        weights, lines = ahead.layer.weights(query), slopes_of(ahead, ranges, slopes)
+    for (region, inputs), ranges in zip(inputs_of_regions(problem, regions.groups), regions.ranges, strict=True):
+        weights, lines = weights_of(ahead.layer, region), slopes_of(ahead, ranges, slopes)
         of_region = []
-        for rivals in group.rivals:
-            gains = ahead.gains(group.label, rivals, tuple(lines))
+        for rivals in region.group.rivals:
+            gains = ahead.gains(region.group.label, rivals, tuple(lines))
             means = [least_bound(inputs, table, w) + slack for table, w in zip(gains, weights, strict=True)]
             of_region.append([*lines, *means])
         hints.append(of_region)
@@ -193,16 +191,15 @@ def count_hints(problem: Problem, gaps: RegionGaps, steps: int, slopes: Slopes) 
     moved together so that they and the constant add up to about 0."""
     ahead = Ahead(problem, gaps.regions.bits)
     hints = []
-    groups = fact_json(gaps.regions)["groups"]
-    regions = zip(inputs_of_regions(problem, groups), gaps.regions.ranges, gaps.gaps, strict=True)
-    for (group, query, _, inputs), ranges, row in regions:
-        weights, lines = ahead.layer.weights(query), slopes_of(ahead, ranges, slopes)
+    regions = zip(inputs_of_regions(problem, gaps.regions.groups), gaps.regions.ranges, gaps.gaps, strict=True)
+    for (region, inputs), ranges, row in regions:
+        weights, lines = weights_of(ahead.layer, region), slopes_of(ahead, ranges, slopes)
         of_region: list[list[int]] = []
-        for rivals, gap in zip(group.rivals, row, strict=True):
+        for rivals, gap in zip(region.group.rivals, row, strict=True):
             if gap < 0:
                 of_region.append([])
                 continue
-            gains = ahead.gains(group.label, rivals, tuple(lines))
+            gains = ahead.gains(region.group.label, rivals, tuple(lines))
             best = sum(least_bound(inputs, table, w) for table, w in zip(gains, weights, strict=True))
             means = max(
                 ([mean_at(tokens, table, w) for table, w in zip(gains, weights, strict=True)] for tokens in inputs),
