@@ -36,7 +36,7 @@ class Leaf(NamedTuple):
     @property
     def lost(self) -> int:
         """The weight of inputs that some class may reach."""
-        return sum(counted.reaching for counted in self.reaching if counted)
+        return min(sum(counted.reaching for counted in self.reaching if counted), self.weight)
 
 
 class Watch(NamedTuple):

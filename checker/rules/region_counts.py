@@ -23,7 +23,7 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
     Requires   RegionGaps. args.hints, for each region, for each class: [] if its gap is negative; else steps, a slope
                for each neuron, a mean for each head.
     Concludes  Tally: for each query and label whose groups watch every wrong output all inputs, less for each group
-               those that no part of it holds, and less for each region and class those counted as reaching the label.
+               those that no part of it holds, and those of its regions counted as reaching the label in some class.
     Cost       a product for each way of the automaton; per class counted, head, position and token a product and a
                division, and for each way a product of `steps` lanes; per query its tokens times the label's states.
     """
@@ -37,7 +37,7 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
         with located(at):
             require_same_length(len(gaps), len(rows), "")
             weight, key = weight_of(problem, region), (region.number, region.query)
-            held[key] = held.get(key, 0) + weight
+            held[key], counted = held.get(key, 0) + weight, 0
             for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
                 require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
                 if gap >= 0:
@@ -45,7 +45,8 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
                     constant = ahead.constant(region, rivals, slopes, ranges)
                     gains = ahead.gains(region.group.label, rivals, slopes)
                     table = joint(region, constant, gains, weights_of(ahead.layer, region), means)
-                    lost[key] = lost.get(key, 0) + reaching(problem, region, table, weight, steps)
+                    counted += reaching(problem, region, table, weight, steps)
+            lost[key] = lost.get(key, 0) + min(counted, weight)
     return Tally(tuple(correct_of_pairs(problem, facts.regions.groups, held, lost)))
 
 
