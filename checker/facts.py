@@ -311,7 +311,8 @@ class Regions(Fact):
 @dataclass(frozen=True, slots=True)
 class RegionGaps(Fact):
     """For every input of the i-th region and every output y of the j-th class of its group,
-    logit_y - logit_label + margin is at most gaps[i][j] * 2^-bits, with the bits of the regions."""
+    logit_y - logit_label + margin is at most gaps[i][j] * 2^-bits, with the bits of the regions; of a model with a
+    final LayerNorm these times d sigma, by whose sigma it divides, and which is not negative."""
 
     regions: Regions
     gaps: Rows

@@ -62,6 +62,43 @@ class Layer:
         self.outputs, self.act = len(self.tensors["unembed.b_U"]), case.architecture["activation"]
         self.mlp = self.act != "none"
         self.neurons = len(self.tensors["blocks.0.mlp.b_in"]) if self.mlp else 0
+        self.U, self.B = self.tensors["unembed.W_U"], self.tensors["unembed.b_U"]
+        self.least, self.most = arb(1), arb(1)  # of the divisor
+        if "final" in case.architecture["norms"]:
+            self.fold()
+            self.least, self.most = self.divisor()
+
+    def fold(self) -> None:
+        """The weights of the final LayerNorm become part of U and B."""
+        d = len(self.U)
+        w, b = [arb(1)] * d, [arb(0)] * d
+        if self.model.architecture["normalization"] == "LN":
+            w, b = self.tensors["ln_final.w"], self.tensors["ln_final.b"]
+        self.B = self.model.linear(b, self.U, self.B)
+        scaled = [[scale * x for x in row] for scale, row in zip(w, self.U, strict=True)]
+        sums = [sum(column, arb(0)) for column in zip(*scaled, strict=True)]
+        self.U = [[d * x - total for x, total in zip(row, sums, strict=True)] for row in scaled]
+
+    def divisor(self) -> tuple[Number, Number]:
+        """The least and the most that it can be."""
+        d, b_O = len(self.U), self.tensors["blocks.0.attn.b_O"]
+        spread = largest([std(plus(self.embedded(self.r, q), b_O)) for q in self.inputs.weights[self.r]])
+        for head in range(self.heads):
+            spread += largest([std(self.written(p, t, head)) for p in self.seen for t in self.inputs.weights[p]])
+        eps = arb(self.model.eps)
+        return d * eps.sqrt(), d * (spread * spread + eps).sqrt()
+
+    def divisor_at(self, x: Tokens) -> Number:
+        """What it is for one input."""
+        if "final" not in self.model.architecture["norms"]:
+            return arb(1)
+        residual = plus(self.embedded(self.r, x[self.r]), self.tensors["blocks.0.attn.b_O"])
+        for head in range(self.heads):
+            terms = [(self.weight(x[self.r], p, x[p], head), self.written(p, x[p], head)) for p in self.seen]
+            total = sum((w for w, _ in terms), arb(0))
+            mean = [sum((w * v[i] for w, v in terms), arb(0)) / total for i in range(len(residual))]
+            residual = plus(residual, mean)
+        return len(residual) * (std(residual) ** 2 + arb(self.model.eps)).sqrt()
 
     def embedded(self, p: int, t: int) -> Vector:
         return plus(self.tensors["embed.W_E"][t], self.tensors["pos_embed.W_pos"][p])
@@ -81,34 +118,33 @@ class Layer:
         return (score / arb(self.model.scale_squared).sqrt()).exp()
 
     def features(self, x: Vector, biases: bool) -> Vector:
-        """The logits without b_U of a residual, then what enters the neurons."""
-        logits = self.model.linear(x, self.tensors["unembed.W_U"], [arb(0)] * self.outputs)
+        """The logits without biases of a residual, times the divisor, then what enters the neurons."""
+        logits = self.model.linear(x, self.U, [arb(0)] * self.outputs)
         if not self.mlp:
             return logits
         b_in = self.tensors["blocks.0.mlp.b_in"]
         entering = self.model.linear(x, self.tensors["blocks.0.mlp.W_in"], b_in if biases else [arb(0)] * len(b_in))
         if biases:
-            out = self.model.linear(
-                self.tensors["blocks.0.mlp.b_out"], self.tensors["unembed.W_U"], [arb(0)] * self.outputs
-            )
+            out = self.model.linear(self.tensors["blocks.0.mlp.b_out"], self.U, [arb(0)] * self.outputs)
             logits = plus(logits, out)
         return [*logits, *entering]
 
+    def written(self, p: int, t: int, head: int) -> Vector:
+        """What a head adds to the residual at a position."""
+        nothing = [arb(0)] * len(self.tensors["embed.W_E"][0])
+        return self.model.linear(self.attending(p, t, "V", head), self.tensors["blocks.0.attn.W_O"][head], nothing)
+
     def value(self, p: int, t: int, head: int) -> Vector:
         """What a position adds to the features."""
-        width = len(self.tensors["embed.W_E"][0])
-        written = self.model.linear(
-            self.attending(p, t, "V", head), self.tensors["blocks.0.attn.W_O"][head], [arb(0)] * width
-        )
-        return self.features(written, biases=False)
+        return self.features(self.written(p, t, head), biases=False)
 
     def direct(self, q: int) -> Vector:
         return self.features(plus(self.embedded(self.r, q), self.tensors["blocks.0.attn.b_O"]), biases=True)
 
     def favour(self, j: int, y: int, c: int) -> Number:
         """What neuron j adds to logit y less logit c for each unit of its activation."""
-        out, U = self.tensors["blocks.0.mlp.W_out"][j], self.tensors["unembed.W_U"]
-        return sum((a * (row[y] - row[c]) for a, row in zip(out, U, strict=True)), arb(0))
+        out = self.tensors["blocks.0.mlp.W_out"][j]
+        return sum((a * (row[y] - row[c]) for a, row in zip(out, self.U, strict=True)), arb(0))
 
     def terms(self, x: Tokens, gain: Callable[[int, int], Number], head: int) -> list[tuple[Number, Number]]:
         """(weight, gain) of each position that is seen."""
@@ -154,7 +190,7 @@ class Verifier:
         require(0 <= group["label"] < outputs, "no-such-region", f"{at}.label")
         others = {y for y in range(outputs) if y != group["label"]}
         classes = [members(mask) for mask in group["rivals"]]
-        require(all(classes) and set().union(*classes) == others, "wrong-token-left-out", f"{at}.rivals")
+        require(all(ys and ys <= others for ys in classes), "no-such-region", f"{at}.rivals")
         queries = members(group["queries"])
         possible = set(self.layer.inputs.weights[self.layer.r])
         require(bool(queries) and queries <= possible, "no-such-region", f"{at}.queries")
@@ -241,11 +277,12 @@ class Verifier:
         return lambda p, t: self.once((p, t, head, c, rivals, tuple(slopes)), lambda: make(p, t))
 
     def constant(self, region: Region, rivals: int, slopes: list[int], ranges: list[int]) -> Number:
-        c, b_U = region.group["label"], self.layer.tensors["unembed.b_U"]
+        c = region.group["label"]
         found = []
         for y in members(rivals):
-            total = self.difference(self.direct(region.query), y, c, slopes) + self.margin
-            total += (b_U[y] - b_U[c]) * self.unit
+            kappa = (self.layer.B[y] - self.layer.B[c]) * self.unit + self.margin
+            total = self.difference(self.direct(region.query), y, c, slopes)
+            total += (kappa * self.layer.most).max(kappa * self.layer.least)
             for j, slope in enumerate(slopes):
                 favour = self.layer.favour(j, y, c)
                 low, high = ranges[2 * j], ranges[2 * j + 1]
@@ -283,24 +320,39 @@ class Verifier:
     def counts(self, regions: list[Region], facts: Json, args: Json, stated: Json) -> None:
         layer = self.layer
         require(len(args["hints"]) == len(regions), "wrong-shape", "args.hints")
-        found: dict[tuple[int, int, int], int] = {}
+        found: dict[tuple[int, int], int] = {}  # by number of the group and query
         rows = zip(regions, args["hints"], facts["regions"]["ranges"], facts["gaps"], strict=True)
         for i, (region, hints, ranges, gaps) in enumerate(rows):
             require(len(hints) == len(gaps), "wrong-shape", f"args.hints[{i}]")
-            left = sum(x.weight for x in region.inputs)
+            weight = sum(x.weight for x in region.inputs)
+            reached = 0
             for n, (rivals, hint, gap) in enumerate(zip(region.group["rivals"], hints, gaps, strict=True)):
                 size = 0 if gap < 0 else 1 + layer.neurons + layer.heads
                 require(len(hint) == size, "wrong-shape", f"args.hints[{i}][{n}]")
                 if hint:
                     require(1 <= hint[0] <= 65536, "out-of-range", f"args.hints[{i}][{n}][0]")
-                    left -= self.reaching(region, rivals, hint[1:], ranges)
-            key = region.number, region.group["label"], region.query
-            found[key] = found.get(key, 0) + max(left, 0)
-        require(len(stated["counts"]) == len(found), "wrong-shape", "conclusion.counts")
-        for i, (claimed, ((_, label, query), correct)) in enumerate(zip(stated["counts"], found.items(), strict=True)):
+                    reached += self.reaching(region, rivals, hint[1:], ranges)
+            key = region.number, region.query
+            found[key] = found.get(key, 0) + weight - min(reached, weight)
+        left = self.left(facts["regions"]["groups"], found)
+        require(len(stated["counts"]) == len(left), "wrong-shape", "conclusion.counts")
+        for i, (claimed, ((label, query), correct)) in enumerate(zip(stated["counts"], left.items(), strict=True)):
             require(claimed[:3] == [label, 1 << query, (1 << layer.k) - 1], "wrong-region", f"conclusion.counts[{i}]")
             require(claimed[3] <= correct, "count-too-large", f"conclusion.counts[{i}][3]")
             require(claimed[4] <= 0, "count-too-large", f"conclusion.counts[{i}][4]")
+
+    def left(self, groups: list[Json], found: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
+        """What all groups of a label and query leave of its inputs."""
+        pairs = {(group["label"], query): None for group in groups for query in sorted(members(group["queries"]))}
+        left = {}
+        for label, query in pairs:
+            total = sum(x.weight for x in self.layer.all if (x.label, x.tokens[self.layer.r]) == (label, query))
+            own = [(n, g) for n, g in enumerate(groups) if g["label"] == label and query in members(g["queries"])]
+            watched = {y for _, group in own for mask in group["rivals"] for y in members(mask)}
+            lost = sum(total - found.get((number, query), 0) for number, _ in own)
+            whole = watched | {label} == set(range(self.layer.outputs))
+            left[label, query] = max(total - lost, 0) if whole else 0
+        return left
 
     def reaching(self, region: Region, rivals: int, hint: list[int], ranges: list[int]) -> int:
         """The weight of the inputs whose sum is not proved negative."""
@@ -326,6 +378,12 @@ class Verifier:
 def share(z: Number, least: Number, most: Number) -> Number:
     """z / least where it is positive, z / most where it is negative: the larger of the two."""
     return (z / least).max(z / most)
+
+
+def std(x: Vector) -> Number:
+    """The root of the mean square of x less its mean."""
+    mean = sum(x, arb(0)) / len(x)
+    return (sum(((entry - mean) ** 2 for entry in x), arb(0)) / len(x)).sqrt()
 
 
 def largest(numbers: list[Number]) -> Number:
@@ -385,6 +443,7 @@ def holds(case: Case, fact: Json) -> bool:
                     leads = case.oracle.leads(x.tokens, layer.r, label, bits)
                     leads.insert(label, None)
                     most = largest([leads[y] for y in members(rivals)]) * verifier.unit + verifier.margin
+                    most *= layer.divisor_at(x.tokens)
                     if not most <= gaps[i][n]:
                         return False
     return True

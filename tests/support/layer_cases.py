@@ -101,5 +101,7 @@ def architectures() -> Iterator[dict[str, Any]]:
         yield {"heads": heads, "mask": mask}
         yield {"heads": heads, "mask": mask, "normalization": "LN", "norms": ["pre"], "eps": "1/100000"}
         yield {"heads": heads, "mask": mask, "normalization": "LNPre", "norms": ["pre"], "eps": "1/4"}
+        yield {"heads": heads, "mask": mask, "normalization": "LN", "norms": ["final"], "eps": "1/16"}
+        yield {"heads": heads, "mask": mask, "normalization": "LNPre", "norms": ["pre", "final"], "eps": "1/3"}
         for activation in ("relu", "silu", "gelu_tanh", "gelu_erf"):
             yield {"heads": heads, "mask": mask, "activation": activation}
