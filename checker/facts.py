@@ -77,6 +77,16 @@ def finer_unit(derived: int, stated: int) -> tuple[int, int]:
     return max(derived - stated, 0), max(stated - derived, 0)
 
 
+def require_no_smaller(derived: Rows, stated: Rows, up: tuple[int, int], path: str) -> None:
+    """No stated bound is below the derived one, once both are shifted up."""
+
+    def no_smaller(bound: int, claimed: int, at: str) -> None:
+        if not bound << up[0] <= claimed << up[1]:
+            raise Rejected("bound-too-small", at, f">= {show(-(-bound << up[0] >> up[1]))}", show(claimed))
+
+    require_each(derived, stated, 2, no_smaller, path)
+
+
 @dataclass(frozen=True, slots=True)
 class UpperTable(Fact):
     """Every entry of some table of real numbers is at most rows[i][j] * 2^exponent; as an argument, these numbers."""
@@ -88,13 +98,7 @@ class UpperTable(Fact):
 
     def require_entails(self, stated: Self) -> None:
         """The stated bounds are no smaller; exponents may differ, the comparison is exact."""
-        up, down = finer_unit(self.exponent, stated.exponent)
-
-        def no_smaller(bound: int, claimed: int, path: str) -> None:
-            if not bound << up <= claimed << down:
-                raise Rejected("bound-too-small", path, f">= {show(-(-bound << up >> down))}", show(claimed))
-
-        require_each(self.rows, stated.rows, 2, no_smaller, "rows")
+        require_no_smaller(self.rows, stated.rows, finer_unit(self.exponent, stated.exponent), "rows")
 
 
 class DirectPathUpper(UpperTable):
@@ -323,4 +327,4 @@ class RegionGaps(Fact):
         """The same regions, and no smaller gaps."""
         with located("regions"):
             self.regions.require_entails(stated.regions)
-        UpperTable(0, self.gaps).require_entails(UpperTable(0, stated.gaps))
+        require_no_smaller(self.gaps, stated.gaps, (0, 0), "gaps")

@@ -31,17 +31,18 @@ GROUP = "args.groups[1]"  # of the maximum 1
 REFUSED: list[Refused] = [
     (f"{GROUP}.label", -1, "no-such-region", f"{GROUP}.label"),
     (f"{GROUP}.label", 3, "no-such-region", f"{GROUP}.label"),
-    (f"{GROUP}.label", 2, "wrong-token-left-out", f"{GROUP}.rivals"),
+    (f"{GROUP}.label", 2, "no-such-region", f"{GROUP}.rivals"),
     (f"{GROUP}.queries", 0, "no-such-region", f"{GROUP}.queries"),
     (f"{GROUP}.queries", -1, "no-such-region", f"{GROUP}.queries"),
     (f"{GROUP}.queries", 8, "no-such-region", f"{GROUP}.queries"),
     (f"{GROUP}.queries", 3 + (1 << 500), "no-such-region", f"{GROUP}.queries"),
-    (f"{GROUP}.rivals", [], "wrong-token-left-out", f"{GROUP}.rivals"),
-    (f"{GROUP}.rivals", [1], "wrong-token-left-out", f"{GROUP}.rivals"),
-    (f"{GROUP}.rivals", [1, 4, 0], "wrong-token-left-out", f"{GROUP}.rivals"),
-    (f"{GROUP}.rivals", [7], "wrong-token-left-out", f"{GROUP}.rivals"),
-    (f"{GROUP}.rivals", [5, 8], "wrong-token-left-out", f"{GROUP}.rivals"),
-    (f"{GROUP}.rivals", [-3], "wrong-token-left-out", f"{GROUP}.rivals"),
+    (f"{GROUP}.rivals", [], "wrong-region", "conclusion.groups"),  # another group, but one
+    (f"{GROUP}.rivals", [1], "wrong-region", "conclusion.groups"),
+    (f"{GROUP}.rivals", [1, 4, 0], "no-such-region", f"{GROUP}.rivals"),
+    (f"{GROUP}.rivals", [7], "no-such-region", f"{GROUP}.rivals"),
+    (f"{GROUP}.rivals", [5, 8], "no-such-region", f"{GROUP}.rivals"),
+    (f"{GROUP}.rivals", [-3], "no-such-region", f"{GROUP}.rivals"),
+    (f"{GROUP}.rivals", [1 << 500], "no-such-region", f"{GROUP}.rivals"),
     (f"{GROUP}.symbols", shorter, "bad-automaton", GROUP),
     (f"{GROUP}.symbols", longer, "bad-automaton", GROUP),
     (f"{GROUP}.symbols", [0, 1, 3], "bad-automaton", GROUP),
@@ -126,10 +127,11 @@ OTHERS: list[dict[str, Any]] = [
     {"blocks": 0},
     {"pool": "sum"},
     {"readout_layers": 1},
-    {"normalization": "LNPre", "norms": ["final"], "eps": "1"},
     {"normalization": "LNPre", "norms": ["post"], "eps": "1"},
-    {"normalization": "LNPre", "norms": ["pre", "final"], "eps": "1"},
+    {"normalization": "LNPre", "norms": ["post", "final"], "eps": "1"},
     {"normalization": "LNPre", "norms": ["pre"], "eps": "1", "activation": "relu"},
+    {"normalization": "LNPre", "norms": ["final"], "eps": "1", "activation": "relu"},
+    {"normalization": "LNPre", "norms": ["pre", "final"], "eps": "1", "activation": "relu"},
 ]
 
 
@@ -145,10 +147,11 @@ def test_other_models_are_refused(given: dict[str, Any]) -> None:
 
 
 def test_a_group_without_an_input_has_no_region() -> None:
-    """And one without a part in use; the step holds, and says nothing."""
+    """And one without a part in use; the steps hold, and say that nothing is proved."""
     case = layer_case(problem=max_of_k(3, 2))
     nobody = of_maximum(3, 0) | {"queries": 4}
     nothing = of_maximum(3, 1) | {"parts": [-1, -1]}
     steps = region_steps(case.data, case.problem, [nobody, nothing])
     assert layer_cases.said(case, steps) == ("", "")
-    assert steps[0]["conclusion"]["ranges"] == steps[1]["conclusion"]["gaps"] == steps[2]["conclusion"]["counts"] == []
+    assert steps[0]["conclusion"]["ranges"] == steps[1]["conclusion"]["gaps"] == []
+    assert steps[2]["conclusion"]["counts"] == [[0, 4, 3, 0, 0], [1, 1, 3, 0, 0], [1, 2, 3, 0, 0]]
