@@ -1,6 +1,7 @@
 """region_counts: accepted, refused by reason, attacked; with heads, neurons and weights, against the oracle."""
 
 import copy
+import random
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_weights_heads_and_neurons(activation: str, heads: int) -> None:
     case = layer_case(12, heads=heads, activation=activation)
     true, sums = truth(case), []
     for parts in (1, 2, 12):
-        steps = region_steps(case.data, case.problem, by_label(case, parts), 80, steps=2000)
+        steps = region_steps(case.data, case.problem, by_label(case, parts), 50, steps=2000)
         counts = {(label, q.bit_length() - 1): n for label, q, _, n, _ in steps[2]["conclusion"]["counts"]}
         assert counts.keys() == true.keys()
         assert all(n <= true[key] for key, n in counts.items())
@@ -162,13 +163,95 @@ def test_small_weights_of_attention_keep_their_bits() -> None:
     assert sum(count[3] for count in steps[2]["conclusion"]["counts"]) == sum(truth(case).values()) > 4
 
 
-def test_groups_that_overlap_stay_apart() -> None:
-    """The same group twice is two entries about one region, which total refuses; so are two automata of one query."""
+def by_output(case: Case, seed: int, kept: float = 1) -> list[Json]:
+    """For every label and wrong output a group of its own, with parts of its own, that holds each input by chance."""
+    rng, groups = random.Random(seed), list[Json]()
+    for group in by_label(case, rng.choice([3, 12])):
+        for rivals in group["rivals"]:
+            parts = [part if rng.random() < kept else -1 for part in group["parts"]]
+            groups.append({**group, "rivals": [rivals], "parts": parts})
+    rng.shuffle(groups)
+    return groups
+
+
+def counts_of(case: Case, groups: list[Json], **given: Any) -> dict[tuple[int, int], int]:
+    """What is counted as correct of each label and query, of which there is one entry."""
+    steps = region_steps(case.data, case.problem, groups, 60, **given)
+    counts = steps[2]["conclusion"]["counts"]
+    found = {(label, q.bit_length() - 1): n for label, q, _, n, _ in counts}
+    assert len(found) == len(counts)
+    return found
+
+
+@pytest.mark.parametrize(("heads", "seed"), [(1, 4), (1, 7), (1, 26), (1, 29), (2, 8), (2, 12), (2, 32)])
+def test_groups_of_one_label_and_query_are_combined(heads: int, seed: int) -> None:
+    """An output in each: an input is correct if every group says so. What a group does not hold is lost, once for each
+    group: never more than is true, something if all groups hold everything, and nothing if they hold nothing."""
+    case = layer_case(seed, heads=heads)
+    true, sums = truth(case), []
+    for kept in (1, 0.9, 0.5, 0):
+        found = counts_of(case, by_output(case, seed, kept), steps=3000)
+        assert found.keys() == true.keys()
+        assert all(n <= true[key] for key, n in found.items())
+        sums.append(sum(found.values()))
+    assert sums[0] >= max(sums) > sums[-1] == 0
+
+
+def test_what_a_group_loses_is_taken_from_all_inputs_of_the_pair() -> None:
+    """Two groups that lose different inputs lose both; an output that nobody watches costs all."""
+    case = layer_case(7)
+    groups = by_label(case)
+    first = [group for group in groups if group["label"] == 0]
+    true, whole = truth(case), counts_of(case, first)
+    assert whole == {key: n for key, n in true.items() if key[0] == 0} and min(whole.values()) > 0
+    (group,) = first
+    ends = [state for state, part in enumerate(group["parts"]) if part >= 0]
+
+    def holding(wanted: list[int], rivals: list[int]) -> Json:
+        parts = [part if state in wanted else -1 for state, part in enumerate(group["parts"])]
+        return {**group, "parts": parts, "rivals": rivals}
+
+    halves = [holding(ends[::2], group["rivals"][:1]), holding(ends[1::2], group["rivals"][1:])]
+    assert set(counts_of(case, halves).values()) == {0}
+    one = sum(counts_of(case, [holding(ends[::2], group["rivals"])]).values())
+    assert 0 < one < sum(whole.values())
+    assert sum(counts_of(case, [halves[0], {**group, "rivals": group["rivals"][1:]}]).values()) == one
+    assert set(counts_of(case, [{**group, "rivals": group["rivals"][:1]}]).values()) == {0}
+    assert set(counts_of(case, [{**group, "rivals": []}]).values()) == {0}
+    nobody = {**group, "rivals": [], "parts": [-1 for _ in group["parts"]]}
+    assert set(counts_of(case, [group, nobody]).values()) == {0}
+    assert counts_of(case, [group, {**group, "rivals": []}]) == whole
+    assert counts_of(case, [group, group]) == whole  # nothing is lost in either
+
+
+def test_an_input_that_several_groups_lose_is_lost_several_times() -> None:
+    """Nobody knows that it is one: the same group twice takes away twice what it takes away once."""
+    case = layer_case(12, heads=2)
+    groups = by_label(case, 2)
+    total = {key: sum(w for t, w, own in Inputs(case.problem) if (own, t[1]) == key) for key in truth(case)}
+    once, twice = counts_of(case, groups), counts_of(case, groups + groups)
+    assert twice == {key: max(2 * n - total[key], 0) for key, n in once.items()} != once
+
+
+def test_groups_of_other_labels_and_queries_stay_apart() -> None:
+    """That a group of another label, or without this query, watches the output that is left out is of no use."""
+    case = layer_case(7)
+    mine, other = by_label(case)
+    watching = {**mine, "rivals": mine["rivals"][:1]}
+    rest = {**mine, "rivals": mine["rivals"][1:], "queries": 1}
+    assert mine["queries"] == 5 and mine["label"] != other["label"]
+    found = counts_of(case, [watching, rest, other])
+    assert found[mine["label"], 0] == truth(case)[mine["label"], 0] > 0
+    assert found[mine["label"], 2] == 0 < truth(case)[mine["label"], 2]
+
+
+def test_two_steps_about_one_pair_are_not_added() -> None:
+    """total refuses the second count of a cell, whatever the groups were."""
     case = layer_case(3, problem=max_of_k(2, 2), v=2, outputs=2)
-    once, finer = of_maximum(2, 1), of_maximum(2, 1, 2)
-    for groups in ([once, once], [once, finer]):
-        steps = region_steps(case.data, case.problem, groups)
-        assert [count[:3] for count in steps[2]["conclusion"]["counts"]] == [[1, 1, 3], [1, 2, 3]] * 2
+    steps = region_steps(case.data, case.problem, [of_maximum(2, 1)])
+    total = {"rule": "total", "premises": [2, 3], "args": {}, "conclusion": {"correct": 0, "wrong": 0}}
+    said = layer_cases.said(case, [*steps, steps[2], total])
+    assert said == ("region-covered-twice", "[4].premises[1].counts[0]")
 
 
 def test_too_coarse_for_several_heads() -> None:
