@@ -114,7 +114,7 @@ def test_weights_heads_and_neurons(activation: str, heads: int) -> None:
     case = layer_case(12, heads=heads, activation=activation)
     true, sums = truth(case), []
     for parts in (1, 2, 12):
-        steps = region_steps(case.data, case.problem, by_label(case, parts), 50, steps=2000)
+        steps = region_steps(case.data, case.problem, by_label(case, parts), 80, steps=2000)
         counts = {(label, q.bit_length() - 1): n for label, q, _, n, _ in steps[2]["conclusion"]["counts"]}
         assert counts.keys() == true.keys()
         assert all(n <= true[key] for key, n in counts.items())
