@@ -47,11 +47,10 @@ def weights_of(layer: OneLayer, region: Region) -> list[list[dict[int, Enclosure
 
 def weights_of_labels(problem: Problem, query: int) -> dict[int, int]:
     """Label -> the weight of all inputs with this query and label."""
-    found, spent = {problem.label.start: 1}, 0
+    found = {problem.label.start: 1}
     for p, row in enumerate(problem.choices):
         after: dict[Any, int] = {}
-        spent += len(found) * len(row)
-        problem.budget.afford(spent, "steps of the label's automaton")
+        problem.budget.spend(len(found) * len(row))
         for state, weight in found.items():
             for t in [query] if p == problem.readout else row:
                 following = problem.label.step(state, p, t)
@@ -87,12 +86,11 @@ def hinted(
 
     A refusal while a region is looked at does not pass through here, so whoever looks at it names the path.
     """
-    number, spent = 0, 0
+    number = 0
     for region in regions_of(problem, groups):
         if number == len(hints):
             break
-        spent += region.size * work
-        problem.budget.afford(spent // 1000, "thousands of steps through automata")
+        problem.budget.spend(region.size * work)
         yield f"args.hints[{number}]", region, hints[number]
         number += 1
     else:

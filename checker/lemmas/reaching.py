@@ -51,7 +51,9 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
     allowance, width = best[-1][0], weight.bit_length() + 1
     if allowance < 0:
         return 0
-    problem.budget.afford(region.size * (width * steps // 64000 + 1), "thousands of words in products of lanes")
+    most = max([len(ways) for _, ways in region.layers])
+    problem.budget.afford(most * width * steps >> 8, "times 256 bits at once")
+    problem.budget.spend(region.size * (width * steps // 64 + 1))
     mask, found = (1 << (width * (steps + 1))) - 1, {0: 1}
     for (tokens, ways), row, weights, start, end in zip(
         region.layers, table, problem.choices, best[:0:-1], best[-2::-1], strict=True
