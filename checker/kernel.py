@@ -56,6 +56,7 @@ def verify(certificate: Certificate, weights: Weights, budget: int, wanted: Stat
             rule = RULES[step.rule]
             premises = tuple([fact_before(proved, number, at) for at, number in enumerate(step.premises)])
             rule.require_applies(problem, premises)
+            problem.budget.restart()
             derived = rule.derive(problem, premises, step.args)
             with located("conclusion"):
                 derived.require_entails(step.conclusion)

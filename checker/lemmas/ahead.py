@@ -6,7 +6,7 @@ from operator import mul
 from checker.arithmetic.balls import Ball
 from checker.arithmetic.enclosures import largest_product, shift_up
 from checker.arithmetic.packing import members
-from checker.lemmas.lines import intercept
+from checker.lemmas.lines import PIECES, intercept
 from checker.lemmas.paths import Table
 from checker.problem import Problem
 from checker.problem.regions import Region
@@ -21,7 +21,7 @@ class Ahead:
     """
 
     def __init__(self, problem: Problem, bits: int) -> None:
-        self.bits, self.margin = bits, problem.margin_upper(-bits)
+        self.bits, self.margin, self.budget = bits, problem.margin_upper(-bits), problem.budget
         self.layer = problem.one_layer(bits)
         self.size = self.layer.neurons + self.layer.heads  # of a hint: slopes, then means
         self.gains = cache(self.of_attention)
@@ -50,6 +50,7 @@ class Ahead:
         """The largest of a class: the direct path, biases, intercepts of lines and the margin."""
         layer, c, constants = self.layer, region.group.label, []
         for y in members(rivals):
+            self.budget.spend(layer.neurons * (1 if layer.act.name == "relu" else 1000 * PIECES) * layer.words)
             bias = shift_up(layer.bias.rows[0][y] - layer.bias.rows[0][c], -self.bits - layer.bias.exponent)
             favours = self.favours(y, c)
             factors = list(map(mul, favours, slopes))

@@ -1,16 +1,13 @@
 """Counting the inputs of a region in which a class of wrong outputs can reach the label."""
 
 from checker.arithmetic.balls import TooCoarse
-from checker.arithmetic.enclosures import Enclosure
 from checker.lemmas.counting import polynomial
-from checker.lemmas.paths import Table, longest, weighted
+from checker.lemmas.paths import Table, Weights, longest, weighted
 from checker.problem import Problem
 from checker.problem.regions import Region
 
 
-def joint(
-    region: Region, constant: int, gains: list[Table], weights: list[list[dict[int, Enclosure]]], means: tuple[int, ...]
-) -> Table:
+def joint(region: Region, constant: int, gains: list[Table], weights: list[Weights], means: tuple[int, ...]) -> Table:
     """A table whose sum over positions is not negative if constant + the sum over heads of their means is not.
 
     Of one head only the numerator counts. Of several, each is compared with a mean of its own: its terms are divided by
@@ -20,7 +17,7 @@ def joint(
         return weighted(region, gains[0], weights[0], -constant)
     total: Table = [{} for _ in region.layers]
     for gain, weight, mean in zip(gains, weights, means, strict=True):
-        one = [dict.fromkeys(row, 1) for row in weight]
+        one = [dict.fromkeys(values, 1) for values in gain]
         most = longest(region, weighted(region, one, weight, 0))
         least = -longest(region, weighted(region, one, weight, 2))  # of the weights times -1
         if least <= 0:
@@ -51,7 +48,9 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
     allowance, width = best[-1][0], weight.bit_length() + 1
     if allowance < 0:
         return 0
-    problem.budget.afford(region.size * (width * steps // 64000 + 1), "thousands of words in products of lanes")
+    most = max([len(ways) for _, ways in region.layers])
+    problem.budget.afford(most * width * steps >> 8, "times 256 bits at once")
+    problem.budget.spend(region.size * (width * steps // 64 + 1))
     mask, found = (1 << (width * (steps + 1))) - 1, {0: 1}
     for (tokens, ways), row, weights, start, end in zip(
         region.layers, table, problem.choices, best[:0:-1], best[-2::-1], strict=True

@@ -29,7 +29,7 @@ class OneLayer:
         if readout is None or a.blocks != 1 or a.readout_layers or "post" in a.norms or bent:
             expected = "one block, read at one position, without LayerNorm between attention and MLP or after an MLP"
             raise Rejected("wrong-problem", "rule", expected)
-        self.readout, self.bits = readout, bits
+        self.readout, self.bits, self.words = readout, bits, 1 + bits // 64
         self.seen = [{} if a.mask == "causal" and p > readout else row for p, row in enumerate(choices)]
         self.forward = Forward(weights, len(choices), readout, bits)
         U, self.bias = unembedding(weights)

@@ -81,11 +81,10 @@ def require_valid(problem: Problem, group: Group) -> None:
     at_query = problem.choices[problem.readout or 0]
     if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
         raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")
-    reached, spent = {(problem.label.start, 0)}, 0
+    reached = {(problem.label.start, 0)}
     for p, row in enumerate(problem.choices):
         tokens = members(group.queries) if p == problem.readout else row
-        spent += len(reached) * len(row)
-        problem.budget.afford(spent, "steps of two automata")
+        problem.budget.spend(len(reached) * len(row))
         after = [
             (problem.label.step(state, p, t), group.next[own][group.symbols[t]])
             for t in tokens
@@ -106,6 +105,7 @@ def regions_of(problem: Problem, groups: tuple[Group, ...]) -> Iterator[Region]:
                 tokens: dict[int, list[int]] = {}
                 for t in [query] if p == problem.readout else row:
                     tokens.setdefault(group.symbols[t], []).append(t)
+                problem.budget.spend(len(live) * len(tokens) + len(row))
                 ways: Ways = {}
                 for state in live:
                     for symbol in tokens:

@@ -32,7 +32,9 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
     neurons, heads = ahead.layer.neurons, ahead.layer.heads
     held: dict[tuple[int, int], int] = {}  # by the number of a group and query
     lost: dict[tuple[int, int], int] = {}
-    hints = hinted(problem, facts.regions.groups, args["hints"], problem.outputs * (neurons + 1) * heads)
+    hints = hinted(
+        problem, facts.regions.groups, args["hints"], problem.outputs * (neurons + 1) * heads * ahead.layer.words
+    )
     for (at, region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
         with located(at):
             require_same_length(len(gaps), len(rows), "")

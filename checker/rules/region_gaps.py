@@ -22,7 +22,7 @@ def region_gaps(problem: Problem, premises: tuple[Regions], args: dict[str, Any]
     ahead = Ahead(problem, facts.bits)
     neurons, heads = ahead.layer.neurons, ahead.layer.heads
     gaps = []
-    hints = hinted(problem, facts.groups, args["hints"], problem.outputs * (neurons + 1) * heads)
+    hints = hinted(problem, facts.groups, args["hints"], problem.outputs * (neurons + 1) * heads * ahead.layer.words)
     for (at, region, rows), ranges in zip(hints, facts.ranges, strict=True):
         with located(at):
             require_same_length(len(region.group.rivals), len(rows), "")

@@ -26,7 +26,9 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
             require_valid(problem, group)
     highest, lowest = ([entering(layer, neuron, sign) for neuron in range(layer.neurons)] for sign in (1, -1))
     ranges = []
-    for at, region, rows in hinted(problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads):
+    for at, region, rows in hinted(
+        problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads * layer.words
+    ):
         with located(at):
             require_same_length(layer.neurons, len(rows), "")
             direct, weights = layer.direct(region.query), weights_of(layer, region)
