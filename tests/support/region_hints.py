@@ -30,6 +30,7 @@ from checker.arithmetic.enclosures import Enclosure, largest_product
 from checker.facts import RegionGaps, Regions
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.paths import weights_of
+from checker.model.one_layer import OneLayer
 from checker.model.weights import Weights, read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
@@ -40,6 +41,7 @@ from checker.rules.regions import entering
 Json = dict[str, Any]
 Tokens = tuple[int, ...]
 Table = list[dict[int, int]]  # position -> token -> number, as in the checker
+Weighing = list[dict[int, Enclosure]]  # position -> token -> weight
 Slopes = Callable[[Activation, int, int], int]
 
 
@@ -123,7 +125,22 @@ def part_of(group: Group, tokens: Tokens) -> int:
 # Means: the bound that the checker accepts, and no smaller one.
 
 
-def least_bound(inputs: list[Tokens], gains: Table, weights: list[dict[int, Enclosure]]) -> int:
+def by_token(layer: OneLayer, region: Region) -> list[Weighing]:
+    """The checker's weights of each head, by position and token."""
+    return [
+        [
+            {
+                t: Enclosure(low, high)
+                for symbol, (lows, highs) in row.items()
+                for t, low, high in zip(layer_.tokens[symbol], lows, highs, strict=True)
+            }
+            for layer_, row in zip(region.layers, weights, strict=True)
+        ]
+        for weights in weights_of(layer, region)
+    ]
+
+
+def least_bound(inputs: list[Tokens], gains: Table, weights: Weighing) -> int:
     """The smallest bound on the mean of the gains that no input of these refutes, by Newton's method from below."""
     bound = max(mean_at(tokens, gains, weights) for tokens in inputs)
     while True:
@@ -136,7 +153,7 @@ def least_bound(inputs: list[Tokens], gains: Table, weights: list[dict[int, Encl
         bound -= -above // sum(w.high if z >= 0 else w.low for z, w in worst)
 
 
-def mean_at(tokens: Tokens, gains: Table, weights: list[dict[int, Enclosure]]) -> int:
+def mean_at(tokens: Tokens, gains: Table, weights: Weighing) -> int:
     """The mean of the gains for one input, about: rounded down, with weights that may be a little too large."""
     seen = [(gains[p][t], weights[p][t].high) for p, t in enumerate(tokens) if weights[p]]
     return sum(gain * weight for gain, weight in seen) // sum(weight for _, weight in seen)
@@ -148,7 +165,7 @@ def neuron_hints(problem: Problem, groups: list[Json], bits: int, slack: int) ->
     highest, lowest = ([entering(layer, neuron, sign) for neuron in range(layer.neurons)] for sign in (1, -1))
     hints = []
     for region, inputs in inputs_of_regions(problem, decode_groups(groups, "groups")):
-        weights = weights_of(layer, region)
+        weights = by_token(layer, region)
         of_region = []
         for up, down in zip(highest, lowest, strict=True):
             above, below = (
@@ -176,7 +193,7 @@ def gap_hints(problem: Problem, regions: Regions, slack: int, slopes: Slopes) ->
     ahead = Ahead(problem, regions.bits)
     hints = []
     for (region, inputs), ranges in zip(inputs_of_regions(problem, regions.groups), regions.ranges, strict=True):
-        weights, lines = weights_of(ahead.layer, region), slopes_of(ahead, ranges, slopes)
+        weights, lines = by_token(ahead.layer, region), slopes_of(ahead, ranges, slopes)
         of_region = []
         for rivals in region.group.rivals:
             gains = ahead.gains(region.group.label, rivals, tuple(lines))
@@ -193,7 +210,7 @@ def count_hints(problem: Problem, gaps: RegionGaps, steps: int, slopes: Slopes) 
     hints = []
     regions = zip(inputs_of_regions(problem, gaps.regions.groups), gaps.regions.ranges, gaps.gaps, strict=True)
     for (region, inputs), ranges, row in regions:
-        weights, lines = weights_of(ahead.layer, region), slopes_of(ahead, ranges, slopes)
+        weights, lines = by_token(ahead.layer, region), slopes_of(ahead, ranges, slopes)
         of_region: list[list[int]] = []
         for rivals, gap in zip(region.group.rivals, row, strict=True):
             if gap < 0:

@@ -8,7 +8,7 @@ import pytest
 
 from checker.arithmetic.enclosures import Enclosure
 from checker.errors import Rejected
-from checker.lemmas.paths import Table, longest, require_mean, weight_of
+from checker.lemmas.paths import Table, Weights, longest, pairs, require_mean, weight_of
 from checker.lemmas.reaching import joint, reaching
 from checker.model.weights import read_weights
 from checker.problem import Problem
@@ -93,6 +93,14 @@ def enclosures(rng: random.Random) -> list[dict[int, Enclosure]]:
     return [{t: Enclosure(low := rng.randint(0, 20), low + rng.randint(0, 1)) for t in range(4)} for _ in range(3)]
 
 
+def by_symbol(region: Region, rows: list[dict[int, Enclosure]]) -> Weights:
+    """In the form of the checker."""
+    return [
+        {symbol: pairs([row[t] for t in choices]) for symbol, choices in tokens.items()}
+        for (tokens, _), row in zip(region.layers, rows, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_least_bound_on_a_mean(seed: int) -> None:
     """Granted exactly from the largest mean on, over all weights in their enclosures; less is refused."""
@@ -111,9 +119,9 @@ def test_the_least_bound_on_a_mean(seed: int) -> None:
             if worst <= 0:
                 break
             with pytest.raises(Rejected, match="mean-above-bound"):
-                require_mean(region, gains, weights, bound)
+                require_mean(region, gains, by_symbol(region, weights), bound)
             bound += 1
-        require_mean(region, gains, weights, bound)
+        require_mean(region, gains, by_symbol(region, weights), bound)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -124,8 +132,14 @@ def test_one_denominator_a_head(seed: int) -> None:
         gains, weights = [tables(rng, 50) for _ in range(2)], [enclosures(rng) for _ in range(2)]
         weights = [[{t: Enclosure(w.low + 1, w.high + 1) for t, w in row.items()} for row in rows] for rows in weights]
         constant = rng.randint(-60, 20)
-        table = joint(region, constant, gains, weights, (rng.randint(-90, 90), rng.randint(-90, 90)))
-        single = joint(region, constant, gains[:1], weights[:1], (0,))
+        table = joint(
+            region,
+            constant,
+            gains,
+            [by_symbol(region, rows) for rows in weights],
+            (rng.randint(-90, 90), rng.randint(-90, 90)),
+        )
+        single = joint(region, constant, gains[:1], [by_symbol(region, weights[0])], (0,))
         for x in inputs:
             for ends in product([False, True], repeat=3):
                 means = []
