@@ -26,16 +26,24 @@ RELU = architecture(heads=2, attn_scale_squared="2", activation="relu")
 NORM = architecture(heads=3, mask="full", attn_scale_squared="3", normalization="LN", norms=["pre"], eps="0")
 
 
+FINAL = architecture(heads=2, attn_scale_squared="2", normalization="LN", norms=["pre", "final"], eps="1/64")
+
+
 @cache
 def cases() -> dict[str, Case]:
     """Models with a problem each, by the name of the model file."""
     relu = random_model(31, RELU, "F32", d_vocab=3, d_model=3, n_ctx=4, d_head=2, d_mlp=2, d_vocab_out=3)
     norm = random_model(32, NORM, "F64", d_vocab=4, d_model=3, n_ctx=3, d_head=2, d_vocab_out=2)
+    final = random_model(33, FINAL, "F32", d_vocab=3, d_model=4, n_ctx=3, d_head=2, d_vocab_out=3)
     norm["embed.W_E"][3] = -norm["pos_embed.W_pos"][0]  # at position 0 a residual of zeros, which has no LayerNorm
     weights = [{"tokens": "0-2", "weights": [1, 1 << 70, 3]}, {"tokens": [2, 0]}, {"tokens": "0-2"}, {"tokens": [1, 2]}]
     sums = {"inputs": weights, "label": {"name": "sum-mod", "modulus": 3}, "readout": 2}
     has = {"inputs": [{"tokens": "0-2"}] * 3, "label": {"name": "contains", "token": 1}}
-    return {"two-heads-relu": Case(relu, RELU, sums, Fraction(1, 8), "F32"), "pre-norm": Case(norm, NORM, has)}
+    return {
+        "two-heads-relu": Case(relu, RELU, sums, Fraction(1, 8), "F32"),
+        "pre-norm": Case(norm, NORM, has),
+        "final-norm": Case(final, FINAL, max_of_k(3, 3), Fraction(1, 8), "F32"),
+    }
 
 
 def write_models(folder: Path) -> None:
@@ -63,8 +71,27 @@ def beside(name: str) -> Statement:
 @cache
 def maxima() -> Statement:
     """Max-of-k of tiny.safetensors, by how often the maximum occurs."""
+    return proved([of_maximum(5, m, 2) for m in range(5)])
+
+
+def apart(keep: int = 2) -> list[Json]:
+    """In one group the largest tokens are watched by how often the maximum occurs, in another the others; the latter
+    holds inputs in which it occurs `keep` times or fewer."""
+    groups = []
+    for m in range(5):
+        others = [1 << y for y in range(5) if y != m]
+        few = of_maximum(5, m, 2, rivals=others[:2])
+        groups += [
+            of_maximum(5, m, 2, rivals=others[2:]),
+            few | {"parts": few["parts"][: keep + 1] + [-1] * (2 - keep)},
+        ]
+    return groups
+
+
+def proved(groups: list[Json]) -> Statement:
+    """Of tiny.safetensors what these groups prove."""
     case = Case(near_correct(np.random.default_rng(0), 5, 4, biases=True), None, max_of_k(5, 4), 0, "F32")
-    steps = region_steps(case.data, case.problem, [of_maximum(5, m, 2) for m in range(5)], steps=200)
+    steps = region_steps(case.data, case.problem, groups, steps=200)
     correct = sum(count[3] for count in steps[2]["conclusion"]["counts"])
     conclusion = {"correct": correct, "wrong": 0}
     total = {"rule": "total", "premises": [2], "args": {}, "conclusion": conclusion}
@@ -78,6 +105,7 @@ def accepted() -> Iterator[tuple[str, Statement]]:
         yield f"{name}--regions-beside", beside(name)
     whole = maxima()
     yield "tiny--regions", whole
+    yield "tiny--regions-of-two-groups", proved(apart())
     wider = (change(*GAPS, "conclusion", "gaps", 0, 0, by=1), change(*COUNTS, "conclusion", "counts", 3, 3, by=-1))
     less = (
         change("predicate", "steps", 3, "conclusion", "correct", by=-1),
@@ -106,9 +134,18 @@ def rejected() -> Iterator[tuple[str, Statement]]:
     yield "no-such-region--label-that-is-no-output", edited(whole, *of_groups(4, "label", value=5))
     yield "no-such-region--query-that-is-no-token", edited(whole, *of_groups(4, "queries", value=63))
     yield "no-such-region--query-of-no-weight", edited(norm, *of_groups(0, "queries", value=15))
-    yield "wrong-token-left-out--of-a-region", edited(whole, *of_groups(4, "rivals", value=[1, 2, 4]))
-    yield "wrong-token-left-out--label-among-rivals", edited(whole, *of_groups(4, "rivals", value=[31]))
-    yield "wrong-token-left-out--negative-rivals", edited(whole, *of_groups(4, "rivals", value=[-17]))
+    yield "no-such-region--label-among-rivals", edited(whole, *of_groups(4, "rivals", value=[31]))
+    yield "no-such-region--negative-rivals", edited(whole, *of_groups(4, "rivals", value=[-17]))
+    yield "no-such-region--no-rival-in-a-class", edited(whole, *of_groups(4, "rivals", value=[15, 0]))
+    yield "wrong-region--gaps-that-watch-an-output-more", edited(whole, *of_groups(4, "rivals", value=[1, 2, 4]))
+    most = whole["predicate"]["steps"][2]["conclusion"]
+    for name, groups in (
+        ("output-that-no-group-watches", [*apart()[:-1]]),
+        ("inputs-that-one-group-does-not-hold", apart(1)),
+        ("a-group-twice", [*apart(), *apart()]),
+    ):
+        less = proved(groups)
+        yield f"count-too-large--{name}", edited(less, put(*COUNTS, "conclusion", value=most))
     hints = (*GAPS, "args", "hints")
     yield "mean-above-bound--one-unit", edited(whole, change(*hints, 4, 0, 0, by=-1))
     yield "mean-above-bound--second-head", edited(relu, change(*hints, 0, 0, 3, by=-1))
