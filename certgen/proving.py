@@ -72,7 +72,7 @@ def prove(
     question = ask(model, problem, exact_margin)
     require_expressible(question.model, question.task)
     require_applicable(question, strategy)
-    chosen = strategy or default_strategy(question)
+    chosen = strategy or default_strategy(question, demanding=target is not None)
     if max_length is not None and not question.is_classic:
         raise UserError(f"no length can be chosen for {given(question)}", "leave it out")
     if target is not None and chosen == "brute-force":
@@ -125,11 +125,11 @@ def applies(question: Question, strategy: str) -> bool:
     return True
 
 
-def default_strategy(question: Question) -> str:
-    """Regions where they apply, unless evaluating every input is quick, and exact."""
+def default_strategy(question: Question, demanding: bool = False) -> str:
+    """Regions where they apply, unless evaluating every input is quick, and exact, and no bound is demanded."""
     if question.is_classic:
         return "adaptive"
-    quick = evaluation_work(question.model, question.task) <= QUICK
+    quick = not demanding and evaluation_work(question.model, question.task) <= QUICK
     return "brute-force" if quick or why_not(question) else "adaptive"
 
 
