@@ -109,7 +109,7 @@ def require_applicable(question: Question, strategy: str | None) -> None:
     if strategy in ("brute-force", None) or question.is_classic:
         return
     if strategy == "adaptive" or STRATEGIES[strategy].general:
-        require_one_layer(question)
+        require_one_layer(question, strategy)
         return
     reason = f"the strategy {strategy} is for max-of-k by one layer with one head, attention only"
     hint = "the strategy brute-force is for every model and problem, adaptive for every model with one attention layer"

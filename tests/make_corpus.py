@@ -55,13 +55,13 @@ def write_models() -> None:
 
 def prove(model: str, strategy: str, margin: str = "0") -> Statement:
     """The generator's certificate, as JSON, its tensor digests in the order of tiny.AXES."""
-    from certgen.models.circuits import Circuits
     from certgen.models.model_file import load_model
     from certgen.progress import quiet
+    from certgen.proving import ask
     from certgen.strategies import STRATEGIES
 
-    circuits = Circuits(load_model(MODELS / f"{model}.safetensors"), Fraction(margin))
-    statement = json.loads(STRATEGIES[strategy].prove(circuits, quiet).to_bytes())
+    question = ask(load_model(MODELS / f"{model}.safetensors"), None, Fraction(margin))
+    statement = json.loads(STRATEGIES[strategy].prove(question, quiet).to_bytes())
     info = statement["predicate"]["model"]
     info["tensors"] = {name: info["tensors"][name] for name in AXES}
     return statement

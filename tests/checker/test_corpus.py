@@ -10,9 +10,9 @@ from typing import TypeGuard
 
 import pytest
 
-from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
 from certgen.progress import quiet
+from certgen.proving import ask
 from certgen.strategies import STRATEGIES
 from checker import Refusal, Verdict
 from checker.cli import describe
@@ -114,7 +114,7 @@ def test_the_files_are_what_make_corpus_writes(regenerated: dict[str, bytes]) ->
 
 def test_the_generator_writes_the_same_bytes_again() -> None:
     """The order of fields included."""
-    circuits = [Circuits(load_model(MODELS / "tiny.safetensors"), Fraction(0)) for _ in range(6)]
+    questions = [ask(load_model(MODELS / "tiny.safetensors"), None, Fraction(0)) for _ in range(6)]
     written = {STRATEGIES["brute-force"].prove(each, quiet).to_bytes() for each in circuits}
     assert len(written) == 1
 

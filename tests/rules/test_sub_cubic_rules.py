@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
 from certgen.progress import quiet
+from certgen.proving import ask
 from certgen.strategies import STRATEGIES
 from checker.errors import Refusal, Rejected
 from checker.facts import Tally
@@ -39,7 +39,7 @@ def test_any_hints_with_honest_conclusions_are_true(run: settings, workspace: Pa
         model, margin = in_any_units(seed), margin_of(seed)
         path = model.write(workspace / "model")
         name = rng.choice(FAMILY)
-        honest = json.loads(STRATEGIES[name].prove(Circuits(load_model(path), margin), quiet).to_bytes())
+        honest = json.loads(STRATEGIES[name].prove(ask(load_model(path), None, margin), quiet).to_bytes())
         proof = bent_proof(path, margin, honest, rng, seen)
 
         meaning = Meaning(model.tensors, margin)

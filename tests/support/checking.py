@@ -4,9 +4,9 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
-from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
 from certgen.progress import quiet
+from certgen.proving import ask
 from certgen.strategies import STRATEGIES
 from checker.cli import outcome_of
 from checker.errors import Refusal
@@ -16,7 +16,7 @@ from tests.support.derivations import BUDGET, Statement
 
 def prove(path: Path, strategy: str, margin: Fraction) -> Statement:
     """The certificate of a strategy, as JSON data."""
-    certificate = STRATEGIES[strategy].prove(Circuits(load_model(path), margin), quiet)
+    certificate = STRATEGIES[strategy].prove(ask(load_model(path), None, margin), quiet)
     return json.loads(certificate.to_bytes())
 
 

@@ -26,7 +26,7 @@ def fitted_case(seed: int, problem: Json, v: int = 4, outputs: int = 4, d: int =
     """The model with the problem, at margin 0."""
     rng, form = np.random.default_rng(seed), architecture(**{"attn_scale_squared": "2", **given})
     sizes = {"d_vocab": v, "d_model": d, "n_ctx": len(problem["inputs"]), "n_heads": form["heads"], "d_head": 2}
-    sizes |= {"d_mlp": 4, "d_vocab_out": outputs}
+    sizes |= {"d_mlp": 2, "d_vocab_out": outputs}
     tensors = {
         name: short(rng.normal(scale=0.7, size=[sizes[axis] for axis in axes])) for name, axes in axes_of(form).items()
     }
