@@ -569,7 +569,7 @@ def prove(
     check_outputs([output], [model, problem])
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
     question = ask(loaded, asked, read_margin(margin))
-    if strategy is None and default_strategy(question) == "brute-force":
+    if strategy is None and default_strategy(question, demanding=target is not None) == "brute-force":
         require_default(question)
         say(f"{why_brute_force(question)}: {about(question.task.number)} inputs are evaluated", output)
     wanted = jobs is not None or scheduler is not None or engine is Engine.dask
