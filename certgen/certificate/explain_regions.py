@@ -32,7 +32,7 @@ def tell_regions(facts: RegionFacts, noun: str) -> Iterator[Paragraph | Table]:
     """What is proved and how; the noun is what is counted: an input, a sequence, or a unit of weight."""
     what = "weight" if noun == "unit" else f"{noun}s"
     yield Paragraph(f"The regions of step {facts.step}", style="bold")
-    yield Paragraph(" ".join(summary(facts, noun)))
+    yield Paragraph(summary_of(facts, noun))
     yield gaps_by_label(facts, what)
     drawn = nearest_of_each_label(facts)
     if drawn:
@@ -45,8 +45,12 @@ def tell_regions(facts: RegionFacts, noun: str) -> Iterator[Paragraph | Table]:
         yield losses(facts, what)
 
 
-def summary(facts: RegionFacts, noun: str) -> Iterator[str]:
-    """The proof in a few sentences."""
+def summary_of(facts: RegionFacts, noun: str) -> str:
+    """The proof in a few sentences; the noun is what is counted."""
+    return " ".join(sentences(facts, noun))
+
+
+def sentences(facts: RegionFacts, noun: str) -> Iterator[str]:
     yield shape(facts)
     settled = [region for region in facts.regions if region.settled]
     nearest, number = nearest_of(settled), len(facts.regions)
