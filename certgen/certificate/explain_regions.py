@@ -57,10 +57,10 @@ def sentences(facts: RegionFacts, noun: str) -> Iterator[str]:
     if nearest:
         region, rival = nearest
         where = "it" if number == 1 else "each of them" if len(settled) == number else f"{len(settled):,} of them"
-        every = all(mask.bit_count() == facts.outputs - 1 for mask in facts.watched.values())
+        every = all(watched(region).bit_count() == facts.outputs - 1 for region in settled)
         query = f" and the query is {region.query}" if len(facts.queries) > 1 else ""
         yield (
-            f"In {where} every wrong output {'' if every else 'that is watched '}stays behind, by at least"
+            f"In {where} every wrong output {'' if every else 'that is watched there '}stays behind, by at least"
             f" {scaled_down(-rival.gap, facts.bits)} logits: nearest is {named(rival.outputs)}, where {region.label} is"
             f" right{query}."
         )
@@ -84,11 +84,14 @@ def shape(facts: RegionFacts) -> str:
     number, one_query = counted(len(facts.regions), "region"), len(facts.queries) == 1
     if len(whole) == len(sizes) == len(facts.regions):
         return f"{number}, each of all inputs with one answer{'' if one_query else ' and one query'}."
-    cases = "answer" if one_query else "pair"
-    of_what = "" if one_query else " of answer and query"
-    return (
-        f"{number}, about {counted(len(sizes), cases)}{of_what}; {len(whole):,} of these have a region of all inputs."
-    )
+    about = counted(len(sizes), "answer" if one_query else "pair") + ("" if one_query else " of answer and query")
+    those = "all of these" if len(whole) == len(sizes) else f"{len(whole):,} of these"
+    return f"{number}, about {about}. Those with a region of all inputs: {those}."
+
+
+def watched(region: Region) -> int:
+    """The wrong outputs that a region is about, as a bit mask."""
+    return reduce(or_, [rival.outputs for rival in region.rivals], 0)
 
 
 def nearest_of(regions: Iterable[Region]) -> Nearest | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import or_
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from certgen.certificate.arguments import HintArgs
@@ -78,15 +77,6 @@ class RegionFacts:
         found: dict[int, list[Region]] = {label: [] for label in sorted({label for label, _ in self.pairs})}
         for region in self.regions:
             found.setdefault(region.label, []).append(region)
-        return found
-
-    @cached_property
-    def watched(self) -> dict[tuple[int, int], int]:
-        """The wrong outputs that regions of a label and query watch, as a bit mask."""
-        found: dict[tuple[int, int], int] = {}
-        for region in self.regions:
-            pair = region.label, region.query
-            found[pair] = reduce(or_, [rival.outputs for rival in region.rivals], found.get(pair, 0))
         return found
 
     @cached_property

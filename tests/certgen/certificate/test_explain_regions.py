@@ -153,8 +153,9 @@ def test_what_is_not_watched_is_not_said_to_stay_behind() -> None:
     groups = [up_to(0, 3, 1, [0b010])]
     inputs: Entries = [{"tokens": "0-2"}] * 2
     text = told(statement(groups, [(0, 0)], behind, inputs=inputs, outputs=3, correct={(0, 0): 0}, total=9))
-    assert "1 region, each of all inputs with one answer and one query. In it every wrong output that is watched " in (
-        sentences(text)
+    assert (
+        "1 region, each of all inputs with one answer and one query. In it every wrong output that is watched there "
+        in (sentences(text))
     )
 
 
@@ -164,8 +165,11 @@ def test_two_groups_that_watch_different_outputs_are_taken_together() -> None:
     made = statement(groups, [(0, 0)], behind, inputs=inputs, outputs=3, correct={(0, 0): 1}, total=4)
     text = told(made)
     assert "2 regions, about 2 pairs" not in text
-    assert "2 regions, about 1 pair of answer and query; 1 of these have" in sentences(text)
-    assert "In each of them every wrong output stays behind" in sentences(text)
+    assert (
+        "2 regions, about 1 pair of answer and query; all of these have a region of all inputs. In each of them every "
+        in sentences(text)
+    )
+    assert "every wrong output that is watched there stays behind, by at least 1 logits: nearest is" in sentences(text)
     assert table(text, GAPS)[0] == ["0", "2", "1", "1", "1", "0"]
 
 
