@@ -85,8 +85,8 @@ def shape(facts: RegionFacts) -> str:
     if len(whole) == len(sizes) == len(facts.regions):
         return f"{number}, each of all inputs with one answer{'' if one_query else ' and one query'}."
     about = counted(len(sizes), "answer" if one_query else "pair") + ("" if one_query else " of answer and query")
-    those = "all of these" if len(whole) == len(sizes) else f"{len(whole):,} of these"
-    return f"{number}, about {about}. Those with a region of all inputs: {those}."
+    those = "all" if len(whole) == len(sizes) else f"{len(whole):,}"
+    return f"{number}, about {about}; for {those} of them one region has all inputs."
 
 
 def watched(region: Region) -> int:

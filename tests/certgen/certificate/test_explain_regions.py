@@ -140,7 +140,7 @@ def test_pairs_without_a_region_and_inputs_outside_of_their_regions() -> None:
     correct = {(0, 0): 1, (2, 0): 1, (2, 1): 1, (2, 2): 2}
     inputs: Entries = [{"tokens": "0-2"}] * 2
     text = told(statement(groups, regions, behind, inputs=inputs, outputs=3, correct=correct, total=9))
-    assert "4 regions, about 4 pairs of answer and query; 3 of these have a region of all inputs." in sentences(text)
+    assert "4 regions, about 4 pairs of answer and query; for 3 of them one region has all inputs." in sentences(text)
     assert table(text, GAPS)[:2] == [["0", "1", "1", "1, 2", "1", "0"], ["1", "0", "3", "", "", "3"]]
     assert table(text, LOST) == [
         ["1", "1", "2", "2 (100.000%)", "no region"],
@@ -155,20 +155,15 @@ def test_what_is_not_watched_is_not_said_to_stay_behind() -> None:
     text = told(statement(groups, [(0, 0)], behind, inputs=inputs, outputs=3, correct={(0, 0): 0}, total=9))
     assert (
         "1 region, each of all inputs with one answer and one query. In it every wrong output that is watched there "
-        in (sentences(text))
+        in sentences(text)
     )
 
 
 def test_two_groups_that_watch_different_outputs_are_taken_together() -> None:
     groups = [up_to(0, 2, 1, [0b010]), up_to(0, 2, 1, [0b100])]
     inputs: Entries = [{"tokens": "0-1"}] * 2
-    made = statement(groups, [(0, 0)], behind, inputs=inputs, outputs=3, correct={(0, 0): 1}, total=4)
-    text = told(made)
-    assert "2 regions, about 2 pairs" not in text
-    assert (
-        "2 regions, about 1 pair of answer and query; all of these have a region of all inputs. In each of them every "
-        in sentences(text)
-    )
+    text = told(statement(groups, [(0, 0)], behind, inputs=inputs, outputs=3, correct={(0, 0): 1}, total=4))
+    assert "2 regions, about 1 pair of answer and query; for all of them one region has all" in sentences(text)
     assert "every wrong output that is watched there stays behind, by at least 1 logits: nearest is" in sentences(text)
     assert table(text, GAPS)[0] == ["0", "2", "1", "1", "1", "0"]
 
