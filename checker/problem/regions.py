@@ -73,8 +73,8 @@ def require_valid(problem: Problem, group: Group) -> None:
     """
     states, symbols = len(group.next), len(group.next[0])
     in_range = all(0 <= s < symbols for s in group.symbols) and all(-1 <= s < states for row in group.next for s in row)
-    if not in_range or len(group.symbols) != problem.v or len(group.parts) != states:
-        raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states from -1 on")
+    if not in_range or len(group.symbols) != problem.v or len(group.parts) != states or min(group.parts) < -1:
+        raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states and parts from -1 on")
     if not 0 <= group.label < problem.outputs:
         raise Rejected("no-such-region", "label", f"outputs from 0 to {problem.outputs - 1}", show(group.label))
     others, held = ((1 << problem.outputs) - 1) ^ (1 << group.label), 0
