@@ -90,9 +90,30 @@ def activation(name: str, z: Array) -> Array:
     return z / (1 + np.exp(-u))
 
 
-def region_case(seed: int, inputs: int = 27) -> tuple[Case, list[Json]]:
-    """Anything with one layer."""
+def region_case(seed: int) -> tuple[Case, list[Json]]:
+    """Anything with one layer; of a few drawn, the first of which some inputs are correct and some are not."""
     rng, draw = random.Random(seed), np.random.default_rng(seed)
+    for _ in range(rng.choice([1, 6])):
+        case = any_case(rng, draw)
+        if mixed(case):
+            break
+    v, outputs = case.tensors["embed.W_E"].shape[0], case.tensors["unembed.b_U"].size
+    return case, any_groups(rng, case.problem, v, outputs)
+
+
+def mixed(case: Case) -> bool:
+    """About: some inputs are correct, some are not."""
+    with np.errstate(all="ignore"):
+        floats = Floats(case.tensors, case.architecture, len(case.problem["inputs"]), case.problem["readout"])
+        signs = set()
+        for tokens, _, label in Inputs(case.problem):
+            logits = floats.logits(tokens)
+            signs.add(bool(logits[label] > np.delete(logits, label).max(initial=-np.inf) + float(case.margin)))
+    return len(signs) > 1
+
+
+def any_case(rng: random.Random, draw: np.random.Generator) -> Case:
+    """A model, a problem, a margin."""
     form = rng.choice(["plain", "plain", "mlp", "mlp", "norm"])
     given = architecture(
         heads=rng.choice([1, 2, 2, 3]),
@@ -101,14 +122,22 @@ def region_case(seed: int, inputs: int = 27) -> tuple[Case, list[Json]]:
         **({"activation": rng.choice(["relu", "relu", "silu", "gelu_tanh", "gelu_erf"])} if form == "mlp" else {}),
         **({"normalization": rng.choice(["LN", "LNPre"]), "norms": ["pre"], "eps": "1/100000"} if form == "norm" else {}),
     )
-    v, k = rng.choice([2, 3, 3, 4]), rng.choice([1, 2, 3, 3, 3, 4])
-    readout = rng.choice([k - 1, k - 1, rng.randrange(k)])
-    problem: Json = {"inputs": any_inputs(rng, v, k, inputs), "readout": readout}
-    problem["label"] = any_label(rng, v, k) if rng.random() < 0.5 else any_automaton(rng, v)
-    labels = [label for _, _, label in Inputs(problem)]
+    v, k = rng.choice([(2, 3), (2, 4), (3, 2), (3, 3), (3, 3), (3, 3), (4, 2), (5, 2), (rng.randint(1, 4), 1)])
+    readout = rng.choice([k - 1, k - 1, k - 1, rng.randrange(k)])
+    most = v**k if rng.random() < 0.6 else 12
+    problem: Json = {"inputs": any_inputs(rng, v, k, most), "readout": readout}
+    if most == v**k:
+        for entry in problem["inputs"]:
+            entry["tokens"] = list(range(v))
+            entry["weights"] = [rng.choice([0, 1, 1, 1, 2, 3]) for _ in range(v - 1)] + [1]
+    for _ in range(3):
+        problem["label"] = any_label(rng, v, k) if rng.random() < 0.5 else any_automaton(rng, v)
+        labels = {label for _, _, label in Inputs(problem)}
+        if len(labels) > 1:
+            break
     sizes = {
         "d_vocab": v,
-        "d_model": rng.randint(2, 4),
+        "d_model": rng.randint(2, 6),
         "n_ctx": k + rng.choice([0, 0, 1]),
         "n_heads": given["heads"],
         "d_head": rng.randint(1, 2),
@@ -120,8 +149,7 @@ def region_case(seed: int, inputs: int = 27) -> tuple[Case, list[Json]]:
         if rng.random() < 0.9:
             fit(tensors, given, problem, draw)
         margin = any_margin(rng, tensors, given, problem)
-    case = Case(tensors, given, problem, margin)
-    return case, any_groups(rng, problem, v, sizes["d_vocab_out"])
+    return Case(tensors, given, problem, margin)
 
 
 def any_automaton(rng: random.Random, v: int) -> Json:
@@ -155,10 +183,10 @@ def any_margin(rng: random.Random, tensors: Tensors, given: Architecture, proble
         rest = np.delete(logits, label)
         if rest.size and np.all(np.isfinite(logits)) and 1e-9 < logits[label] - rest.max() < 1e9:
             leads.append(float(logits[label] - rest.max()))
-    if rng.random() < 0.4 or not leads:
-        return Fraction(0) if rng.random() < 0.8 else Fraction(rng.randint(0, 40), rng.choice([1, 3, 7, 1000]))
-    lead = sorted(leads)[int(len(leads) * rng.random() * rng.random())]
-    return Fraction(lead) * (1 + Fraction(rng.choice([-1, 1]), 1 << rng.choice([3, 6, 10, 20, 40])))
+    if rng.random() < 0.3 or not leads:
+        return Fraction(0) if rng.random() < 0.8 else Fraction(rng.randint(0, 9), rng.choice([3, 7, 1000]))
+    lead = sorted(leads)[int(len(leads) * 0.7 * rng.random() * rng.random())]
+    return Fraction(lead) * (1 + Fraction(rng.choice([-1, 1]), 1 << rng.choice([1, 2, 3, 3, 5, 8, 20, 40])))
 
 
 # Groups.
@@ -171,8 +199,8 @@ def any_groups(rng: random.Random, problem: Json, v: int, outputs: int) -> list[
     for c in sorted({label for _, _, label in inputs}):
         queries = sorted({tokens[readout] for tokens, _, label in inputs if label == c or rng.random() < 0.1})
         rng.shuffle(queries)
-        while queries and rng.random() < 0.95:
-            some = [queries.pop() for _ in range(rng.randint(1, len(queries)))]
+        while queries and rng.random() < 0.98:
+            some = [queries.pop() for _ in range(rng.choice([len(queries), rng.randint(1, len(queries))]))]
             made = any_group(rng, problem, inputs, c, some, v)
             groups.append(made | {"rivals": any_classes(rng, [y for y in range(outputs) if y != c])})
     if groups and rng.random() < 0.05:
@@ -198,7 +226,7 @@ def any_group(rng: random.Random, problem: Json, inputs: list[Weighed], c: int, 
     """The inputs with label c and these queries, or some of them, in parts by what a few functions say of them."""
     readout = problem["readout"]
     functions = [any_function(rng, c, v, len(problem["inputs"])) for _ in range(rng.choice([0, 1, 1, 2]))]
-    drop, merge, stray = rng.choice([0, 0, 0, 0.2]), rng.choice([0, 0, 0.3]), rng.random() < 0.3
+    drop, merge, stray = rng.choice([0, 0, 0, 0, 0.2]), rng.choice([0, 0, 0.3]), rng.random() < 0.3
     known: dict[Any, int] = {}
     parts: dict[Tokens, int] = {}
     for tokens, _, label in inputs:

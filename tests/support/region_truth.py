@@ -117,7 +117,7 @@ class RegionTruth:
         for part in self.parts(groups):
             inputs.setdefault((part.number, part.query), []).extend(part.inputs)
         for ((group, query), tokens), count in zip(inputs.items(), tally.counts, strict=True):
-            if (count.m, count.queries) != (groups[group]["label"], 1 << query) or count.wrong:
+            if (count.m, count.queries) != (groups[group]["label"], 1 << query) or count.wrong > 0:
                 return f"region {count}"
             if count.correct > self.weight(tokens):
                 return f"{count.correct} of {self.weight(tokens)} correct, query {query}, label {count.m}"
