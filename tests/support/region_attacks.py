@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 from checker.problem import Problem
+from checker.problem.budget import Budget
 from tests.support.any_problem import Json
 from tests.support.region_proofs import check, derive, step
 
@@ -45,6 +46,11 @@ def changed(rng: random.Random, value: Any) -> Any:
             case 3:
                 del entries[i]
     return value
+
+
+def thrifty(problem: Problem) -> None:
+    """No more work than proofs of tiny cases take; what has been made of the model stays."""
+    problem.budget = Budget(1 << 14)
 
 
 def rederived(problem: Problem, steps: list[Json]) -> list[Any]:

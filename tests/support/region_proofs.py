@@ -12,12 +12,10 @@ import random
 from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
+from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
-import checker.lemmas.paths
-import checker.rules.region_gaps
-import checker.rules.regions
 from checker.certificate import decode_step
 from checker.errors import Rejected, located
 from checker.facts import RegionGaps, Regions
@@ -97,8 +95,7 @@ def least(accepted: Callable[[int], bool], table: Table) -> int:
 
 def means_asked(rule: str, run: Callable[[], object]) -> list[int]:
     """What the rule needs for each mean that it asks about, in its order."""
-    module = getattr(checker.rules, rule)
-    module = __import__(f"checker.rules.{rule}", fromlist=["require_mean"])
+    module = import_module(f"checker.rules.{rule}")
     original, found = module.require_mean, []
 
     def asked(region: Any, gains: Table, weights: Any, most: int) -> None:
