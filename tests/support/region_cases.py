@@ -1,4 +1,4 @@
-"""Random tiny problems for the rules about regions, each decided by a seed: one layer, 1-3 heads, and groups of regions.
+"""Random tiny problems for the rules about regions, each decided by a seed: one layer, 1-3 heads, groups of regions.
 
     case, groups = region_case(7)
 
@@ -37,12 +37,7 @@ class Floats:
             biases = [biases[0] + t["mlp.b_out"] @ t["unembed.W_U"], t["attn.b_O"] @ t["mlp.W_in"] + t["mlp.b_in"]]
         both = np.hstack(maps)
         x = t["embed.W_E"][None] + t["pos_embed.W_pos"][:k, None]
-        y = x
-        if given["norms"]:
-            centred = x - x.mean(-1, keepdims=True)
-            y = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + float(Fraction(given["eps"])))
-            if given["normalization"] == "LN":
-                y = y * t["ln1.w"] + t["ln1.b"]
+        y = self.norm(x, "ln1")
         self.direct = x[readout] @ both + np.concatenate(biases)
         queries, keys, values = (
             np.einsum("ptd,hde->hpte", y, t[f"attn.W_{name}"]) + t[f"attn.b_{name}"][:, None, None] for name in "QKV"
@@ -53,6 +48,13 @@ class Floats:
         self.scores = scores / float(Fraction(given["attn_scale_squared"])) ** 0.5
         self.seen = readout + 1 if given["mask"] == "causal" else k
         self.residual = x[readout] + t["attn.b_O"]
+
+    def norm(self, x: Array, name: str) -> Array:
+        if not self.given["norms"]:
+            return x
+        centred = x - x.mean(-1, keepdims=True)
+        y = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + float(Fraction(self.given["eps"])))
+        return y * self.t[f"{name}.w"] + self.t[f"{name}.b"] if self.given["normalization"] == "LN" else y
 
     def attention(self, tokens: Tokens) -> Array:
         """[head, position]"""
@@ -70,10 +72,8 @@ class Floats:
         """The residual that is unembedded."""
         x = self.residual[tokens[self.readout]] + self.means(tokens, self.written).sum(0)
         if self.out is not None:
-            x = x + activation(self.given["activation"], x @ self.t["mlp.W_in"] + self.t["mlp.b_in"]) @ (
-                self.t["mlp.W_out"]
-            )
-            x = x + self.t["mlp.b_out"]
+            z = self.norm(x, "ln2") @ self.t["mlp.W_in"] + self.t["mlp.b_in"]
+            x = x + activation(self.given["activation"], z) @ self.t["mlp.W_out"] + self.t["mlp.b_out"]
         return x
 
     def logits(self, tokens: Tokens) -> Array:
@@ -90,15 +90,17 @@ def activation(name: str, z: Array) -> Array:
     return z / (1 + np.exp(-u))
 
 
-def region_case(seed: int) -> tuple[Case, list[Json]]:
-    """Anything with one layer; of a few drawn, the first of which some inputs are correct and some are not."""
+def region_case(seed: int, **fixed: Any) -> tuple[Case, list[Json]]:
+    """Anything with one layer; of a few drawn, the first of which some inputs are correct and some are not. What is
+    fixed are fields of the architecture, the readout, or coarse=True for one part in each group."""
     rng, draw = random.Random(seed), np.random.default_rng(seed)
+    coarse = fixed.pop("coarse", False)
     for _ in range(rng.choice([1, 6])):
-        case = any_case(rng, draw)
+        case = any_case(rng, draw, dict(fixed))
         if mixed(case):
             break
     v, outputs = case.tensors["embed.W_E"].shape[0], case.tensors["unembed.b_U"].size
-    return case, any_groups(rng, case.problem, v, outputs)
+    return case, any_groups(rng, case.problem, v, outputs, coarse)
 
 
 def mixed(case: Case) -> bool:
@@ -112,18 +114,24 @@ def mixed(case: Case) -> bool:
     return len(signs) > 1
 
 
-def any_case(rng: random.Random, draw: np.random.Generator) -> Case:
+def any_case(rng: random.Random, draw: np.random.Generator, fixed: Json) -> Case:
     """A model, a problem, a margin."""
+    at = fixed.pop("readout", None)
     form = rng.choice(["plain", "plain", "mlp", "mlp", "norm"])
     given = architecture(
         heads=rng.choice([1, 2, 2, 3]),
         mask=rng.choice(["causal", "full"]),
         attn_scale_squared=rng.choice(["1", "2", "3", "1/4", "7/3"]),
         **({"activation": rng.choice(["relu", "relu", "silu", "gelu_tanh", "gelu_erf"])} if form == "mlp" else {}),
-        **({"normalization": rng.choice(["LN", "LNPre"]), "norms": ["pre"], "eps": "1/100000"} if form == "norm" else {}),
+        **(
+            {"normalization": rng.choice(["LN", "LNPre"]), "norms": ["pre"], "eps": "1/100000"}
+            if form == "norm"
+            else {}
+        ),
     )
+    given |= fixed
     v, k = rng.choice([(2, 3), (2, 4), (3, 2), (3, 3), (3, 3), (3, 3), (4, 2), (5, 2), (rng.randint(1, 4), 1)])
-    readout = rng.choice([k - 1, k - 1, k - 1, rng.randrange(k)])
+    readout = rng.choice([k - 1, k - 1, k - 1, rng.randrange(k)]) if at is None else at
     most = v**k if rng.random() < 0.6 else 12
     problem: Json = {"inputs": any_inputs(rng, v, k, most), "readout": readout}
     if most == v**k:
@@ -192,7 +200,7 @@ def any_margin(rng: random.Random, tensors: Tensors, given: Architecture, proble
 # Groups.
 
 
-def any_groups(rng: random.Random, problem: Json, v: int, outputs: int) -> list[Json]:
+def any_groups(rng: random.Random, problem: Json, v: int, outputs: int, coarse: bool) -> list[Json]:
     """Disjoint groups for most of the inputs; now and then some that overlap, or are none."""
     inputs, readout = list(Inputs(problem)), problem["readout"]
     groups: list[Json] = []
@@ -201,7 +209,7 @@ def any_groups(rng: random.Random, problem: Json, v: int, outputs: int) -> list[
         rng.shuffle(queries)
         while queries and rng.random() < 0.98:
             some = [queries.pop() for _ in range(rng.choice([len(queries), rng.randint(1, len(queries))]))]
-            made = any_group(rng, problem, inputs, c, some, v)
+            made = any_group(rng, problem, inputs, c, some, v, coarse)
             groups.append(made | {"rivals": any_classes(rng, [y for y in range(outputs) if y != c])})
     if groups and rng.random() < 0.05:
         groups.append(rng.choice(groups))
@@ -222,10 +230,14 @@ def any_classes(rng: random.Random, others: list[int]) -> list[int]:
     return [sum(1 << y for y in members) for members in [*classes, left] if members]
 
 
-def any_group(rng: random.Random, problem: Json, inputs: list[Weighed], c: int, queries: list[int], v: int) -> Json:
+def any_group(
+    rng: random.Random, problem: Json, inputs: list[Weighed], c: int, queries: list[int], v: int, coarse: bool
+) -> Json:
     """The inputs with label c and these queries, or some of them, in parts by what a few functions say of them."""
     readout = problem["readout"]
-    functions = [any_function(rng, c, v, len(problem["inputs"])) for _ in range(rng.choice([0, 1, 1, 2]))]
+    functions = [
+        any_function(rng, c, v, len(problem["inputs"])) for _ in range(0 if coarse else rng.choice([0, 1, 1, 2]))
+    ]
     drop, merge, stray = rng.choice([0, 0, 0, 0, 0.2]), rng.choice([0, 0, 0.3]), rng.random() < 0.3
     known: dict[Any, int] = {}
     parts: dict[Tokens, int] = {}
@@ -259,7 +271,10 @@ def any_function(rng: random.Random, c: int, v: int, k: int) -> Callable[[Tokens
 
 def layered(rng: random.Random, choices: list[list[int]], parts: dict[Tokens, int], v: int) -> Json:
     """The least automaton that counts positions: states are what can still become of an input."""
-    keep, states, rows, ends = rng.random() < 0.2, {}, [], []
+    keep = rng.random() < 0.2
+    states: dict[Any, int] = {}
+    rows: list[list[int]] = []
+    ends: list[int] = []
 
     def outcome(prefix: Tokens) -> Any:
         if len(prefix) == len(choices):

@@ -25,7 +25,7 @@ from checker.lemmas.paths import Table
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
-from checker.problem.regions import regions_of
+from checker.problem.regions import decode_groups, regions_of
 from checker.rules import RULES
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
@@ -106,8 +106,10 @@ def means_asked(rule: str, run: Callable[[], object]) -> list[int]:
                 return False
             return True
 
-        read = [{t: row[t] for ts in layer.tokens.values() for t in ts if t in row} for layer, row in
-                zip(region.layers, gains, strict=True)]
+        read = [
+            {t: row[t] for ts in layer.tokens.values() for t in ts if t in row}
+            for layer, row in zip(region.layers, gains, strict=True)
+        ]
         found.append(least(accepted, read))
 
     with patch.object(module, "require_mean", asked):
@@ -115,23 +117,19 @@ def means_asked(rule: str, run: Callable[[], object]) -> list[int]:
     return found
 
 
-Slopes = Callable[[Any, int, int, int], int]  # (activation, low, high, what it favours) -> slope
-
-
-def prove(problem: Problem, groups: list[Json], bits: int, steps: int, rng: random.Random) -> list[Json]:
-    """Three steps with hints that are the best, for lines that are not always."""
+def prove(
+    problem: Problem, groups: list[Json], bits: int, steps: int, rng: random.Random, shares: tuple[int, ...] = ()
+) -> list[Json]:
+    """Three steps with hints that are the best, for lines that are not always. The means of a count are lower than
+    these bounds, together by the gap, or each by so many times the gap."""
     layer = problem.one_layer(bits)
     heads, neurons = layer.heads, layer.neurons
-    decoded = RULES["regions"].args["groups"](plain(groups), "args.groups")
-    regions: list[Any] = []
-    # invalid groups are refused before anything is asked
-    derive_empty = {"bits": bits, "groups": groups, "hints": []}
-    try:
-        derive(problem, "regions", [], derive_empty)
+    try:  # groups that are none are refused before the number of hints is
+        derive(problem, "regions", [], {"bits": bits, "groups": groups, "hints": []})
     except Rejected as refused:
         if refused.code != "wrong-shape":
             raise
-    regions = list(regions_of(problem, decoded))
+    regions = list(regions_of(problem, decode_groups(plain(groups), "args.groups")))
 
     def ranges_of(flat: list[int]) -> list[Any]:
         entries = iter(flat)
@@ -167,16 +165,22 @@ def prove(problem: Problem, groups: list[Json], bits: int, steps: int, rng: rand
 
     counts = []
     for hints, gaps in zip(args["hints"], second.gaps, strict=True):
-        counts.append([[] if gap < 0 else [steps, *shifted(hint, neurons, gap)] for hint, gap in zip(hints, gaps)])
+        counts.append(
+            [
+                [] if gap < 0 else [steps, *shifted(hint, neurons, gap, shares)]
+                for hint, gap in zip(hints, gaps, strict=True)
+            ]
+        )
     args = {"hints": counts}
     made.append(step("region_counts", 2, args, derive(problem, "region_counts", [second], args)))
     return made
 
 
-def shifted(hint: list[int], neurons: int, gap: int) -> list[int]:
-    """The same slopes, and means that are lower together by the gap: they and the constant add up to 0."""
+def shifted(hint: list[int], neurons: int, gap: int, shares: tuple[int, ...]) -> list[int]:
+    """The same slopes, and means that are lower: if by the gap, they and the constant add up to 0."""
     means = hint[neurons:]
-    return [*hint[:neurons], *[mean - gap // len(means) for mean in means]]
+    less = [share * gap for share in shares] if shares else [gap // len(means)] * len(means)
+    return [*hint[:neurons], *[mean - part for mean, part in zip(means, less, strict=True)]]
 
 
 def slopes_of(ahead: Ahead, c: int, rivals: int, ranges: tuple[int, ...], rng: random.Random) -> list[int]:
@@ -189,6 +193,6 @@ def slopes_of(ahead: Ahead, c: int, rivals: int, ranges: tuple[int, ...], rng: r
         best = one if low >= 0 else 0 if high <= 0 else chord if favour >= 0 or 2 * chord > one else 0
         if ahead.layer.act.name != "relu":
             best = chord
-        wild = [0, one, rng.randint(-2 * one, 3 * one), rng.randint(0, one), best + rng.randint(-2, 2)]
-        lines.append(best if rng.random() < 0.75 else rng.choice(wild))
+        others = [0, one, rng.randint(-2 * one, 3 * one), rng.randint(0, one), best + rng.randint(-2, 2)]
+        lines.append(best if rng.random() < 0.75 else rng.choice(others))
     return lines

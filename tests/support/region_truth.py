@@ -142,4 +142,3 @@ def end_of(group: Json, tokens: Tokens) -> int:
 
 def in_units(number: int, bits: int) -> arb:
     return arb(rational(Fraction(number, 1 << bits)))
-
