@@ -34,7 +34,7 @@ def proved(case: Case, groups: list[Json], rng: random.Random) -> tuple[Any, lis
     return problem, prove(problem, groups, 64, steps, rng)
 
 
-@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(10_000, 12_000), marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize("seeds", [range(48), pytest.param(range(10_000, 12_000), marks=pytest.mark.slow)], ids=str)
 def test_the_best_that_is_accepted_is_true(seeds: range) -> None:
     """Any model, automaton, classes and weights; hints that are the best, and such that are not. A good share of the
     bounds lies strictly between 0 and the truth, and the truth below all."""
@@ -60,7 +60,7 @@ def test_the_best_that_is_accepted_is_true(seeds: range) -> None:
 
 
 @pytest.mark.parametrize(
-    "seeds", [range(500, 520), pytest.param(range(12_000, 13_000), marks=pytest.mark.slow)], ids=str
+    "seeds", [range(500, 514), pytest.param(range(12_000, 13_000), marks=pytest.mark.slow)], ids=str
 )
 def test_whatever_is_changed_what_is_accepted_is_true(seeds: range) -> None:
     """Groups, arguments, conclusions: integers, rows that change places, rows left out; and hints far off."""
@@ -88,7 +88,7 @@ def test_whatever_is_changed_what_is_accepted_is_true(seeds: range) -> None:
         thrifty(problem)
         for _ in range(6):
             at = rng.randrange(3)
-            args = steps[:at] + [steps[at] | {"args": changed(rng, steps[at]["args"])}] + steps[at + 1 :]
+            args = [*steps[:at], steps[at] | {"args": changed(rng, steps[at]["args"])}, *steps[at + 1 :]]
             looked_at("arguments", lambda problem=problem, args=args: rederived(problem, args))
             anything = changed(rng, steps)
             looked_at("anything", lambda problem=problem, anything=anything: check(problem, anything))

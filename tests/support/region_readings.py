@@ -708,18 +708,19 @@ def mislabelled() -> Trap:
     return trap._replace(groups=[trap.groups[0] | {"parts": [-1, -1, -1, 0, 0]}])
 
 
-UNEVEN = [[0.0, -3, 0], [0, 0, 0]], [[0.0, 20, 0], [0, 0, 0]]  # the first head looks little at token 1
+NOTHING = [0.0, 0, 0]
+UNEVEN = [[0.0, -3, 0], NOTHING], [[0.0, 20, 0], NOTHING]  # the first head looks little at token 1
 
 
 def apart() -> Trap:
     """Tokens 1 and 2 in regions of their own, with other denominators."""
-    trap = two_heads(UNEVEN[0], [UNEVEN[1][0], [0, 0, 0.6]], (4, 0))
+    trap = two_heads(UNEVEN[0], [[0, 20, 0], [0, 0, 0.6]], (4, 0))
     rows = [[-1, 1, 2], [3, 3, 3], [4, 4, 4], [-1] * 3, [-1] * 3]
     parts = {"symbols": [0, 1, 2], "next": rows, "parts": [-1, -1, -1, 1, 0]}
     return trap._replace(groups=[trap.groups[0] | parts])
 
 
-NORMED = {"normalization": "LNPre", "norms": ["pre"], "eps": "1/100000"}
+NORMED: Json = {"normalization": "LNPre", "norms": ["pre"], "eps": "1/100000"}
 
 TRAPS: dict[str, Callable[[], Trap]] = {
     "one longest path for all heads": lambda: two_heads([[0, 0, 0], [9, 0, 0]], [[0, -0.2, 0.2], [0, 1.2, 0]]),
