@@ -569,7 +569,7 @@ def prove(
     check_outputs([output], [model, problem])
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
     question = ask(loaded, asked, read_margin(margin))
-    if strategy is None and default_strategy(question) == "brute-force":
+    if strategy is None and default_strategy(question, demanding=target is not None) == "brute-force":
         require_default(question)
         say(f"{why_brute_force(question)}: {about(question.task.number)} inputs are evaluated", output)
     wanted = jobs is not None or scheduler is not None or engine is Engine.dask
@@ -740,17 +740,23 @@ def wrong(
 @app.command()
 def explain(
     certificate: Annotated[Path, typer.Argument(metavar="CERT", help="A certificate, .cert.json or .cert.json.gz.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="The model file: a proof about regions says where heads look.")
+    ] = None,
 ) -> None:
     """Tell the proof in a certificate, step by step.
 
-    Its claim, each step, and which inputs it leaves open.
+    Its claim, each step, and which inputs it leaves open.  A proof about
+    regions also says how far wrong outputs stay behind, and what heads and
+    neurons do.
 
     This restates what the certificate says.  Only check-cert says whether it holds.
     """
     from certgen.certificate.explain import explain
     from certgen.certificate.statement import Certificate
+    from certgen.models.model_file import load_model
 
-    show(explain(Certificate.load(certificate)))
+    show(explain(Certificate.load(certificate), None if model is None else load_model(model)))
 
 
 @app.command()

@@ -72,7 +72,7 @@ def prove(
     question = ask(model, problem, exact_margin)
     require_expressible(question.model, question.task)
     require_applicable(question, strategy)
-    chosen = strategy or default_strategy(question)
+    chosen = strategy or default_strategy(question, demanding=target is not None)
     if max_length is not None and not question.is_classic:
         raise UserError(f"no length can be chosen for {given(question)}", "leave it out")
     if target is not None and chosen == "brute-force":
@@ -109,7 +109,7 @@ def require_applicable(question: Question, strategy: str | None) -> None:
     if strategy in ("brute-force", None) or question.is_classic:
         return
     if strategy == "adaptive" or STRATEGIES[strategy].general:
-        require_one_layer(question)
+        require_one_layer(question, strategy)
         return
     reason = f"the strategy {strategy} is for max-of-k by one layer with one head, attention only"
     hint = "the strategy brute-force is for every model and problem, adaptive for every model with one attention layer"
@@ -125,11 +125,11 @@ def applies(question: Question, strategy: str) -> bool:
     return True
 
 
-def default_strategy(question: Question) -> str:
-    """Regions where they apply, unless evaluating every input is quick, and exact."""
+def default_strategy(question: Question, demanding: bool = False) -> str:
+    """Regions where they apply, unless evaluating every input is quick, and exact, and no bound is demanded."""
     if question.is_classic:
         return "adaptive"
-    quick = evaluation_work(question.model, question.task) <= QUICK
+    quick = not demanding and evaluation_work(question.model, question.task) <= QUICK
     return "brute-force" if quick or why_not(question) else "adaptive"
 
 

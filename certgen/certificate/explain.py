@@ -2,64 +2,57 @@
 
 from __future__ import annotations
 
-import decimal
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import comb
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from certgen.certificate.consistency import require_consistent, task_of
+from certgen.certificate.explain_looks import require_same, tell_looks
+from certgen.certificate.explain_regions import tell_regions
 from certgen.certificate.facts import (
     AttentionRanges,
     CubicTokens,
     DirectPathSpread,
     MaxTokenPath,
+    RegionGaps,
+    Regions,
     ScoreApproximation,
     Tally,
     UpperTable,
 )
 from certgen.certificate.losses import parts_of, regions
+from certgen.certificate.region_facts import region_facts
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import RULES, AnyStep
+from certgen.certificate.words import MOST_ROWS, Paragraph, counted, scaled, written
+from certgen.counts.evaluation import Question
 from certgen.decimals import percent_at_least, percent_at_most
+from certgen.errors import UserError
+from certgen.models.model_file import Model
 from certgen.problem import Task
 from certgen.terminal import printable
 
-MOST_ROWS = 12
-MOST_BITS = 64  # of a number that is written out in a table or a sentence
 MOST_CLAIMED_BITS = 133  # in the claim itself: up to 40 digits
-ROUNDED_DOWN = decimal.Context(
-    prec=5, rounding=decimal.ROUND_DOWN, Emax=decimal.MAX_EMAX, traps=[decimal.InvalidOperation]
-)
 
 
-class Paragraph:
-    """A text wrapped once, at the width there is, below a head that later lines leave free. No markup, no trailing
-    spaces."""
-
-    def __init__(self, text: str, head: str = "", style: str = "") -> None:
-        self.text, self.head = Text(text, style), head
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = self.text.wrap(console, max(options.max_width - len(self.head), 1))
-        for number, line in enumerate(lines):
-            line.rstrip()
-            yield Text(self.head if number == 0 else " " * len(self.head)) + line
-
-
-def explain(certificate: Certificate) -> RenderableType:
+def explain(certificate: Certificate, model: Model | None = None) -> RenderableType:
     """The proof as text and tables. It restates what the certificate says; only check-cert says whether it holds.
 
-    Raises UserError if its parts do not fit together.
+    With the model, a proof about regions is told with where heads look. Raises UserError if the parts of the
+    certificate do not fit together, it is not about this model, or it has no regions and a model is given.
     """
     require_consistent(certificate)
-    return Group(*paragraphs(certificate))
+    if model is not None:
+        require_same(certificate, model)
+        if not any(isinstance(step.conclusion, RegionGaps) for step in certificate.predicate.steps):
+            raise UserError("there are no regions in this proof, and only for these the model is read", "leave it out")
+    return Group(*paragraphs(certificate, model))
 
 
-def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
+def paragraphs(certificate: Certificate, model: Model | None) -> Iterator[RenderableType]:
     predicate, task = certificate.predicate, task_of(certificate)
     yield from claimed(certificate, task)
     if not task.is_max_of_k:
@@ -74,6 +67,12 @@ def paragraphs(certificate: Certificate) -> Iterator[RenderableType]:
         yield Paragraph(f"{step.rule} ({origin}): {stated(step, noun_of(task))}", head, style="bold")
         yield Paragraph(RULES[step.rule].meaning, " " * len(head))
     yield ""
+    for facts in region_facts(certificate):
+        told = list(tell_regions(facts, noun_of(task)))
+        if model is not None:
+            told += tell_looks(facts, Question(model, predicate.task.bound_to(model), Fraction(0)))
+        for part in told:
+            yield from (part, "")
     found = tables(task, predicate.model.d_vocab, predicate.steps)
     yield from (table for table in found if table.row_count)
 
@@ -93,16 +92,6 @@ def claimed(certificate: Certificate, task: Task) -> Iterator[Paragraph]:
     if predicate.margin != "0":
         yield Paragraph(f"An answer is correct if its logit wins by more than {predicate.margin}.")
     yield Paragraph(f"Proved: {decided(claim.correct, claim.wrong, noun_of(task))}. Left open: {written(undecided)}.")
-
-
-def written(number: int, most_bits: int = MOST_BITS) -> str:
-    """With separators; what is too long to be read, rounded down to five digits."""
-    return f"{number:,}" if number.bit_length() <= most_bits else str(ROUNDED_DOWN.create_decimal(number))
-
-
-def counted(number: int, noun: str) -> str:
-    """1 region, 2 regions."""
-    return f"{written(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def noun_of(task: Task) -> str:
@@ -135,6 +124,13 @@ def stated(step: AnyStep, noun: str = "sequence") -> str:
         masks = [mask for rows in conclusion.masks for row in rows for mask in row]
         accepted = counted(sum(mask.bit_count() for mask in masks), "token")
         return f"{accepted} accepted in {counted(len(masks), 'cell')}"
+    if isinstance(conclusion, Regions):
+        neurons = max((len(ends) // 2 for ends in conclusion.ranges), default=0)
+        of_each = f", ranges of {counted(neurons, 'neuron')} in each" if neurons else ""
+        return f"{counted(len(conclusion.ranges), 'region')}{of_each}"
+    if isinstance(conclusion, RegionGaps):
+        settled = sum(all(gap < 0 for gap in row) for row in conclusion.gaps)
+        return f"no wrong output gets ahead in {settled:,} of {counted(len(conclusion.gaps), 'region')}"
     if isinstance(conclusion, Tally):
         correct, wrong = (sum(count[entry] for count in conclusion.counts) for entry in (3, 4))
         return f"{decided(correct, wrong, noun)} in {counted(len(conclusion.counts), 'region')}"
@@ -157,14 +153,6 @@ def span(table: UpperTable) -> str:
         return "no bounds"
     low, high = (scaled(number, table.exponent) for number in (min(numbers), max(numbers)))
     return f"{counted(len(numbers), 'bound')} {f'from {low} to {high}' if low != high else f'of {low}'}"
-
-
-def scaled(number: int, exponent: int) -> str:
-    """number * 2^exponent to four digits, or as a power of two where floating-point numbers end."""
-    size = number.bit_length() + exponent
-    if number and abs(size) > 1000:
-        return f"{'-' if number < 0 else ''}2^{size}"
-    return f"{number / (1 << -exponent) if exponent < 0 else float(number << exponent):.4g}"
 
 
 def tables(task: Task, v: int, steps: list[AnyStep]) -> Iterator[Table]:

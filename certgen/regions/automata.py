@@ -101,9 +101,13 @@ def layered(states: LabelStates, seen: list[IntArray], mark: Callable[[int, int]
     return minimal(table, key)
 
 
-def of_products(automaton: Automaton, products: Sequence[Sequence[IntArray]], k: int) -> Automaton:
-    """The automaton with a part for each of some disjoint products of token sets, products[part][position]."""
+def of_products(
+    automaton: Automaton, products: Sequence[Sequence[IntArray]], ends: Sequence[IntArray], k: int
+) -> Automaton:
+    """The automaton with a part for each of some disjoint sets of inputs: those with a token of products[part][p] at
+    each position p, with which the given automaton ends in a state of ends[part]."""
     v = len(automaton.symbols)
+    last = np.array([np.isin(np.arange(len(automaton.parts)), states) for states in ends])  # [part, state]
     member = np.zeros((k, len(products), v), bool)
     for part, sets in enumerate(products):
         for p, tokens in enumerate(sets):
@@ -112,7 +116,8 @@ def of_products(automaton: Automaton, products: Sequence[Sequence[IntArray]], k:
     waiting, rows, parts = [(0, 0, np.ones(len(products), bool))], [], []
     for p, state, left in waiting:
         row = np.full(v, DEAD, np.int64)
-        parts.append(int(left.argmax()) if p == k and automaton.parts[state] >= 0 else DEAD)
+        here = left & last[:, state]
+        parts.append(int(here.argmax()) if p == k and here.any() else DEAD)
         rows.append(row)
         if p == k:
             continue

@@ -119,7 +119,7 @@ class Gaps:
         features = layer.direct[query] + np.einsum("hnp,hnpf->nf", own, layer.values[:, places, inputs])
         logits = features[:, : layer.outputs] + layer.bias * np.mean(layer.scale)
         if layer.neurons:
-            logits = logits + ACTIVATIONS[layer.activation](features[:, layer.outputs :]) @ layer.out
+            logits = logits + activated(layer.activation, features[:, layer.outputs :]) @ layer.out
         ahead: FloatArray = logits - logits[:, [label]]
         return ahead
 
@@ -149,11 +149,16 @@ class Gaps:
         return np.max(tables, axis=0), units, float(constants.max()) + slack
 
 
+def activated(activation: str, z: FloatArray) -> FloatArray:
+    """What neurons make of z, however far from 0."""
+    with np.errstate(over="ignore"):
+        return ACTIVATIONS[activation](z)
+
+
 def best_slopes(activation: str, low: FloatArray, high: FloatArray, above: np.typing.NDArray[np.bool_]) -> FloatArray:
     """Of a line above or below an activation from low to high: a chord; below a bent ReLU 0 or 1, the nearer one."""
-    f = ACTIVATIONS[activation]
     width = np.maximum(high - low, 1e-12)
-    chord = np.clip((f(high) - f(low)) / width, -2, 2)
+    chord = np.clip((activated(activation, high) - activated(activation, low)) / width, -2, 2)
     if activation != "relu":
         return chord
     below = np.where(high > -low, 1.0, 0.0)
@@ -170,13 +175,12 @@ def intercepts(
     unit: float,
 ) -> FloatArray:
     """The rule's: the extreme of f(z) - slope z from low to high."""
-    f = ACTIVATIONS[activation]
     if activation == "relu":
         points, doubt = np.array([low, high, np.clip(0, low, high)]), np.zeros(len(low))
     else:
         points = low + (high - low) * np.arange(PIECES + 1)[:, None] / PIECES
         doubt = ((high - low) / PIECES + 2 * unit) ** 2 / 8
-    rest = f(points) - slopes * points
+    rest = activated(activation, points) - slopes * points
     doubt = doubt + SLACK * unit * (4 + np.abs(slopes) + np.abs(points).max(axis=0))
     lines: FloatArray = np.where(above, rest.max(axis=0) + doubt, rest.min(axis=0) - doubt)
     return lines

@@ -184,35 +184,53 @@ class Search:
         for side in (read[p][high], read[p][~high]):
             rows = [side if position == p else row for position, row in enumerate(leaf.rows)]
             forward = list(reached(group.automaton, rows))
-            ends = ends_of(group.automaton, forward)
+            ends = np.intersect1d(ends_of(group.automaton, forward), leaf.ends)
             if len(ends):
                 found.append(self.counted(group, self.leaf(group, leaf.region.query, rows, forward, ends)))
         return found
 
-    def refine(self, watches: list[Watch], most: int, track: Track) -> list[Watch]:
-        """Split where most is lost, until there are `most` regions or nothing is left to win."""
+    def refine(self, watches: list[Watch], most: int, needed: int, track: Track) -> list[Watch]:
+        """Split where most is lost, until inputs of weight `needed` are proved, there are `most` regions, or nothing
+        is left to win."""
         parts = [list(watch.leaves) for watch in watches]
+        left = left_of(watches)
+        proved = sum(max(weight, 0) for weight in left.values())
         heap: list[tuple[float, int, int]] = []
         for number, leaves in enumerate(parts):
             for index, leaf in enumerate(leaves):
                 if leaf.lost:
-                    heappush(heap, (-float(leaf.lost), number, index))
+                    heappush(heap, (-self.share(leaf), number, index))
         count = sum(map(len, parts))
         for _ in track(range(max(most - count, 0)), "splitting"):
-            if not heap:
+            if not heap or proved >= needed:
                 break
             _, number, index = heappop(heap)
-            leaf = parts[number][index]
+            leaf, pair = parts[number][index], watches[number].pair
             found = self.split(watches[number].group, leaf)
             if len(found) == 1 and found[0] is leaf:
                 continue
-            won = 1 - sum(one.lost for one in found) / leaf.lost
+            less = leaf.lost - sum(one.lost for one in found)
+            won = less / leaf.lost
+            proved += max(left[pair] + less, 0) - max(left[pair], 0)
+            left[pair] += less
             parts[number][index] = found[0]
             parts[number] += found[1:]
             for one, place in zip(found, [index, len(parts[number]) - 1], strict=False):
                 if one.lost:
-                    heappush(heap, (-one.lost * max(won, LEAST_HOPE), number, place))
+                    heappush(heap, (-self.share(one) * max(won, LEAST_HOPE), number, place))
         return [watch._replace(leaves=leaves) for watch, leaves in zip(watches, parts, strict=True)]
+
+    def share(self, leaf: Leaf) -> float:
+        """What is lost in a region, of the weight of all inputs, which may be beyond any float."""
+        return leaf.lost / self.task.total
+
+
+def left_of(watches: list[Watch]) -> dict[tuple[int, int], int]:
+    """For each label and query the weight of its inputs, less what is lost for all the outputs that are watched."""
+    left: dict[tuple[int, int], int] = {}
+    for watch in watches:
+        left[watch.pair] = left.get(watch.pair, watch.weight) - watch.lost
+    return left
 
 
 def ends_of(automaton: Automaton, forward: list[Ways]) -> IntArray:

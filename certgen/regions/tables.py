@@ -145,11 +145,11 @@ def why_not(question: Question) -> str | None:
     return None
 
 
-def require_one_layer(question: Question) -> None:
-    """UserError unless the rules about regions are about this model."""
+def require_one_layer(question: Question, strategy: str = "regions") -> None:
+    """UserError unless the rules about regions, by which this strategy proves, are about this model."""
     reason = why_not(question)
     if reason:
         raise UserError(
-            f"the strategy regions is for one attention layer, with or without an MLP; {reason}",
+            f"the strategy {strategy} is for one attention layer, with or without an MLP; {reason}",
             "the strategy brute-force is for every model and problem",
         )

@@ -78,14 +78,14 @@ def wholes(search: Search, watches: Sequence[Watch]) -> list[Written]:
 def cut(search: Search, watch: Watch) -> Written:
     """A group of the parts that one label and query are cut into."""
     group, _, leaves = watch
-    (query,) = group.queries
-    if len({leaf.ends.tobytes() for leaf in leaves}) > 1:
+    (query,), k = group.queries, search.task.k
+    if all(leaf.rows is leaves[0].rows for leaf in leaves):  # cut by final states alone
         parts = np.full(search.states.count, DEAD)
         for number, leaf in enumerate(leaves):
             parts[np.isin(search.states.rank, group.automaton.parts[leaf.ends])] = number
         automaton = by_state(search.states, parts)
     else:
-        automaton = of_products(group.automaton, [leaf.rows for leaf in leaves], search.task.k)
+        automaton = of_products(group.automaton, [leaf.rows for leaf in leaves], [leaf.ends for leaf in leaves], k)
     return Written(group._replace(automaton=automaton), [(query, leaf) for leaf in leaves])
 
 

@@ -22,6 +22,8 @@ LOSSES = [(0, "#ffffff"), (0.15, "#e4ebf5"), (0.4, "#a3bfdd"), (0.65, "#4f86bd")
 FAINTEST = 0.15  # of the colour scale, for the smallest loss that is not 0
 SMALLEST = 1e-6  # losses below it share its colour
 UNKNOWN = "#d9d3c7"
+# White at zero, orange above and blue below.
+DIVERGING = [(0, "#08306b"), (0.25, "#0072B2"), (0.5, "#ffffff"), (0.75, "#E69F00"), (1, "#7f3000")]
 
 
 def heat_map(table: FloatArray, x: str, y: str, unit: str, title: str) -> go.Figure:
@@ -32,7 +34,7 @@ def heat_map(table: FloatArray, x: str, y: str, unit: str, title: str) -> go.Fig
             z=np.asarray(table, dtype=np.float32),  # enough for the eye, and half the page
             zmin=-reach,
             zmax=reach,
-            colorscale=[(0, "#08306b"), (0.25, "#0072B2"), (0.5, "#ffffff"), (0.75, "#E69F00"), (1, "#7f3000")],
+            colorscale=DIVERGING,
             colorbar={"title": unit, "thickness": 12},
             hovertemplate=f"{y} %{{y}}, {x} %{{x}}: %{{z:.4g}} {unit}<extra></extra>",
         )

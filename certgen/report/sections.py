@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from certgen.certificate.consistency import task_of
+from certgen.certificate.explain import noun_of
+from certgen.certificate.explain_regions import cases_of_neurons, summary_of
 from certgen.certificate.losses import Losses, losses
+from certgen.certificate.region_facts import RegionFacts, region_facts
+from certgen.certificate.statement import Certificate
 from certgen.decimals import at_least, at_most, percent_at_least
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import Model, load_model
 from certgen.progress import Track, quiet
-from certgen.report import figures, heat_maps, tables
+from certgen.report import figures, heat_maps, region_maps, tables
 from certgen.report.axes import LostAxis
 from certgen.report.figures import Point, Truth, means, points, truth_of, worth_drawing
 from certgen.report.markup import label, powers, text
@@ -32,6 +37,14 @@ FEWEST = 5  # models of a task from which something can be said about how bounds
 ERRORS_OF_PAPER = Task(4, 64)  # the task of the model whose errors the paper gives
 MOST_LISTED = 8
 LONGEST = 36  # characters of a name in the title of a figure
+
+
+class ByRegions(NamedTuple):
+    """A proof about regions: its row, what is counted, what it says."""
+
+    row: Row
+    noun: str
+    facts: RegionFacts
 
 
 @dataclass(frozen=True)
@@ -55,12 +68,23 @@ class Subject:
         return sorted(best_of_class(self.all_rows).values(), key=lambda row: -row.bound)
 
     @cached_property
-    def losses(self) -> list[tuple[Row, Losses]]:
-        """Where those of `rows` lose sequences of max-of-k whose certificates RESULTS has."""
+    def certificates(self) -> list[tuple[Row, Certificate]]:
+        """Those of `rows` that RESULTS has."""
         found = ((row, find_certificate(self.results, row)) for row in self.rows)
-        return [
-            (row, losses(certificate)) for row, certificate in found if certificate and task_of(certificate).is_max_of_k
-        ]
+        return [(row, certificate) for row, certificate in found if certificate]
+
+    @cached_property
+    def losses(self) -> list[tuple[Row, Losses]]:
+        """Where they lose sequences of max-of-k."""
+        return [(row, losses(one)) for row, one in self.certificates if task_of(one).is_max_of_k]
+
+    @cached_property
+    def regions(self) -> ByRegions | None:
+        """The strongest of them that is about regions."""
+        for row, certificate in self.certificates:
+            for facts in region_facts(certificate):
+                return ByRegions(row, noun_of(task_of(certificate)), facts)
+        return None
 
     @property
     def one_head(self) -> Model | None:
@@ -140,6 +164,7 @@ def sections(results: Results, all_subjects: Sequence[Subject], track: Track = q
         faithfulness(results, all_subjects),
         Section("error-table", "How errors compound", [*map(error_table, track(all_subjects, "error tables"))]),
         Section("mechanism", "The mechanism", [mechanism(one) for one in all_subjects]),
+        *regions(all_subjects),
         Section(
             "losses",
             "Where strategies lose their sequences",
@@ -467,8 +492,58 @@ own scale.</p>"""
     return subject.part(body, *drawn, paired=True)
 
 
+def regions(all_subjects: Sequence[Subject]) -> list[Section]:
+    """Proofs about regions; no section if there are none."""
+    if not any(subject.regions for subject in all_subjects):
+        return []
+    body = """<p>A region is all inputs with one answer and one query token, or a part of them. In it, each head is
+bounded at its worst, whatever the others do. Where the sum of these bounds is below zero, the wrong output stays
+behind in every input of the region: nothing has to be counted, and the numbers are a statement about the
+mechanism.</p>"""
+    return [Section("regions", "Region by region", [Part(body), *map(region_by_region, all_subjects)])]
+
+
+READ_GAPS = """Blue: the wrong output stays behind for every input. Orange: it may get ahead, and the inputs in which it
+can are counted as lost. Grey: nothing is proved. Where there is no cell, there is no such input."""
+
+
+def region_by_region(subject: Subject) -> Part:
+    if subject.regions is None:
+        return subject.absent("figure", "no certificate about regions was found")
+    row, noun, facts = subject.regions
+    body = f"""<p>{subject.strong}, <code>{text(row.strategy)}</code>: {text(summary_of(facts, noun))}"""
+    grids = [region_maps.by_query(facts), region_maps.by_wrong_output(facts)]
+    drawn = []
+    for name, grid, whatever in zip(("query", "wrong-output"), grids, ("part", "query"), strict=True):
+        if len(grid.columns) < 2:
+            continue
+        caption = f"""{subject.strong}, by answer and {grid.x}: how far the {"nearest " * (name == "query")}wrong output
+is ahead at most, whatever the {whatever}. {READ_GAPS}"""
+        plot = region_maps.gap_map(facts, grid, f"{subject.title}: ahead at most, by {grid.x}")
+        drawn.append(Figure(subject.figure_name(f"gaps-by-{name}"), caption, plot))
+    first = next((grid for grid in grids if len(grid.columns) > 1), None)
+    for head in range(facts.heads):
+        if first is None:
+            break
+        caption = f"""{subject.strong}, head {head}: what it adds at most to the same wrong outputs, less the right one;
+below zero (blue) it holds them back, whatever the input. All heads have one scale. What they leave of the gap is the
+direct path."""
+        plot = region_maps.head_map(facts, first, head, f"{subject.title}: head {head}")
+        drawn.append(Figure(subject.figure_name(f"gaps-head-{head}"), caption, plot))
+    if facts.neurons:
+        body += f" {text(cases_of_neurons(facts))}"
+        neurons = region_maps.neuron_map(facts, f"{subject.title}: neurons")
+        if neurons is not None:
+            caption = f"""{subject.strong}: whether what enters a neuron is never negative (on), never positive (off),
+or either (bent), for all inputs of a region. A ReLU that is on or off is linear there."""
+            drawn.append(Figure(subject.figure_name("neurons"), caption, neurons))
+    return subject.part(f"{body}</p>", *drawn, paired=True)
+
+
 def lost(subject: Subject) -> Part:
     if not subject.losses:
+        if subject.regions:
+            return subject.absent("figure", "what its proof by regions loses is shown there")
         if subject.task.other or (subject.model and not subject.model.is_default):
             return subject.absent("figure", "its proofs evaluate every input, and lose none but ties")
         return subject.absent("figure", f"no certificate about {subject.name} was found")

@@ -26,6 +26,7 @@ from certgen.strategies.sub_cubic import sub_cubic
 
 DEFAULT_GROWTH = 3  # without a limit or a target, the longest proof, as a multiple of the coarsest one
 ATTEMPTS = 8  # to find the last stage within a limit: costs are estimates, and a length has to be measured
+FURTHER = "lower the target, allow a longer proof, or try the strategy exact"
 LONG, CLOSE = 1 << 20, 0.9  # long proofs take seconds to measure; then this share of the limit is near enough
 NEARLY = 2  # up to this multiple of the coarsest count, a sub-cubic proof may be better: (EUPU, ATTENTION, ERROR)
 SHORTER = (
@@ -155,8 +156,8 @@ def no_longer(proofs: Proofs, best: int | None, max_length: int) -> Certificate:
     raise UserError(f"no proof of at most {max_length} operations was found", "allow a longer one")
 
 
-def required(certificate: Certificate, needed: int, demanded: bool) -> Certificate:
-    """The certificate, if it proves enough."""
+def required(certificate: Certificate, needed: int, demanded: bool, hint: str = FURTHER) -> Certificate:
+    """The certificate, if it proves enough; `hint` is what to try if it may be possible to prove more."""
     claim = certificate.predicate.claim
     if demanded and claim.correct < needed:
         possible = claim.total - claim.wrong
@@ -165,7 +166,7 @@ def required(certificate: Certificate, needed: int, demanded: bool) -> Certifica
             message = f"the target is out of reach: the accuracy itself is {relation}{fraction(possible, claim.total)}"
             raise UserError(message, f"choose a target of {possible}/{claim.total} or less")
         reached = f"only {fraction(claim.correct, claim.total)} could be proved, less than the target"
-        raise UserError(reached, "lower the target, allow a longer proof, or try the strategy exact")
+        raise UserError(reached, hint)
     return certificate
 
 

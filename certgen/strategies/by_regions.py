@@ -14,9 +14,10 @@ from certgen.certificate.statement import Certificate
 from certgen.counts.evaluation import Question
 from certgen.progress import Track
 from certgen.regions.gaps import Gaps
-from certgen.regions.search import Search, Watch
+from certgen.regions.search import Search, Watch, left_of
 from certgen.regions.tables import OneLayer
 from certgen.regions.writing import add_steps
+from certgen.strategies.adaptive import required
 
 BITS = 48  # of attention weights, and of every number in logits
 STEPS = 256  # of the losses of what is counted
@@ -44,7 +45,11 @@ def by_splitting(question: Question, track: Track, target: Fraction | None = Non
     search = Search(Gaps(OneLayer(question, BITS)), STEPS)
     watches = [watch for watches in survey(search, track) for watch in watches]
     most = sum(len(watch.leaves) for watch in watches) + MOST_SPLITS
-    return written(question, search, worth(search.refine(watches, most, track)), "adaptive")
+    total = question.task.total
+    needed = total if target is None else -(-total * target // 1)
+    certificate = written(question, search, worth(search.refine(watches, most, needed, track)), "adaptive")
+    hint = "lower the target, or try the strategy brute-force, which is exact"
+    return required(certificate, needed, target is not None, hint)
 
 
 def written(question: Question, search: Search, watches: list[Watch], strategy: str) -> Certificate:
@@ -65,7 +70,5 @@ def survey(search: Search, track: Track) -> list[list[Watch]]:
 
 def worth(watches: list[Watch]) -> list[Watch]:
     """Without the queries and labels of which nothing is proved."""
-    lost: dict[tuple[int, int], int] = {}
-    for watch in watches:
-        lost[watch.pair] = lost.get(watch.pair, 0) + watch.lost
-    return [watch for watch in watches if lost[watch.pair] < watch.weight]
+    left = left_of(watches)
+    return [watch for watch in watches if left[watch.pair] > 0]

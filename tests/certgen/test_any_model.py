@@ -91,8 +91,10 @@ def test_a_strategy_that_does_not_apply_is_refused_by_name(model: Model) -> None
     with pytest.raises(UserError, match=rf"the strategy cubic is for max-of-k .* {TEXT}, 2L2H-relu") as refused:
         prove(model, "cubic", problem=problem_of(FIELDS))
     assert "brute-force" in refused.value.hint
-    with pytest.raises(UserError, match="it has no length or target to choose"):
+    with pytest.raises(UserError, match=r"only the strategy brute-force is for .* it has no target to choose"):
         prove(model, problem=problem_of(FIELDS), target="0.5")
+    with pytest.raises(UserError, match="the strategy brute-force has no length or target to choose"):
+        prove(model, "brute-force", problem=problem_of(FIELDS), target="0.5")
 
 
 def test_one_head_asked_another_question_is_brute_force(tmp_path: Path) -> None:

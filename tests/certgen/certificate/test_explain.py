@@ -19,8 +19,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from certgen.certificate.consistency import require_consistent
-from certgen.certificate.explain import counted, explain, scaled, written
+from certgen.certificate.explain import explain
 from certgen.certificate.statement import Certificate
+from certgen.certificate.words import counted, scaled, written
 from certgen.cli import app
 from certgen.errors import UserError
 from certgen.files import in_unicode
