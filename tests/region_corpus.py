@@ -137,7 +137,7 @@ def rejected() -> Iterator[tuple[str, Statement]]:
     yield "no-such-region--label-among-rivals", edited(whole, *of_groups(4, "rivals", value=[31]))
     yield "no-such-region--negative-rivals", edited(whole, *of_groups(4, "rivals", value=[-17]))
     yield "no-such-region--no-rival-in-a-class", edited(whole, *of_groups(4, "rivals", value=[15, 0]))
-    yield "wrong-region--gaps-that-watch-an-output-more", edited(whole, *of_groups(4, "rivals", value=[1, 2, 4]))
+    yield "wrong-shape--hints-of-an-output-not-watched", edited(whole, *of_groups(4, "rivals", value=[1, 2, 4]))
     most = whole["predicate"]["steps"][2]["conclusion"]
     for name, groups in (
         ("output-that-no-group-watches", [*apart()[:-1]]),
