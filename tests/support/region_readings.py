@@ -350,11 +350,6 @@ def no_b_U() -> contextlib.AbstractContextManager[None]:
     return layer(change)
 
 
-def no_radius() -> contextlib.AbstractContextManager[None]:
-    """Every table as if it were exact."""
-    return bent(difference=lambda own, self, x, y, c, slopes: own(self, Ball(x.centre, 0), y, c, slopes))
-
-
 # Readings of means over regions.
 
 
@@ -599,7 +594,6 @@ READINGS: dict[str, Reading] = {
     "one longest path for all heads": one_path,
     "weights at their lower ends": one_end(0),
     "weights at their upper ends": one_end(1),
-    "no radius": no_radius,
     # several heads in a count
     "terms of all heads added, then divided": share_of_sum,
     "one head's denominator for all": lambda: joined(lambda r, w: bounds(r, w)[:1] * len(w)),
@@ -760,8 +754,7 @@ NORMED: Json = {"normalization": "LNPre", "norms": ["pre"], "eps": "1/100000"}
 TRAPS: dict[str, Callable[[], Trap]] = {
     "one longest path for all heads": lambda: two_heads([NOTHING, [0, -3, 0]], [[0, -0.2, 0.2], [0, 12.6, 0]]),
     "weights at their lower ends": lambda: found(0, 8),
-    "weights at their upper ends": lambda: found(80, 8),
-    "no radius": lambda: found(126, 8),
+    "weights at their upper ends": lambda: found(164, 8),
     "terms of all heads added, then divided": lambda: two_heads(
         [[0, 0, -9], NOTHING], [[0, 1.3, 0], [0, -1, 0]], (1, 0)
     ),
