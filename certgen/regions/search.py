@@ -17,6 +17,7 @@ from certgen.regions.gaps import Found, Gaps
 from certgen.regions.paths import Group, Region, Rivals, Ways, extremes, reached, region
 
 MOST_TRIED = 600  # regions of one query and label that are cut by states
+LITTLE = 0.02  # of all that is lost: if no more than this can be expected to be won, splitting ends
 LEAST_HOPE = 0.02  # of what a region loses a split is expected to win at least, whatever the last one won
 
 
@@ -200,9 +201,11 @@ class Search:
             for index, leaf in enumerate(leaves):
                 if leaf.lost:
                     heappush(heap, (-self.share(leaf), number, index))
-        count = sum(map(len, parts))
-        for _ in track(range(max(most - count, 0)), "splitting"):
+        splits = max(most - sum(map(len, parts)), 0)
+        for done in track(range(splits), "splitting"):
             if not heap or proved >= needed:
+                break
+            if -heap[0][0] * (splits - done) < LITTLE * (self.task.total - proved) / self.task.total:
                 break
             _, number, index = heappop(heap)
             leaf, pair = parts[number][index], watches[number].pair

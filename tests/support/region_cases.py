@@ -50,7 +50,8 @@ class Floats:
         self.residual = x[readout] + t["attn.b_O"]
 
     def norm(self, x: Array, name: str) -> Array:
-        if not self.given["norms"]:
+        place = "final" if name == "ln_final" else "pre"
+        if place not in self.given["norms"]:
             return x
         centred = x - x.mean(-1, keepdims=True)
         y = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + float(Fraction(self.given["eps"])))
@@ -74,7 +75,7 @@ class Floats:
         if self.out is not None:
             z = self.norm(x, "ln2") @ self.t["mlp.W_in"] + self.t["mlp.b_in"]
             x = x + activation(self.given["activation"], z) @ self.t["mlp.W_out"] + self.t["mlp.b_out"]
-        return x
+        return self.norm(x, "ln_final")
 
     def logits(self, tokens: Tokens) -> Array:
         return self.final(tokens) @ self.t["unembed.W_U"] + self.t["unembed.b_U"]
@@ -117,7 +118,7 @@ def mixed(case: Case) -> bool:
 def any_case(rng: random.Random, draw: np.random.Generator, fixed: Json) -> Case:
     """A model, a problem, a margin."""
     at = fixed.pop("readout", None)
-    form = rng.choice(["plain", "plain", "mlp", "mlp", "norm"])
+    form = rng.choice(["plain", "plain", "mlp", "mlp", "norm", "final"])
     given = architecture(
         heads=rng.choice([1, 2, 2, 3]),
         mask=rng.choice(["causal", "full"]),
@@ -158,6 +159,11 @@ def any_case(rng: random.Random, draw: np.random.Generator, fixed: Json) -> Case
             fit(tensors, given, problem, draw)
         margin = any_margin(rng, tensors, given, problem)
     return Case(tensors, given, problem, margin)
+
+
+def any_norms(rng: random.Random, form: str) -> Json:
+    norms = ["pre"] if form == "norm" else rng.choice([["pre", "final"], ["final"]])
+    return {"normalization": rng.choice(["LN", "LNPre"]), "norms": norms, "eps": rng.choice(["1/100000", "0", "1/4"])}
 
 
 def any_automaton(rng: random.Random, v: int) -> Json:
@@ -226,7 +232,7 @@ def any_classes(rng: random.Random, others: list[int]) -> list[int]:
     if mode == 1:
         return [sum(1 << y for y in others)]
     classes = [[y for y in others if rng.random() < 0.5] for _ in range(rng.randint(1, 3))]
-    left = [y for y in others if not any(y in members for members in classes)]
+    left = [y for y in others if not any(y in members for members in classes) and rng.random() < 0.9]
     return [sum(1 << y for y in members) for members in [*classes, left] if members]
 
 

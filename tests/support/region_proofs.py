@@ -55,6 +55,7 @@ def fact_json(fact: Any) -> Json:
 
 def derive(problem: Problem, rule: str, premises: list[Any], args: Args) -> Any:
     """What a rule concludes from arguments as a certificate states them."""
+    problem.budget.restart()
     decoded = {key: decode(args[key], f"args.{key}") for key, decode in RULES[rule].args.items()}
     return RULES[rule].derive(problem, tuple(premises), decoded)
 
@@ -68,6 +69,7 @@ def check(problem: Problem, steps: list[Json]) -> list[Any]:
             rule = RULES[step.rule]
             premises = tuple(fact_before(proved, number, at) for at, number in enumerate(step.premises))
             rule.require_applies(problem, premises)
+            problem.budget.restart()
             rule.derive(problem, premises, step.args).require_entails(step.conclusion)
         proved.append(step.conclusion)
     return proved

@@ -26,15 +26,16 @@ from checker.arithmetic.enclosures import Enclosure, shift_up
 from checker.arithmetic.matrices import Matrix, add, matmul
 from checker.arithmetic.packing import members
 from checker.errors import Rejected
-from checker.facts import Count, Regions, Tally
+from checker.facts import Count, Regions
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.counting import polynomial
-from checker.lemmas.paths import Table, count, longest, weighted
+from checker.lemmas.paths import Table, longest, weighted, weights_of, weights_of_labels
+from checker.lemmas.paths import Weights as Weighing
 from checker.model.forward import Position
 from checker.model.one_layer import OneLayer, features
 from checker.model.weights import Weights
 from checker.problem import Problem
-from checker.problem.regions import Region
+from checker.problem.regions import Group, Layer, Region
 from checker.rules import RULES
 from tests.support.any_case import Case
 from tests.support.any_model import architecture, zeros
@@ -46,7 +47,6 @@ regions, region_gaps, region_counts = (
     import_module(f"checker.rules.{name}") for name in ("regions", "region_gaps", "region_counts")
 )
 Reading = Callable[[], contextlib.AbstractContextManager[object]]
-Weighing = list[dict[int, Enclosure]]
 
 
 # Readings of the layer.
@@ -311,14 +311,14 @@ def no_slopes_in_constant() -> contextlib.AbstractContextManager[None]:
 
     def constant(own: Any, self: Ahead, *args: Any) -> int:
         difference = self.difference
-        with patch.object(self, "difference", lambda x, y, c, slopes: difference(x, y, c, tuple(0 for _ in slopes))):
+        with patch.object(self, "difference", lambda x, y, c, slopes: difference(x, y, c, [0 for _ in slopes])):
             return own(self, *args)
 
     return bent(constant=constant)
 
 
 def no_slopes_in_tables() -> contextlib.AbstractContextManager[None]:
-    return bent(of_attention=lambda own, self, c, rivals, slopes: own(self, c, rivals, tuple(0 for _ in slopes)))
+    return bent(of_attention=lambda own, self, c, rivals, slopes: own(self, c, rivals, [0 for _ in slopes]))
 
 
 def sign_of_y() -> contextlib.AbstractContextManager[None]:
@@ -348,11 +348,6 @@ def no_b_U() -> contextlib.AbstractContextManager[None]:
         self.bias = Matrix([[0 for _ in self.bias.rows[0]]], 0)
 
     return layer(change)
-
-
-def no_radius() -> contextlib.AbstractContextManager[None]:
-    """Every table as if it were exact."""
-    return bent(difference=lambda own, self, x, y, c, slopes: own(self, Ball(x.centre, 0), y, c, slopes))
 
 
 # Readings of means over regions.
@@ -404,13 +399,14 @@ def stacked(*contexts: contextlib.AbstractContextManager[object]) -> Iterator[No
         yield
 
 
-def one_end(low: bool) -> Reading:
+def one_end(end: int) -> Reading:
     """Weights without their enclosures."""
 
-    def product(factor: int, enclosure: Enclosure) -> int:
-        return factor * (enclosure.low if low else enclosure.high)
+    def pairs(enclosures: list[Enclosure]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        same = tuple(enclosure[end] for enclosure in enclosures)
+        return same, same
 
-    return lambda: patch.object(paths, "largest_product", product)
+    return lambda: patch.object(paths, "pairs", pairs)
 
 
 # Readings of several heads in a count.
@@ -421,7 +417,7 @@ Bounds = list[tuple[int, int]]  # of each head: its denominator at least, at mos
 def bounds(region: Region, weights: list[Weighing]) -> Bounds:
     found = []
     for weight in weights:
-        one = [dict.fromkeys(row, 1) for row in weight]
+        one = [dict.fromkeys([t for ts in at.tokens.values() for t in ts], 1) for at in region.layers]
         most = longest(region, weighted(region, one, weight, 0))
         found.append((max(-longest(region, weighted(region, one, weight, 2)), 1), most))
     return found
@@ -481,21 +477,22 @@ def denominators_of_another_query() -> contextlib.AbstractContextManager[None]:
         of_layer = HEADS[0].layer
         queries = sorted(of_layer.values[0][of_layer.readout])
         other = queries[(queries.index(region.query) + 1) % len(queries)]
-        rows = [[dict(row) for row in head] for head in of_layer.weights(other)]
-        for head in rows:
-            (value,) = head[of_layer.readout].values()
-            head[of_layer.readout] = {region.query: value}
-        return bounds(region, rows)
+        layers = [
+            Layer({symbol: [other] for symbol in at.tokens}, at.ways) if p == of_layer.readout else at
+            for p, at in enumerate(region.layers)
+        ]
+        seen = region._replace(query=other, layers=layers)
+        return bounds(seen, weights_of(of_layer, seen))
 
     return stacked(remembered(), joined(of))
 
 
 def denominators_of_another_region() -> contextlib.AbstractContextManager[object]:
     """Those of the first region with this query."""
-    known: dict[Any, Bounds] = {}
+    known: dict[int, Bounds] = {}
 
     def of(region: Region, weights: list[Weighing]) -> Bounds:
-        return known.setdefault((id(weights), region.query), bounds(region, weights))
+        return known.setdefault(region.query, bounds(region, weights))
 
     return joined(of)
 
@@ -515,6 +512,14 @@ def denominators_without_the_readout() -> contextlib.AbstractContextManager[None
 def counted(change: Callable[[Problem, Region, Table, int, int], int]) -> Iterator[None]:
     with patch.object(region_counts, "reaching", change):
         yield
+
+
+def count(region: Region, factors: list[dict[int, int]], mask: int = -1) -> int:
+    """The sum over paths of the products of factors[p][symbol], masked after each position."""
+    found = {0: 1}
+    for (_, ways), row in zip(region.layers, factors, strict=True):
+        found = {state: sum([found[s] * row[symbol] for s, symbol in into]) & mask for state, into in ways.items()}
+    return sum(found.values())
 
 
 def reached(
@@ -544,16 +549,26 @@ def reached(
     return count(region, factors, (1 << (width * (most + 1))) - 1) % ((1 << width) - 1)
 
 
-def merged_groups() -> contextlib.AbstractContextManager[None]:
-    """One count for each query and label, of whatever groups."""
+def pairs_of(change: Callable[[Problem, tuple[Group, ...], dict[tuple[int, int], int]], Any]) -> Reading:
+    """Other groups, or other weights that they hold, when it comes to labels and queries."""
+    own = region_counts.correct_of_pairs
 
-    def derive(own: Callable[..., Any], problem: Problem, premises: Any, args: Any) -> Tally:
-        found: dict[tuple[int, int, int], int] = {}
-        for c in own(problem, premises, args).counts:
-            found[c.m, c.queries, c.ns] = found.get((c.m, c.queries, c.ns), 0) + c.correct
-        return Tally(tuple(Count(*key, correct, 0) for key, correct in found.items()))
+    def correct_of_pairs(problem: Problem, groups: tuple[Group, ...], held: Any, lost: Any) -> Iterator[Count]:
+        return own(problem, *change(problem, groups, held), lost)
 
-    return rule("region_counts", derive)
+    return lambda: patch.object(region_counts, "correct_of_pairs", correct_of_pairs)
+
+
+def all_watched(problem: Problem, groups: tuple[Group, ...], held: Any) -> Any:
+    return [group._replace(rivals=((1 << problem.outputs) - 1,)) for group in groups], held
+
+
+def all_held(problem: Problem, groups: tuple[Group, ...], held: Any) -> Any:
+    return groups, {
+        (number, query): weights_of_labels(problem, query).get(group.label, 0)
+        for number, group in enumerate(groups)
+        for query in members(group.queries)
+    }
 
 
 def largest_class() -> contextlib.AbstractContextManager[None]:
@@ -577,9 +592,8 @@ def labels_not_checked() -> contextlib.AbstractContextManager[object]:
 READINGS: dict[str, Reading] = {
     # means
     "one longest path for all heads": one_path,
-    "weights at their lower ends": one_end(True),
-    "weights at their upper ends": one_end(False),
-    "no radius": no_radius,
+    "weights at their lower ends": one_end(0),
+    "weights at their upper ends": one_end(1),
     # several heads in a count
     "terms of all heads added, then divided": share_of_sum,
     "one head's denominator for all": lambda: joined(lambda r, w: bounds(r, w)[:1] * len(w)),
@@ -628,7 +642,8 @@ READINGS: dict[str, Reading] = {
     "lanes for each input, not for its weight": lambda: counted(partial(reached, by_choices=True)),
     "losses rounded up": lambda: counted(partial(reached, up=1)),
     "one step too few": lambda: counted(partial(reached, cut=1)),
-    "groups that overlap merged": merged_groups,
+    "outputs that nothing watches": pairs_of(all_watched),
+    "inputs outside all parts": pairs_of(all_held),
     "the largest class instead of all": largest_class,
     "labels not checked": labels_not_checked,
 }
@@ -673,7 +688,7 @@ def two_heads(
         b_U=[0.5, 0],
     )
     label = {"name": "automaton", "of": [0], "states": 2, "start": 0, "next": [[1, 0, 0], [1, 1, 1]], "output": [0, 1]}
-    problem: Json = {"inputs": [{"tokens": "0-2"}, {"tokens": [2]}], "label": label, "readout": 1}
+    problem: Json = {"inputs": [{"tokens": [0, *tokens]}, {"tokens": [2]}], "label": label, "readout": 1}
     parts = {"symbols": [int(t in tokens) for t in range(3)], "next": [[1, 2], [3, 3], [4, 4], [-1, -1], [-1, -1]]}
     group = {"label": 0, "queries": 4, "rivals": [2], **parts, "parts": [-1, -1, -1, -1, 0]}
     return Trap(Case(tensors, given, problem), [group], 24, shares)
@@ -709,6 +724,20 @@ def mislabelled() -> Trap:
 
 
 NOTHING = [0.0, 0, 0]
+
+
+def outside() -> Trap:
+    """Token 1 is in no part."""
+    trap = two_heads([NOTHING] * 2, [[0, 2, 0], NOTHING])
+    return trap._replace(groups=[trap.groups[0] | {"symbols": [0, 0, 1]}])
+
+
+def unwatched() -> Trap:
+    """The one wrong output is in no class."""
+    trap = two_heads([NOTHING] * 2, [[0, 2, 0], NOTHING])
+    return trap._replace(groups=[trap.groups[0] | {"rivals": []}])
+
+
 UNEVEN = [[0.0, -3, 0], NOTHING], [[0.0, 20, 0], NOTHING]  # the first head looks little at token 1
 
 
@@ -723,12 +752,11 @@ def apart() -> Trap:
 NORMED: Json = {"normalization": "LNPre", "norms": ["pre"], "eps": "1/100000"}
 
 TRAPS: dict[str, Callable[[], Trap]] = {
-    "one longest path for all heads": lambda: two_heads([[0, 0, 0], [9, 0, 0]], [[0, -0.2, 0.2], [0, 1.2, 0]]),
+    "one longest path for all heads": lambda: two_heads([NOTHING, [0, -3, 0]], [[0, -0.2, 0.2], [0, 12.6, 0]]),
     "weights at their lower ends": lambda: found(0, 8),
-    "weights at their upper ends": lambda: found(80, 8),
-    "no radius": lambda: found(126, 8),
+    "weights at their upper ends": lambda: found(164, 8),
     "terms of all heads added, then divided": lambda: two_heads(
-        [[9, 0, 0], [0, 0, 0]], [[0, 2, 0], [0, -0.2, 0]], (1, 0)
+        [[0, 0, -9], NOTHING], [[0, 1.3, 0], [0, -1, 0]], (1, 0)
     ),
     "one head's denominator for all": lambda: found(90, heads=2),
     "the sum of denominators": lambda: two_heads([[0, 0, 0]] * 2, [[0, 2, 0], [0, -0.2, 0]], (1, 1)),
@@ -752,7 +780,7 @@ TRAPS: dict[str, Callable[[], Trap]] = {
     "no b_out": lambda: found(38),
     "the direct path normalised": lambda: found(12),
     "W_E and W_pos normalised apart": lambda: found(12),
-    "LayerNorm before the MLP ignored": lambda: found(13, activation="relu", coarse=True, **NORMED),
+    "LayerNorm before the MLP ignored": lambda: found(6, activation="relu", coarse=True, **NORMED),
     "ranges without the direct path": lambda: found(31),
     "ranges of another query": lambda: found(31),
     "ranges of one head": lambda: found(16),
@@ -769,13 +797,14 @@ TRAPS: dict[str, Callable[[], Trap]] = {
     "the constant for each head": lambda: found(12),
     "the constant of another query": lambda: found(1),
     "the constant of the first of a class": lambda: found(19),
-    "the constant of the last of a class": lambda: found(11),
+    "the constant of the last of a class": lambda: found(27),
     "the table of the first of a class": lambda: found(13),
     "weights of inputs ignored": lambda: found(1),
     "lanes for each input, not for its weight": lambda: found(1),
     "losses rounded up": lambda: found(18),
     "one step too few": lambda: found(18),
-    "groups that overlap merged": lambda: found(180),
+    "outputs that nothing watches": unwatched,
+    "inputs outside all parts": outside,
     "the largest class instead of all": lambda: found(64),
     "labels not checked": mislabelled,
 }
