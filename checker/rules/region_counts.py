@@ -1,8 +1,7 @@
 """Rule region_counts; proof: docs/rules.md#region_counts."""
 
 from collections.abc import Iterator
-from functools import cache, reduce
-from operator import or_
+from functools import cache
 from typing import Any
 
 from checker.arithmetic.packing import members
@@ -62,7 +61,8 @@ def correct_of_pairs(
         for query in members(group.queries):
             total = totals(query).get(group.label, 0)
             pair = pairs.setdefault((group.label, query), [1 << group.label, total])
-            pair[0] = reduce(or_, group.rivals, pair[0])
+            for rivals in group.rivals:
+                pair[0] |= rivals
             pair[1] -= total - held.get((number, query), 0) + lost.get((number, query), 0)
     for (label, query), (watched, left) in pairs.items():
         whole = watched == (1 << problem.outputs) - 1
