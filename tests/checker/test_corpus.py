@@ -115,7 +115,7 @@ def test_the_files_are_what_make_corpus_writes(regenerated: dict[str, bytes]) ->
 def test_the_generator_writes_the_same_bytes_again() -> None:
     """The order of fields included."""
     questions = [ask(load_model(MODELS / "tiny.safetensors"), None, Fraction(0)) for _ in range(6)]
-    written = {STRATEGIES["brute-force"].prove(each, quiet).to_bytes() for each in circuits}
+    written = {STRATEGIES["brute-force"].prove(each, quiet).to_bytes() for each in questions}
     assert len(written) == 1
 
 

@@ -141,9 +141,7 @@ def test_other_models_are_for_brute_force_alone(given: dict[str, Any], reason: s
         prove(path, "cubic", problem=asked)
     assert "adaptive for every model with one attention layer" in refused.value.hint
     assert default_strategy(ask(path, asked, Fraction(0))) == "brute-force"
-    with pytest.raises(
-        UserError, match=f"only the strategy brute-force is for .*{reason}.*; it has no target to choose"
-    ):
+    with pytest.raises(UserError, match=f"only the strategy brute-force .*{reason}.*; it has no target to choose"):
         prove(path, problem=asked, target="0.5")
 
 
