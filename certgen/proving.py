@@ -12,7 +12,7 @@ from typing import TypeAlias
 from certgen.certificate.proof import DEFAULT_BUDGET, require_expressible
 from certgen.certificate.statement import Certificate
 from certgen.counts.evaluation import Question, evaluate_pieces
-from certgen.counts.work import evaluation_work
+from certgen.counts.work import evaluation_work, region_work
 from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import MAX_DIGITS, Model, load_model
@@ -24,7 +24,7 @@ from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
 from certgen.strategies.by_regions import by_splitting
 
-QUICK = 1 << 16  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
+QUICK = 1 << 20  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
 
 Number: TypeAlias = Fraction | Decimal | str | float
 AnyProblem: TypeAlias = Problem | MaxOfK | str | os.PathLike[str]
@@ -126,11 +126,13 @@ def applies(question: Question, strategy: str) -> bool:
 
 
 def default_strategy(question: Question, demanding: bool = False) -> str:
-    """Regions where they apply, unless evaluating every input is quick, and exact, and no bound is demanded."""
+    """Regions where they apply, unless evaluating every input is quick, or no more work, and no bound demanded."""
     if question.is_classic:
         return "adaptive"
-    quick = not demanding and evaluation_work(question.model, question.task) <= QUICK
-    return "brute-force" if quick or why_not(question) else "adaptive"
+    if why_not(question):
+        return "brute-force"
+    work, most = evaluation_work(question.model, question.task), region_work(question.model, question.task)
+    return "adaptive" if demanding or work > max(QUICK, min(most, DEFAULT_BUDGET)) else "brute-force"
 
 
 def require_default(question: Question) -> None:
@@ -142,7 +144,7 @@ def why_brute_force(question: Question) -> str:
     """One line."""
     reason = why_not(question)
     if reason is None:
-        return "brute-force takes seconds"
+        return "brute-force is quick here, and exact"
     return (
         f"only the strategy brute-force is for models such as this one, {question.model.architecture.brief}: {reason}"
     )

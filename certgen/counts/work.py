@@ -14,6 +14,7 @@ from certgen.problem import Task
 
 LONGEST = 1 << 14  # bits of a number that check-cert still multiplies
 CHECKED_A_SECOND = 300_000.0  # of check-cert, on one core
+ROUNDS = 8  # of a search for the worst input of a region
 SEARCHED_A_SECOND = 4_000_000.0  # of the search in numpy, on one core
 
 
@@ -46,6 +47,13 @@ def work(model: Model, k: int, bits: int) -> int:
 def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:
     """Of all inputs once."""
     return passes(model, task) * work(model, task.k, bits)
+
+
+def region_work(model: Model, task: Task) -> int:
+    """Of bounds on every wrong output, once for each label and query, as proofs by regions begin."""
+    outputs, neurons = model.d_vocab_out, model.sizes.get("d_mlp", 0)
+    regions = outputs * len(task.space.choices[task.query_position])
+    return ROUNDS * regions * outputs * (neurons + 1) * model.architecture.heads * task.k * model.d_vocab // 1000
 
 
 def about(number: int) -> str:

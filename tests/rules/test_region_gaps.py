@@ -85,7 +85,9 @@ def any_slope(act: Activation, low: int, high: int) -> int:
 
 
 @pytest.mark.parametrize("activation", ["relu", "silu", "gelu_tanh", "gelu_erf"])
-@pytest.mark.parametrize("slopes", [None, any_slope, lambda *_: 0, lambda *_: -(1 << 80)], ids=str)
+@pytest.mark.parametrize(
+    "slopes", [None, any_slope, lambda *_: 0, lambda *_: -(1 << 80)], ids=["chord", "any", "none", "steep"]
+)
 def test_any_slope_gives_true_gaps(activation: str, slopes: Any) -> None:
     """And each head has a bound of its own, of which one unit less is refused."""
     case = layer_case(2, heads=2, activation=activation, problem=max_of_k(2, 2), v=2)

@@ -141,18 +141,19 @@ def test_other_models_are_for_brute_force_alone(given: dict[str, Any], reason: s
         prove(path, "cubic", problem=asked)
     assert "adaptive for every model with one attention layer" in refused.value.hint
     assert default_strategy(ask(path, asked, Fraction(0))) == "brute-force"
-    with pytest.raises(
-        UserError, match=f"only the strategy brute-force is for .*{reason}.*; it has no target to choose"
-    ):
+    with pytest.raises(UserError, match=f"only the strategy brute-force .*{reason}.*; it has no target to choose"):
         prove(path, problem=asked, target="0.5")
 
 
-def test_brute_force_is_the_default_while_it_takes_seconds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_brute_force_is_the_default_while_regions_take_as_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = layer_case(heads=2).write(tmp_path / "model")
     question = ask(path, problem_of(PROBLEM), Fraction(0))
     assert default_strategy(question) == "brute-force"
     assert default_strategy(question, demanding=True) == "adaptive"
     assert prove(path, problem=problem_of(PROBLEM)).predicate.strategy == "brute-force"
     monkeypatch.setattr("certgen.proving.QUICK", 0)
+    monkeypatch.setattr("certgen.proving.region_work", lambda model, task: 1 << 40)
+    assert default_strategy(question) == "brute-force"
+    monkeypatch.setattr("certgen.proving.region_work", lambda model, task: 0)
     assert default_strategy(question) == "adaptive"
     assert prove(path, problem=problem_of(PROBLEM)).predicate.strategy == "adaptive"
