@@ -17,7 +17,8 @@ from certgen.regions.gaps import Found, Gaps
 from certgen.regions.paths import Group, Region, Rivals, Ways, extremes, reached, region
 
 MOST_TRIED = 600  # regions of one query and label that are cut by states
-LITTLE = 0.02  # of all that is lost: if no more than this can be expected to be won, splitting ends
+LITTLE = 20  # if less than this part of all that is lost, a twentieth, can be expected to be won, splitting ends
+ROUND = 250  # splits, after which it is seen what they have won
 LEAST_HOPE = 0.02  # of what a region loses a split is expected to win at least, whatever the last one won
 
 
@@ -202,11 +203,14 @@ class Search:
                 if leaf.lost:
                     heappush(heap, (-self.share(leaf), number, index))
         splits = max(most - sum(map(len, parts)), 0)
+        lost = before = sum(leaf.lost for leaves in parts for leaf in leaves)
         for done in track(range(splits), "splitting"):
             if not heap or proved >= needed:
                 break
-            if -heap[0][0] * (splits - done) < LITTLE * (self.task.total - proved) / self.task.total:
-                break
+            if done and done % ROUND == 0:
+                if (before - lost) * (splits - done) * LITTLE < lost * ROUND:
+                    break
+                before = lost
             _, number, index = heappop(heap)
             leaf, pair = parts[number][index], watches[number].pair
             found = self.split(watches[number].group, leaf)
@@ -214,6 +218,7 @@ class Search:
                 continue
             less = leaf.lost - sum(one.lost for one in found)
             won = less / leaf.lost
+            lost -= less
             proved += max(left[pair] + less, 0) - max(left[pair], 0)
             left[pair] += less
             parts[number][index] = found[0]

@@ -66,13 +66,29 @@ def wholes(search: Search, watches: Sequence[Watch]) -> list[Written]:
     def kind(watch: Watch) -> tuple[int, list[tuple[int, ...]]]:
         return watch.group.label, watch.group.rivals
 
+    def pair(watch: Watch) -> tuple[int, int]:
+        return watch.pair
+
+    same = [together(list(some)) for _, some in groupby(sorted(filter(is_whole, watches), key=pair), pair)]
     found = []
-    for (label, rivals), some in groupby(sorted(filter(is_whole, watches), key=kind), kind):
+    for (label, rivals), some in groupby(sorted(same, key=kind), kind):
         leaves = sorted([(watch.group.queries[0], watch.leaves[0]) for watch in some], key=lambda pair: pair[0])
         parts = np.where(search.states.outputs == label, 0, DEAD)
         group = Group(label, [query for query, _ in leaves], by_state(search.states, parts), rivals)
         found.append(Written(group, leaves))
     return found
+
+
+def together(watches: list[Watch]) -> Watch:
+    """Watches of the same whole label and query as one: the fewer groups there are, the fewer automata are checked."""
+    first, (leaf,) = watches[0], watches[0].leaves
+    rows = []
+    for watch in watches:
+        one = watch.leaves[0]
+        rows += list(zip(watch.group.rivals, one.found.hints, one.found.gaps, one.reaching, strict=True))
+    rivals, hints, gaps, reaching = (list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True))
+    both = leaf._replace(found=leaf.found._replace(hints=hints, gaps=gaps), reaching=reaching)
+    return first._replace(group=first.group._replace(rivals=rivals), leaves=[both])
 
 
 def cut(search: Search, watch: Watch) -> Written:
