@@ -61,7 +61,7 @@ LINES = {  # what: files, most code lines
     "kernel": (["checker/kernel.py"], 80),
     # all but lemmas and rules: what every proof goes through
     "engine": ([path for path in CHECKER if Path(path).parent.name not in ("lemmas", "rules")], 1698),
-    "whole checker": (CHECKER, 2960),
+    "whole checker": (CHECKER, 2959),
 }
 
 

@@ -15,7 +15,7 @@ Integers = tuple[int, ...]
 
 
 class Ahead:
-    """Upper bounds on logit_y - logit_c + margin for every y of a class, in units of 2^-bits.
+    """Upper bounds on logit_y - logit_c + margin, times what `scale` encloses, for every y of a class; unit 2^-bits.
 
     Each neuron is replaced by a line of a given slope: above it where it favours y over c, below it where it does not.
     """
@@ -23,7 +23,6 @@ class Ahead:
     def __init__(self, problem: Problem, bits: int) -> None:
         self.bits, self.margin, self.budget = bits, problem.margin_upper(-bits), problem.budget
         self.layer = problem.one_layer(bits)
-        self.size = self.layer.neurons + self.layer.heads  # of a hint: slopes, then means
         self.gains = cache(self.of_attention)
 
     def favours(self, y: int, c: int) -> list[int]:

@@ -27,7 +27,7 @@ CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
 MOST_KERNEL_LINES = 80
 MOST_ENGINE_LINES = 1698  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 2960
+MOST_LINES = 2959
 MOST_RULE_LINES = 52
 RULES_TABLE = "__init__.py"
 
