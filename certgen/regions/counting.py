@@ -42,6 +42,7 @@ def reaching(gaps: Gaps, region: Region, rivals: Class, weight: int, steps: int)
         pad = np.abs(table).max() * float(doubts[0]) + gaps.slack * float(weights.max())
     else:
         most, least = (sign * extremes(layers, sign * weights, weights[:, None])[0] for sign in (1, -1))
+        gaps.least = min(gaps.least, float(least.min()))
         found = rivals.means
         for _ in range(ROUNDS):
             found = found - (rivals.constant + found.sum()) / heads

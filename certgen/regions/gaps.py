@@ -15,6 +15,7 @@ from certgen.regions.tables import OneLayer
 
 PIECES = 64  # of a range, for smooth activations: the rule's
 SLACK = 4.0  # times what rounding is reckoned to cost
+SPARE = 16  # bits that the least sum of weights has at least
 FLOATS = 1e-12  # of float64, relative to the sizes of what is added up
 
 
@@ -43,7 +44,13 @@ class Gaps:
         self.margin = float(layer.question.margin)
         largest = max(float(np.abs(table).max()) for table in (layer.values, layer.direct, layer.bias))
         self.slack = SLACK * (layer.radius + layer.unit) + FLOATS * largest  # of a feature
+        self.least = 1.0  # of the sums of weights that were divided by, as multiples of the largest weight of a region
         self.gain_tables = lru_cache(maxsize=1 << 10)(self.plain_gains)
+
+    @property
+    def is_fine(self) -> bool:
+        """Do the bits suffice for every sum of weights? The rule refuses to divide by one that may be 0."""
+        return self.least > 2.0 ** (SPARE - self.layer.bits)
 
     def integer(self, x: float) -> int:
         """Units of 2^-bits, rounded up."""

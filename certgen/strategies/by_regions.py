@@ -6,65 +6,74 @@ region is cut into smaller ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.counts.evaluation import Question
+from certgen.errors import UserError
 from certgen.progress import Track
-from certgen.regions.gaps import Gaps
+from certgen.regions.gaps import SPARE, Gaps
 from certgen.regions.search import Search, Watch, left_of
 from certgen.regions.tables import OneLayer
 from certgen.regions.writing import add_steps
 from certgen.strategies.adaptive import required
 
-BITS = 48  # of attention weights, and of every number in logits
+PRECISIONS = (48, 128, 512)  # bits of attention weights and of every number in logits: as few as suffice
 STEPS = 256  # of the losses of what is counted
 MOST_SPLITS = 2_000  # of regions in which some wrong output may reach the label
 
 
 def by_settling(question: Question, track: Track) -> Certificate:
     """Only whole regions that are settled; what is left out is not proved."""
-    search = Search(Gaps(OneLayer(question, BITS)), STEPS)
-    found = [watch for watches in survey(search, track) for watch in watches]
-    settled = [watch._replace(leaves=[leaf for leaf in watch.leaves if leaf.found.settled]) for watch in found]
-    return written(question, search, worth(settled), "regions")
+
+    def settled(search: Search) -> list[Watch]:
+        found = survey(search, track)
+        return [watch._replace(leaves=[leaf for leaf in watch.leaves if leaf.found.settled]) for watch in found]
+
+    return written(question, settled, "regions")
 
 
 def by_counting(question: Question, track: Track) -> Certificate:
     """Whole regions, and where a wrong output is not behind in one, the inputs in which it may reach the label."""
-    search = Search(Gaps(OneLayer(question, BITS)), STEPS)
-    return written(
-        question, search, worth([watch for watches in survey(search, track) for watch in watches]), "separable"
-    )
+    return written(question, lambda search: survey(search, track), "separable")
 
 
 def by_splitting(question: Question, track: Track, target: Fraction | None = None) -> Certificate:
     """As separable, with the regions in which most is lost split further, until the bound reaches the target."""
-    search = Search(Gaps(OneLayer(question, BITS)), STEPS)
-    watches = [watch for watches in survey(search, track) for watch in watches]
-    most = sum(len(watch.leaves) for watch in watches) + MOST_SPLITS
     total = question.task.total
     needed = total if target is None else -(-total * target // 1)
-    certificate = written(question, search, worth(search.refine(watches, most, needed, track)), "adaptive")
+
+    def split(search: Search) -> list[Watch]:
+        watches = survey(search, track)
+        most = sum(len(watch.leaves) for watch in watches) + MOST_SPLITS
+        return search.refine(watches, most, needed, track)
+
     hint = "lower the target, or try the strategy brute-force, which is exact"
-    return required(certificate, needed, target is not None, hint)
+    return required(written(question, split, "adaptive"), needed, target is not None, hint)
 
 
-def written(question: Question, search: Search, watches: list[Watch], strategy: str) -> Certificate:
-    """The certificate of what was found."""
-    proof = Proof(question.model, question.margin, question.task)
-    return proof.certificate(strategy, [add_steps(proof, search, watches)])
+def written(question: Question, find: Callable[[Search], list[Watch]], strategy: str) -> Certificate:
+    """The certificate of what is found, with as few bits as suffice. UserError if none do."""
+    for bits in PRECISIONS:
+        search = Search(Gaps(OneLayer(question, bits)), STEPS)
+        watches = worth(find(search))
+        if search.gaps.is_fine:
+            proof = Proof(question.model, question.margin, question.task)
+            return proof.certificate(strategy, [add_steps(proof, search, watches)])
+    reason = f"some inputs get less than 2^-{bits - SPARE} of the attention that others of their region get"
+    raise UserError(reason, "the strategy regions counts nothing, and brute-force is for every model and problem")
 
 
-def survey(search: Search, track: Track) -> list[list[Watch]]:
+def survey(search: Search, track: Track) -> list[Watch]:
     """For each query and label first all wrong outputs that stay behind, then each of the others by itself."""
-    found = []
+    found: list[Watch] = []
     for label, query in track(list(product(search.labels, search.queries)), "regions"):
         watch = search.whole(label, query)
         if watch is not None:
-            found.append(search.watched(watch))
+            found += search.watched(watch)
     return found
 
 
