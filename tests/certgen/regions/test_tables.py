@@ -20,7 +20,7 @@ def words(given: dict[str, Any]) -> str:
     return " ".join(str(value) for value in given.values())
 
 
-@pytest.mark.parametrize("given", [one for one in architectures() if "final" not in one["norms"]], ids=words)
+@pytest.mark.parametrize("given", [one for one in architectures() if "final" not in one.get("norms", [])], ids=words)
 def test_tables_make_the_logits_of_the_model(given: dict[str, Any]) -> None:
     gaps = gaps_of(layer_case(2, **given))
     layer = gaps.layer
