@@ -144,7 +144,7 @@ def why_brute_force(question: Question) -> str:
     """One line."""
     reason = why_not(question)
     if reason is None:
-        return "brute-force is quick here, and exact"
+        return "brute-force is no more work here, and exact"
     return (
         f"only the strategy brute-force is for models such as this one, {question.model.architecture.brief}: {reason}"
     )
