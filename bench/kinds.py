@@ -120,7 +120,7 @@ KINDS = (
     Kind(MODULAR, named("sum-mod", 12, 4, modulus=3), heads(2) | {"d_mlp": 64, **RELU}),
     Kind(RESIDUES, sum_by_residues(4, 3, 12), {}, MODULAR),
 )
-NOT_TRIED = {(MODULAR, "adaptive"), (RESIDUES, "adaptive")}  # it splits in vain for minutes
+NOT_TRIED = {(MODULAR, "adaptive"), (RESIDUES, "adaptive")}  # takes minutes: stopped, without a result
 STEPS = {MODULAR: 3_000}  # of training; others have fewer than usual, so that some inputs are wrong
 USUAL_STEPS = 1_000
 
