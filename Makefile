@@ -4,7 +4,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-scaling study study-small study-page check-cert.pyz clean
+.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-scaling study study-small study-page study-kinds check-cert.pyz clean
 
 # The version is in what is installed, so that a new one means a new installation.
 .venv/base: pyproject.toml constraints.txt checker/version.py
@@ -74,6 +74,12 @@ study-small: .venv/test
 # What docs/study shows, from what `make study` found.
 study-page: .venv/test
 	$(BIN)/python tools/study_page.py out/study/results out/study/report-figures
+
+# What docs/kinds.md shows: five models of each kind are trained in out/kinds, proved, checked and measured; half an hour.
+# What docs/assets/kinds*.csv have already is not done again.
+study-kinds: .venv/test
+	$(BIN)/python bench/kinds.py out/kinds
+	$(BIN)/python docs/assets/make_pictures.py
 
 # Fitted growth of proofs with d_vocab and k.
 bench-scaling: .venv/test

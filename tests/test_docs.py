@@ -171,7 +171,8 @@ def test_the_search_works_from_a_folder(site: Path, pages: dict[Path, Html]) -> 
 def test_pictures_and_tables_are_those_of_the_measurements(tmp_path: Path) -> None:
     drawing: Any = loaded(DOCS / "assets" / "make_pictures.py")
     places = {"README": ROOT / "README.md", "FRONTIER": DOCS / "frontier.md", "SCALING": DOCS / "scaling.md"}
-    for path in (*places.values(), DOCS / "assets/measured.csv", DOCS / "assets/scaling.csv"):
+    places["KINDS"] = DOCS / "kinds.md"
+    for path in (*places.values(), *(DOCS / "assets").glob("*.csv")):
         shutil.copy(path, tmp_path)
     for name, path in {"HERE": tmp_path, **{name: tmp_path / path.name for name, path in places.items()}}.items():
         setattr(drawing, name, path)
@@ -190,6 +191,19 @@ def test_the_record_has_rows_that_can_be_measured_again() -> None:
     rows = {str(row): row for row in measured.ROWS}
     assert [line.row for line in record] == [name for name in rows if name in {line.row for line in record}]
     assert [line.length_ops is not None for line in record] == [rows[line.row].length for line in record]
+
+
+def test_no_kind_of_models_is_proved_better_than_it_is() -> None:
+    """Brute force has the truth; each strategy has a row for each model of a kind, or none."""
+    rows = loaded(DOCS / "assets" / "make_pictures.py").of_kinds()
+    bench = loaded(ROOT / "bench" / "kinds.py")
+    assert list(rows) == [kind.name for kind in bench.KINDS]
+    for kind, members in rows.items():
+        found = {(row["seed"], row["strategy"]): int(row["correct"]) for row in members}
+        wanted = [name for name in bench.STRATEGIES if (kind, name) not in bench.NOT_TRIED]
+        assert sorted(found) == sorted((str(seed), name) for seed in bench.SEEDS for name in wanted)
+        for (seed, _), correct in found.items():
+            assert correct <= found[seed, "brute-force"]
 
 
 def test_the_record_agrees_with_the_verdicts_that_are_shown() -> None:

@@ -23,6 +23,7 @@ NEVER = {  # every block that no test runs, by its page and its first line, and 
     ("docs/certify.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
     ("docs/guide.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
     ("docs/index.md", "python3 -m venv .venv && . .venv/bin/activate"): INSTALLS,
+    ("docs/kinds.md", "make study-kinds"): "takes half an hour",
     ("docs/report.md", "pip install -c constraints.txt --editable '.[report]'"): INSTALLS,
     ("docs/study/index.md", "make study          # hours on two cores; continues where it was stopped"): "takes hours",
     ("docs/sweep.md", "pip install -c constraints.txt --editable '.[sweep]'"): INSTALLS,

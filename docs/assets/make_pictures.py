@@ -1,7 +1,8 @@
 """Draws the pictures of README.md and docs/, writes the tables of measurements: python docs/assets/make_pictures.py.
 
 Bounds, lengths and times are from measured.csv, which bench/measured.py writes; what grows how is from scaling.csv, by
-bench/scaling.py. A table stands between two comments, <!-- measured: NAME --> and <!-- end -->.
+bench/scaling.py; what is said of kinds of models, from kinds*.csv, by bench/kinds.py. A table stands between
+two comments, <!-- measured: NAME --> and <!-- end -->.
 The pictures use the colour of the text around them, and middle tones that can be read on light and on dark.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 README, FRONTIER, SCALING = HERE.parents[1] / "README.md", HERE.parent / "frontier.md", HERE.parent / "scaling.md"
+KINDS = HERE.parent / "kinds.md"
 MODEL = "max-of-4-seed-123"
 BLUE, ORANGE, GREEN, RED, GREY = "#4c83d6", "#d9822b", "#2f9e6e", "#d4524e", "#8a8f98"
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#9a6fc9", "#3aa6b9", "#b58900")
@@ -402,6 +404,161 @@ def write_scaling() -> None:
         replace_table(SCALING, page_table)
 
 
+Row = dict[str, str]
+
+
+def of_kinds(table: str = "") -> dict[str, list[Row]]:
+    """The rows of a table of bench/kinds.py, kind by kind."""
+    rows: dict[str, list[Row]] = {}
+    for row in csv.DictReader((HERE / f"kinds{table}.csv").open(encoding="utf-8")):
+        rows.setdefault(row["kind"], []).append(row)
+    return rows
+
+
+def mean(rows: list[Row], field: str) -> float:
+    """Of the rows that have the field."""
+    found = [float(row[field]) for row in rows if row[field]]
+    return sum(found) / len(found)
+
+
+def kinds() -> None:
+    """A panel for each kind: what each proof leaves open, against its length; brute force beside them."""
+    styles = (("regions", ORANGE), ("separable", GREEN), ("adaptive", BLUE), ("brute-force", RED))
+    found, columns, wide, high = of_kinds(), 3, 232, 158
+    panels = -(-len(found) // columns)
+    svg = Svg(760, panels * high + 78, "What proofs leave open, against their length, for kinds of models")
+    low, top_power, least = 5, 9, 5  # decades: operations from 10^low to 10^top_power, shares from 10^-least to 1
+    for number, (kind, rows) in enumerate(found.items()):
+        left, top = 56 + number % columns * (wide + 6), 26 + number // columns * high
+        right, bottom = left + wide - 40, top + high - 56
+
+        def place(row: Row, left: float = left, right: float = right, top: float = top) -> tuple[float, float]:
+            across = (math.log10(int(row["length_ops"])) - low) / (top_power - low)
+            open_share = lost(row)
+            down = 1.15 if open_share == 0 else min(-math.log10(open_share) / least, 1.0)
+            return left + across * (right - left), top + down * (high - 56) / 1.15
+
+        svg.text(left, top - 8, kind, "start", 13, font_weight="bold")
+        for power in range(0, least + 1, 1):
+            y = top + power / least * (high - 56) / 1.15
+            svg.line((left, y), (right, y), colour=GREY, width=0.5, stroke_opacity="0.4")
+            if number % columns == 0:
+                svg.text(left - 6, y + 4, "1" if power == 0 else f"10⁻{'⁰¹²³⁴⁵'[power]}", "end", 11)
+        if number % columns == 0:
+            svg.text(left - 6, bottom + 4, "0", "end", 11)
+        for power in range(low, top_power + 1):
+            x = left + (power - low) / (top_power - low) * (right - left)
+            svg.line((x, bottom), (x, bottom + 4), colour=GREY)
+            svg.text(x, bottom + 16, f"10{'⁰¹²³⁴⁵⁶⁷⁸⁹'[power]}", size=11)
+        svg.line((left, top), (left, bottom), (right, bottom), width=1)
+        for strategy, colour in styles:
+            for row in rows:
+                if row["strategy"] == strategy and row["length_ops"]:
+                    x, y = place(row)
+                    if strategy == "brute-force":
+                        svg.box(x - 4, y - 4, 8, 8, colour, 0.9)
+                    else:
+                        svg.dot(x, y, colour, 3)
+    y = panels * high + 40
+    svg.text(
+        56, y, "up: the share of inputs that is not proved correct; right: operations that checking takes", "start", 13
+    )
+    for number, (strategy, colour) in enumerate(styles):
+        svg.dot(62 + 130 * number, y + 18, colour, 5)
+        svg.text(74 + 130 * number, y + 23, strategy, "start", 13)
+    svg.save("kinds")
+
+
+def write_kinds() -> None:
+    """The tables of docs/kinds.md."""
+    found = of_kinds()
+    lines = [
+        "| kind | strategy | not proved correct | of all | times truth | million operations | of brute force | regions "
+        "| prove | check |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, rows in found.items():
+        brute = [row for row in rows if row["strategy"] == "brute-force"]
+        (whole,) = (int(row["length_ops"]) for row in brute if row["length_ops"])
+        wrong, total = sum(missing(row) for row in brute), sum(int(row["total"]) for row in brute)
+        for strategy in ("regions", "separable", "adaptive"):
+            own = [row for row in rows if row["strategy"] == strategy]
+            if not own:
+                continue
+            left_open, length = sum(missing(row) for row in own) / len(own), mean(own, "length_ops")
+            ratio = f"{left_open * len(brute) / wrong:,.2f}" if wrong else "–"
+            regions = f"{mean(own, 'regions'):,.0f}" if own[0]["regions"] else "–"
+            lines.append(
+                f"| {kind} | `{strategy}` | {left_open:,.1f} | {left_open * len(brute) / total:.5f} | {ratio} "
+                f"| {length / 1e6:.2f} | {share_of(length / whole)} | {regions} "
+                f"| {mean(own, 'prove_s'):.1f} s | {mean(own, 'check_s'):.2f} s |"
+            )
+        lines.append(
+            f"| {kind} | `brute-force` | {wrong / len(brute):,.1f} | {wrong / total:.5f} | 1 | {whole / 1e6:.1f} | 1 "
+            f"| – | {mean(brute, 'prove_s'):.1f} s | {mean(brute, 'check_s'):.1f} s |"
+        )
+    replace_measured(KINDS, "kinds", lines)
+    replace_measured(KINDS, "heads", heads_table())
+    replace_measured(KINDS, "neurons", neurons_table())
+
+
+def missing(row: Row) -> int:
+    """Inputs that are not proved correct."""
+    return int(row["total"]) - int(row["correct"])
+
+
+def share_of(x: float) -> str:
+    """As in 1/120."""
+    return f"1/{1 / x:.0f}" if x < 0.67 else f"{x:.1f}"
+
+
+def numbers(row: Row, field: str) -> list[float]:
+    return [float(word) for word in row[field].split()]
+
+
+def effective(shares: list[float]) -> float:
+    """How many of equal size would be as spread out: the exponential of the entropy."""
+    return math.exp(-sum(share * math.log(share) for share in shares if share > 0))
+
+
+def heads_table() -> list[str]:
+    """What heads look at, whether they copy, and how they share the work; means over the models of a kind."""
+    lines = [
+        "| kind | attention on the largest token, the next, … | tokens copied | poll | line | residue "
+        "| heads at work for one answer | for all |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    labels = of_kinds("-labels")
+    for kind, rows in of_kinds("-heads").items():
+        looks = [numbers(row, "attention") for row in rows]
+        cells = [kind, " ".join(f"{sum(column) / len(column):.2f}" for column in zip(*looks, strict=True))]
+        cells += [
+            f"{mean(rows, field):.2f}" if rows[0][field] else "–" for field in ("copies", "poll", "line", "residue")
+        ]
+        shares = [numbers(row, "heads") for row in labels[kind] if row["heads"]]
+        models: dict[str, list[float]] = {}
+        for row in rows:
+            if row["work"]:
+                models.setdefault(row["seed"], []).append(float(row["work"]))
+        for members in (shares, list(models.values())):
+            cells.append(f"{sum(map(effective, members)) / len(members):.1f}" if members else "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def neurons_table() -> list[str]:
+    """How many neurons of a region are always on, always off, or bent, on average."""
+    lines = ["| kind | strategy | always on | always off | bent |", "|---|---|---|---|---|"]
+    for kind, rows in of_kinds().items():
+        for strategy in ("regions", "separable", "adaptive"):
+            own = [row for row in rows if row["strategy"] == strategy and row["bent"]]
+            if own:
+                sums = [sum(int(row[field]) for row in own) for field in ("on", "off", "bent")]
+                cells = " | ".join(f"{100 * number / sum(sums):.0f} %" for number in sums)
+                lines.append(f"| {kind} | `{strategy}` | {cells} |")
+    return lines
+
+
 def replace_table(page: Path, lines: list[str]) -> None:
     """Put a table into a page, in place of the one with the same head."""
     before, head, after = page.read_text(encoding="utf-8").partition(lines[0])
@@ -472,10 +629,11 @@ def replace_measured(page: Path, what: str, lines: list[str]) -> None:
 
 def draw() -> None:
     """All pictures and tables."""
-    for picture in (separation, cells, gap, counts, tree, frontier, scaling):
+    for picture in (separation, cells, gap, counts, tree, frontier, scaling, kinds):
         picture()
     write_measured()
     write_scaling()
+    write_kinds()
 
 
 if __name__ == "__main__":
