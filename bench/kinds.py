@@ -35,7 +35,7 @@ from certgen.regions.automata import Automaton
 from certgen.regions.gaps import Gaps
 from certgen.regions.paths import Group, regions_of
 from certgen.regions.tables import OneLayer
-from certgen.strategies.by_regions import BITS
+from certgen.strategies.by_regions import PRECISIONS
 from checker import check
 from checker.arithmetic.packing import members
 
@@ -268,7 +268,7 @@ def explained(values: FloatArray, by: FloatArray) -> float:
 def look(kind: Kind, model: Path, seed: int, folder: Path) -> tuple[list[Row], list[Row]]:
     """What is true and proved label by label, and what each head does."""
     question = ask(model, problem_file(folder, kind), Fraction(0))
-    layer = OneLayer(question, BITS)
+    layer = OneLayer(question, PRECISIONS[0])
     gaps, inputs = Gaps(layer), inputs_of(question)
     answers = question.task.label.of_inputs(inputs)
     there = np.bincount(answers, minlength=layer.outputs)
