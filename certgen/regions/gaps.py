@@ -62,6 +62,8 @@ class Gaps:
         weights = layer.weights(region)
         doubts = self.doubts(layers, weights)
         means, ranges = self.neurons(region, weights, doubts)
+        if not group.rivals:  # there is one output, which is right
+            return Found(means, ranges, [], [])
         tables, slopes, constants = [], [], []
         for rivals in group.rivals:
             table, slope, constant = self.ahead(region.query, group.label, rivals, ranges)

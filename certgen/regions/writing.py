@@ -86,6 +86,8 @@ def together(watches: list[Watch]) -> Watch:
     for watch in watches:
         one = watch.leaves[0]
         rows += list(zip(watch.group.rivals, one.found.hints, one.found.gaps, one.reaching, strict=True))
+    if not rows:
+        return first
     rivals, hints, gaps, reaching = (list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True))
     both = leaf._replace(found=leaf.found._replace(hints=hints, gaps=gaps), reaching=reaching)
     return first._replace(group=first.group._replace(rivals=rivals), leaves=[both])

@@ -15,13 +15,14 @@ from certgen.certificate.statement import Certificate
 from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.progress import Track
-from certgen.regions.gaps import SPARE, Gaps
+from certgen.regions.gaps import Gaps
 from certgen.regions.search import Search, Watch, left_of
 from certgen.regions.tables import OneLayer
 from certgen.regions.writing import add_steps
 from certgen.strategies.adaptive import required
 
 PRECISIONS = (48, 128, 512)  # bits of attention weights and of every number in logits: as few as suffice
+DOUBT = 2.0**-12  # of attention weights, relative, that rounded scores may leave
 STEPS = 256  # of the losses of what is counted
 MOST_SPLITS = 2_000  # of regions in which some wrong output may reach the label
 
@@ -58,13 +59,18 @@ def by_splitting(question: Question, track: Track, target: Fraction | None = Non
 def written(question: Question, find: Callable[[Search], list[Watch]], strategy: str) -> Certificate:
     """The certificate of what is found, with as few bits as suffice. UserError if none do."""
     for bits in PRECISIONS:
-        search = Search(Gaps(OneLayer(question, bits)), STEPS)
+        layer = OneLayer(question, bits)
+        if layer.doubt > DOUBT:
+            continue
+        search = Search(Gaps(layer), STEPS)
         watches = worth(find(search))
         if search.gaps.is_fine:
             proof = Proof(question.model, question.margin, question.task)
             return proof.certificate(strategy, [add_steps(proof, search, watches)])
-    reason = f"some inputs get less than 2^-{bits - SPARE} of the attention that others of their region get"
-    raise UserError(reason, "the strategy regions counts nothing, and brute-force is for every model and problem")
+    reason = (
+        f"numbers of {bits} bits do not suffice for this model: its attention is too sharp, or its weights too large"
+    )
+    raise UserError(reason, "the strategy brute-force is for every model and problem, and takes as many as are needed")
 
 
 def survey(search: Search, track: Track) -> list[Watch]:
