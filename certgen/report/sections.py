@@ -581,6 +581,8 @@ def classes(results: Results) -> Section:
     meanings = {
         "brute-force": "every input evaluated",
         "exact": "sequences settled in bundles, until the number is the truth",
+        "regions": "all inputs of one query and label at once, each head at its worst",
+        "separable": "the same, and the inputs counted in which a wrong output that is not behind may win",
         "cubic": "tokens below the maximum looked at one by one, sequences of such tokens counted",
         "sub-cubic": "only “at least a gap below the maximum” is looked at; no pair of smaller tokens",
         "low-rank QK": "sub-cubic, with the scores replaced by a few directions and an error",

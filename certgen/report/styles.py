@@ -24,6 +24,8 @@ STYLES = {
     "separable, v^4": Style("#CC79A7", "hourglass"),
     "separable, v^3": Style("#9966FF", "bowtie"),
     "separable by max": Style("#009E73", "diamond"),
+    "regions": Style("#1FE9E7", "pentagon"),
+    "separable": Style("#5A01E6", "octagon"),
     "cubic": Style("#0072B2", "square"),
     "sub-cubic": Style("#E69F00", "triangle-up"),
     "low-rank QK": Style("#56B4E9", "triangle-down"),

@@ -28,7 +28,7 @@ def test_the_whole_family_proves_something_true(run: settings, workspace: Path) 
     @run
     @given(seed=SEEDS)
     def true(seed: int) -> None:
-        model, margin = in_any_units(seed), margin_of(seed)
+        model, margin = in_any_units(seed), Fraction(0) if seed % 5 == 0 else margin_of(seed)
         path = model.write(workspace / "model")
         truth = Oracle(path).truth(margin).correct
         question = ask(path, None, margin)
