@@ -292,7 +292,7 @@ def look(kind: Kind, model: Path, seed: int, folder: Path) -> tuple[list[Row], l
     attention = np.zeros((layer.heads, question.task.k))
     for q in range(question.model.d_vocab):
         mine = np.flatnonzero(inputs[:, layer.readout] == q)
-        own = gaps.attention(q, inputs[mine])
+        own = gaps.layer.shares(q, inputs[mine])
         attention += np.take_along_axis(own, order[mine][None], axis=2).sum(axis=1)
     attention /= len(inputs)
     values, everything = layer.values[..., : layer.outputs], layer.values.mean(axis=1)

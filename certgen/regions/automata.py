@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -72,32 +72,21 @@ def by_state(states: LabelStates, parts: IntArray) -> Automaton:
     steady = states.steady
     if steady is not None:
         return minimal(steady, parts)
-    return layered(states, [np.zeros(1, np.int64)] * (states.task.k + 1), lambda p, t: 0, parts[:, None])
+    return layered(states, parts)
 
 
-def layered(states: LabelStates, seen: list[IntArray], mark: Callable[[int, int], int], parts: IntArray) -> Automaton:
-    """States (position, state of the label, marks so far); seen[p] are the marks before position p."""
-    k, v = states.task.k, len(states.task.space.rows[0])
-    ids: list[IntArray] = []
-    total = 0
-    finals = [layer_states for layer_states, _ in states.layers] + [states.last]
-    width = 1 + max(int(row.max()) for row in seen)
-    for layer_states, marks in zip(finals, seen, strict=True):
-        index = np.full((states.count, width), DEAD, np.int64)
-        block = total + np.arange(len(layer_states) * len(marks)).reshape(len(layer_states), len(marks))
-        index[np.ix_(layer_states, marks)] = block
-        ids.append(index)
-        total += block.size
-    table = np.full((total, v), DEAD, np.int64)
+def layered(states: LabelStates, parts: IntArray) -> Automaton:
+    """The same for a label whose steps depend on the position: states are pairs (position, state of the label)."""
+    before = [layer_states for layer_states, _ in states.layers] + [states.last]
+    starts = np.cumsum([0, *map(len, before)])
+    ids = np.full((len(before), states.count), DEAD, np.int64)
+    for p, layer_states in enumerate(before):
+        ids[p, layer_states] = starts[p] + np.arange(len(layer_states))
+    table = np.full((starts[-1], len(states.task.space.rows[0])), DEAD, np.int64)
     for p, (layer_states, following) in enumerate(states.layers):
-        for t in range(v):
-            bit = mark(p, t)
-            for m in seen[p].tolist():
-                ok = following[:, t] >= 0
-                table[ids[p][layer_states[ok], m], t] = ids[p + 1][following[ok, t], m | bit]
-    key = np.full(total, DEAD, np.int64)
-    rows = ids[k][np.ix_(states.last, seen[k])]
-    key[rows] = parts[np.ix_(states.last, seen[k])]
+        table[ids[p, layer_states]] = np.where(following >= 0, ids[p + 1][following], DEAD)
+    key = np.full(starts[-1], DEAD, np.int64)
+    key[ids[-1, states.last]] = parts[states.last]
     return minimal(table, key)
 
 

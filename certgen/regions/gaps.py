@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from certgen.models.forward import ACTIVATIONS, FloatArray
-from certgen.problem.labels import IntArray
 from certgen.regions.paths import Group, Layer, Region, Rivals, extremes, worst_means
 from certgen.regions.tables import OneLayer
 
@@ -113,24 +112,6 @@ class Gaps:
         values = self.layer.values
         gains: FloatArray = values[..., list(rivals)].max(axis=3) - values[..., label]
         return gains + 2 * self.slack
-
-    def attention(self, query: int, inputs: IntArray) -> FloatArray:
-        """[head, input, position]: how much of the attention each position gets."""
-        scores = self.layer.scores(query)[:, np.arange(inputs.shape[1]), inputs]
-        own: FloatArray = np.exp(scores - scores.max(axis=2, keepdims=True))
-        own /= own.sum(axis=2, keepdims=True)
-        return own
-
-    def ahead_of(self, label: int, query: int, inputs: IntArray) -> FloatArray:
-        """[input, output]: how far each output is ahead of the label in these inputs, whose query this is."""
-        layer = self.layer
-        own, places = self.attention(query, inputs), np.arange(inputs.shape[1])
-        features = layer.direct[query] + np.einsum("hnp,hnpf->nf", own, layer.values[:, places, inputs])
-        logits = features[:, : layer.outputs] + layer.bias * np.mean(layer.scale)
-        if layer.neurons:
-            logits = logits + activated(layer.activation, features[:, layer.outputs :]) @ layer.out
-        ahead: FloatArray = logits - logits[:, [label]]
-        return ahead
 
     def ahead(self, query: int, label: int, rivals: Rivals, ranges: list[int]) -> tuple[FloatArray, list[int], float]:
         """The table of each head, the slope for each neuron, and the constant."""

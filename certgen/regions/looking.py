@@ -45,9 +45,7 @@ def looks(question: Question, labels: Sequence[int], number: int = SAMPLE) -> It
         positions, tokens = np.zeros((layer.heads, k)), np.zeros((layer.heads, v))
         for query in np.unique(queries).tolist():
             own = inputs[queries == query]
-            scores = layer.scores(query)[:, np.arange(k), own]  # [head, input, position]
-            weights = np.exp(scores - scores.max(axis=2, keepdims=True))
-            weights /= weights.sum(axis=2, keepdims=True)
+            weights = layer.shares(query, own)
             positions += weights.sum(axis=1)
             for head in range(layer.heads):
                 tokens[head] += np.bincount(own.ravel(), weights[head].ravel(), minlength=v)

@@ -10,6 +10,7 @@ import numpy as np
 from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.models.forward import FloatArray
+from certgen.problem.labels import IntArray
 from certgen.regions.paths import Region
 
 
@@ -77,6 +78,13 @@ class OneLayer:
         present[self.readout] = np.arange(present.shape[1]) == query
         found: FloatArray = np.where(present, scores, -np.inf)
         return found
+
+    def shares(self, query: int, inputs: IntArray) -> FloatArray:
+        """[head, input, position]: how much of the attention each position of these inputs gets."""
+        scores = self.scores(query)[:, np.arange(inputs.shape[1]), inputs]
+        own: FloatArray = np.exp(scores - scores.max(axis=2, keepdims=True))
+        own /= own.sum(axis=2, keepdims=True)
+        return own
 
     def weights(self, region: Region) -> FloatArray:
         """[head, position, token]: attention to tokens that the region reads, of each head the largest 1; else 0."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from itertools import groupby
-from operator import or_
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +12,7 @@ from certgen.certificate.arguments import HintArgs, RegionArgs
 from certgen.certificate.facts import RegionGaps, RegionGroup, Regions, Tally
 from certgen.certificate.proof import Proof
 from certgen.certificate.steps import infer
+from certgen.counts.cells import any_cell, mask
 from certgen.regions.automata import DEAD, Automaton, by_state, of_products
 from certgen.regions.paths import Group
 from certgen.regions.search import Leaf, Search, Watch
@@ -45,10 +44,11 @@ def add_steps(proof: Proof, search: Search, watches: Sequence[Watch]) -> int:
             total = weights[group.label, query]
             pair = left.setdefault((group.label, query), [total, 1 << group.label])
             pair[0] -= total - sum(leaf.weight - leaf.lost for leaf in own)
-            pair[1] = reduce(or_, [mask(rivals) for rivals in group.rivals], pair[1])
+            for rivals in group.rivals:
+                pair[1] |= mask(rivals)
     every = (1 << search.gaps.layer.outputs) - 1
     counts = [
-        [label, 1 << query, (1 << k) - 1, max(weight, 0) if watched == every else 0, 0]
+        [label, 1 << query, any_cell(k), max(weight, 0) if watched == every else 0, 0]
         for (label, query), (weight, watched) in left.items()
     ]
     hints = [counting_hints(search, leaf) for leaf in leaves]
@@ -127,8 +127,3 @@ def shape(group: Group) -> RegionGroup:
         next=automaton.next.tolist(),
         parts=automaton.parts.tolist(),
     )
-
-
-def mask(numbers: Sequence[int]) -> int:
-    """A set as a bit mask."""
-    return reduce(or_, [1 << number for number in numbers], 0)

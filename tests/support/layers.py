@@ -7,12 +7,13 @@ from fractions import Fraction
 
 import numpy as np
 
+from certgen.models.forward import FloatArray
 from certgen.models.model_file import parse_model
 from certgen.problem import Task
 from certgen.problem.labels import IntArray
 from certgen.proving import ask
 from certgen.regions.automata import Automaton
-from certgen.regions.gaps import Gaps
+from certgen.regions.gaps import Gaps, activated
 from certgen.regions.paths import Region
 from certgen.regions.tables import OneLayer
 from tests.support.any_case import Case
@@ -55,3 +56,14 @@ def inputs_of(region: Region) -> IntArray:
     inputs = [x for ways in found for x in ways]
     assert len(set(inputs)) == len(inputs)
     return np.array(inputs)
+
+
+def ahead_of(layer: OneLayer, label: int, query: int, inputs: IntArray) -> FloatArray:
+    """[input, output]: how far each output is ahead of the label in these inputs, whose query this is."""
+    own, places = layer.shares(query, inputs), np.arange(inputs.shape[1])
+    features = layer.direct[query] + np.einsum("hnp,hnpf->nf", own, layer.values[:, places, inputs])
+    logits = features[:, : layer.outputs] + layer.bias * np.mean(layer.scale)
+    if layer.neurons:
+        logits = logits + activated(layer.activation, features[:, layer.outputs :]) @ layer.out
+    ahead: FloatArray = logits - logits[:, [label]]
+    return ahead

@@ -14,7 +14,7 @@ from tests.certgen.regions.test_gaps import GIVEN, groups_of
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
 from tests.support.fitted import fitted_case
-from tests.support.layers import gaps_of, inputs_of
+from tests.support.layers import ahead_of, gaps_of, inputs_of
 
 ROWS: list[list[int]] = [[1, 0, 7, 2], [1, 1, 1, 1], [10**30, 3, 0, 5]]
 PROBLEM: Json = {
@@ -41,7 +41,7 @@ def test_at_least_those_that_reach_the_label_are_counted(given: dict[str, Any], 
         weights = weights_of(task, inputs)
         assert min(weights) > 0
         found = gaps.of(region, group)
-        ahead = gaps.ahead_of(group.label, region.query, inputs) + 1 / 3
+        ahead = ahead_of(gaps.layer, group.label, region.query, inputs) + 1 / 3
         for (rival,), gap, hint in zip(group.rivals, found.gaps, found.hints, strict=True):
             own, slopes, constant = gaps.ahead(region.query, group.label, (rival,), found.ranges)
             means = np.array(hint[len(slopes) :], float) * 2.0**-48

@@ -13,7 +13,7 @@ from certgen.regions.paths import Group, regions_of
 from certgen.regions.search import Search
 from tests.support.any_case import Case
 from tests.support.layer_cases import layer_case
-from tests.support.layers import gaps_of, inputs_of
+from tests.support.layers import ahead_of, gaps_of, inputs_of
 
 GIVEN: list[dict[str, Any]] = [
     {"heads": 1},
@@ -46,7 +46,7 @@ def test_gaps_are_above_those_of_every_input_and_near(given: dict[str, Any], mar
     for region in regions_of(search.task, groups):
         group = groups[region.group]
         found = gaps.of(region, group)
-        ahead = gaps.ahead_of(group.label, region.query, inputs_of(region)) + float(margin)
+        ahead = ahead_of(gaps.layer, group.label, region.query, inputs_of(region)) + float(margin)
         for (rival,), gap, hint in zip(group.rivals, found.gaps, found.hints, strict=True):
             worst = ahead[:, rival].max()
             assert gap * unit >= worst
@@ -64,7 +64,7 @@ def test_a_class_of_outputs_is_as_far_ahead_as_any_of_them() -> None:
     search = Search(gaps, 64)
     for group in groups_of(search, [(2, 3, 4)]):
         for region in regions_of(search.task, [group]):
-            ahead = gaps.ahead_of(group.label, region.query, inputs_of(region))
+            ahead = ahead_of(gaps.layer, group.label, region.query, inputs_of(region))
             assert gaps.of(region, group).gaps[0] * 2.0**-48 >= ahead[:, 2:].max()
 
 
@@ -76,7 +76,7 @@ def test_neurons_stay_in_their_ranges(activation: str) -> None:
     for region in regions_of(search.task, groups):
         inputs = inputs_of(region)
         found = gaps.of(region, groups[region.group])
-        own, places = gaps.attention(region.query, inputs), np.arange(inputs.shape[1])
+        own, places = gaps.layer.shares(region.query, inputs), np.arange(inputs.shape[1])
         z = layer.direct[region.query] + np.einsum("hnp,hnpf->nf", own, layer.values[:, places, inputs])
         z = z[:, layer.outputs :] * 2.0**48
         assert (z >= np.array(found.ranges[::2], float)).all()

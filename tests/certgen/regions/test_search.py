@@ -14,7 +14,7 @@ from certgen.regions.search import Search, Watch, left_of
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
 from tests.support.fitted import fitted_case
-from tests.support.layers import gaps_of, inputs_of
+from tests.support.layers import ahead_of, gaps_of, inputs_of
 
 PROBLEM: Json = {
     "inputs": [{"tokens": "0-3", "weights": [3, 2, 1, 1]}] * 3,
@@ -56,7 +56,10 @@ def test_every_output_is_watched_in_every_input_and_what_is_lost_is_enough(given
                 for leaf in watch.leaves:
                     held = inputs_of(leaf.region)
                     assert sum(map(weight_of, held)) == leaf.weight
-                    ahead = gaps.ahead_of(label, query, held)[:, [y for ys in watch.group.rivals for y in ys]] + 1 / 3
+                    ahead = (
+                        ahead_of(gaps.layer, label, query, held)[:, [y for ys in watch.group.rivals for y in ys]]
+                        + 1 / 3
+                    )
                     lost += sum(weight_of(x) for x, row in zip(held, ahead, strict=True) if row.max() >= 0)
                 assert lost <= watch.lost
 

@@ -13,7 +13,7 @@ from certgen.models.forward import evaluate
 from certgen.regions.tables import OneLayer, divisor, require_one_layer, why_not
 from tests.support.any_model import architecture
 from tests.support.layer_cases import architectures, layer_case
-from tests.support.layers import all_inputs, gaps_of
+from tests.support.layers import ahead_of, all_inputs, gaps_of
 
 
 def words(given: dict[str, Any]) -> str:
@@ -29,7 +29,7 @@ def test_tables_make_the_logits_of_the_model(given: dict[str, Any]) -> None:
     for query in (0, 2):
         own = inputs[:, 1] == query
         for label in range(3):
-            ahead = gaps.ahead_of(label, query, inputs[own])
+            ahead = ahead_of(gaps.layer, label, query, inputs[own])
             assert np.allclose(ahead, logits[own] - logits[own][:, [label]], atol=1e-11)
 
 
@@ -42,7 +42,7 @@ def test_a_final_layer_norm_is_a_range_of_its_divisor() -> None:
     logits = evaluate(layer.question.model, inputs, 1, 20).logits - layer.bias
     for query in (0, 2):
         own = inputs[:, 1] == query
-        linear = gaps.ahead_of(0, query, inputs[own]) - (layer.bias - layer.bias[0]) * np.mean(layer.scale)
+        linear = ahead_of(gaps.layer, 0, query, inputs[own]) - (layer.bias - layer.bias[0]) * np.mean(layer.scale)
         ratio = linear[:, 1:] / (logits[own] - logits[own][:, [0]])[:, 1:]
         assert np.allclose(ratio, ratio[:, :1])
         assert (ratio >= low - 1e-9).all() and (ratio <= high + 1e-9).all()

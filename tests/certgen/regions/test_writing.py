@@ -6,11 +6,12 @@ import numpy as np
 
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
+from certgen.counts.cells import mask
 from certgen.progress import quiet
 from certgen.regions.automata import Automaton
 from certgen.regions.paths import Group, regions_of
 from certgen.regions.search import left_of
-from certgen.regions.writing import add_steps, mask
+from certgen.regions.writing import add_steps
 from tests.certgen.regions.test_search import GIVEN, searched
 
 
