@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
 
 from certgen.errors import UserError
+from certgen.models.forward import logits
 from certgen.problem.labels import IntArray
 from certgen.progress import Track
 from certgen.regions.automata import DEAD, Automaton, LabelStates, TooManyStates, by_state
 from certgen.regions.counting import Class, Counted, reaching, weight_of
 from certgen.regions.gaps import Found, Gaps
 from certgen.regions.paths import Group, Region, Rivals, Ways, extremes, reached, region
+from certgen.regions.sampling import drawn
 
 MOST_TRIED = 600  # regions of one query and label that are cut by states
-LITTLE = 20  # if less than this part of all that is lost, a twentieth, can be expected to be won, splitting ends
+SAMPLE = 256  # inputs of a region, drawn to see what of it is truly wrong
+CLOSE = 0.1  # if what may still be won is less than this part of what is truly lost, splitting ends
+LITTLE = 20  # or if less than this part of all that is lost, a twentieth, can be expected to be won
 ROUND = 250  # splits, after which it is seen what they have won
-LEAST_HOPE = 0.02  # of what a region loses a split is expected to win at least, whatever the last one won
+LEAST_HOPE = 0.02  # of what can be won in a region a split is expected to win at least, whatever the last one won
 
 
 class Leaf(NamedTuple):
     """One region: what can stand at each position, the automaton's states that it ends in, and what was found.
 
-    `reaching` has for each class what was counted, None if its gap is negative.
+    `reaching` has for each class what was counted, None if its gap is negative; about `wrong` inputs truly reach.
     """
 
     region: Region
@@ -34,11 +37,22 @@ class Leaf(NamedTuple):
     found: Found
     weight: int
     reaching: list[Counted | None]
+    wrong: int = 0
+
+    def only(self, classes: list[int]) -> Leaf:
+        """Of these classes alone."""
+        found, reaching = self.found.only(classes), [self.reaching[number] for number in classes]
+        return self._replace(found=found, reaching=reaching)
 
     @property
     def lost(self) -> int:
         """The weight of inputs that some class may reach."""
         return min(sum(counted.reaching for counted in self.reaching if counted), self.weight)
+
+    @property
+    def winnable(self) -> int:
+        """What splitting can win at most, as it seems."""
+        return max(self.lost - self.wrong, 0)
 
 
 class Watch(NamedTuple):
@@ -102,25 +116,25 @@ class Search:
         return Watch(group, leaf.weight, [leaf])
 
     def watched(self, whole: Watch) -> list[Watch]:
-        """The outputs that are behind in the whole region, and each of the others by itself, counted.
+        """The outputs that lose nothing in the whole region, and the others, counted: these are split further.
 
         With neurons, whose ranges are what a region is mostly about, all are watched in the same regions: smaller ones,
         if the label's automaton tells them apart.
         """
         group, weight, (leaf,) = whole
-        behind = [number for number, gap in enumerate(leaf.found.gaps) if gap < 0]
-        if len(behind) == len(group.rivals):
+        if leaf.found.settled:
             return [whole]
         if self.gaps.layer.neurons:
             smaller = self.by_final_states(whole) if len(leaf.ends) > 1 else whole
             return [smaller._replace(leaves=[self.counted(group, one) for one in smaller.leaves])]
-        others = [[number] for number in range(len(group.rivals)) if number not in behind]
-        found = []
-        for numbers in [behind, *others] if behind else others:
-            own = group._replace(rivals=[group.rivals[number] for number in numbers])
-            one = leaf._replace(found=leaf.found.only(numbers), reaching=[None] * len(numbers))
-            found.append(Watch(own, weight, [one if numbers is behind else self.counted(own, one)]))
-        return found
+        leaf = self.counted(group, leaf)
+        losing = [number for number, counted in enumerate(leaf.reaching) if counted and counted.reaching]
+        safe = [number for number in range(len(group.rivals)) if number not in losing]
+        return [
+            Watch(group._replace(rivals=[group.rivals[number] for number in numbers]), weight, [leaf.only(numbers)])
+            for numbers in (safe, losing)
+            if numbers
+        ]
 
     def leaf(self, group: Group, query: int, rows: list[IntArray], forward: list[Ways], ends: IntArray) -> Leaf:
         """One region."""
@@ -163,14 +177,24 @@ class Search:
             means = np.array(found.hints[number][len(slopes) :], float) * self.gaps.layer.unit
             rivals = Class(gains, constant, means)
             results.append(reaching(self.gaps, leaf.region, rivals, leaf.weight, self.steps))
-        return leaf._replace(reaching=results)
+        leaf = leaf._replace(reaching=results)
+        return leaf._replace(wrong=self.wrong(group, leaf)) if leaf.lost else leaf
+
+    def wrong(self, group: Group, leaf: Leaf) -> int:
+        """About the weight of inputs in which one of these outputs is ahead of the label: a sample, no bound."""
+        inputs = drawn(leaf.region.layers, self.task.space.rows, np.random.default_rng(0), SAMPLE)
+        found = logits(self.gaps.layer.question.model, inputs, self.gaps.layer.readout)
+        outputs = [y for rivals in group.rivals for y in rivals]
+        ahead = found[:, outputs].max(axis=1) - found[:, group.label] + self.gaps.margin >= 0
+        return leaf.weight * int(ahead.sum()) // SAMPLE
 
     def split(self, group: Group, leaf: Leaf) -> list[Leaf]:
         """Two regions or one: the tokens of one position parted where attention to them differs most."""
         layer = self.gaps.layer
         weights = layer.weights(leaf.region)
         mass = -extremes(leaf.region.layers, -weights, weights[:, None])[0]
-        gains = self.gaps.ahead(leaf.region.query, group.label, group.rivals[0], leaf.found.ranges)[0]
+        worst = max(zip(leaf.reaching, group.rivals, strict=True), key=lambda pair: pair[0].reaching if pair[0] else 0)
+        gains = self.gaps.ahead(leaf.region.query, group.label, worst[1], leaf.found.ranges)[0]
         spread = np.array([np.ptp(gain[weight > 0]) for gain, weight in zip(gains, weights, strict=True)])
         pull = (weights * (spread / mass)[:, None, None]).sum(axis=0)  # [position, token]
         read = [np.unique(layer_.tokens) for layer_ in leaf.region.layers]
@@ -194,43 +218,55 @@ class Search:
     def refine(self, watches: list[Watch], most: int, needed: int, track: Track) -> list[Watch]:
         """Split where most is lost, until inputs of weight `needed` are proved, there are `most` regions, or nothing
         is left to win."""
-        parts = [list(watch.leaves) for watch in watches]
+        flat = [(number, leaf) for number, watch in enumerate(watches) for leaf in watch.leaves]
+        splits = max(most - len(flat), 0)
         left = left_of(watches)
         proved = sum(max(weight, 0) for weight in left.values())
-        heap: list[tuple[float, int, int]] = []
-        for number, leaves in enumerate(parts):
-            for index, leaf in enumerate(leaves):
-                if leaf.lost:
-                    heappush(heap, (-self.share(leaf), number, index))
-        splits = max(most - sum(map(len, parts)), 0)
-        lost = before = sum(leaf.lost for leaves in parts for leaf in leaves)
+        pairs = {pair: number for number, pair in enumerate(left)}
+        owner, hopes = (np.zeros(len(flat) + splits, kind) for kind in (np.int64, np.float64))
+        weight, lost, winnable = (np.zeros(len(pairs)) for _ in range(3))
+        for watch in watches:
+            weight[pairs[watch.pair]] = self.share(watch.weight)
+        for index, (number, leaf) in enumerate(flat):
+            owner[index], hopes[index] = pairs[watches[number].pair], self.share(leaf.winnable)
+            lost[owner[index]] += self.share(leaf.lost)
+            winnable[owner[index]] += self.share(leaf.winnable)
+        before = np.inf
         for done in track(range(splits), "splitting"):
-            if not heap or proved >= needed:
+            total = np.minimum(lost, weight).sum()
+            gain = np.clip(np.minimum(winnable, weight - lost + winnable), 0, None)
+            if proved >= needed or gain.sum() < CLOSE * (total - gain.sum()):
                 break
-            if done and done % ROUND == 0:
-                if (before - lost) * (splits - done) * LITTLE < lost * ROUND:
+            if done % ROUND == 0:
+                if (before - total) * (splits - done) * LITTLE < total * ROUND:
                     break
-                before = lost
-            _, number, index = heappop(heap)
-            leaf, pair = parts[number][index], watches[number].pair
+                before = total
+            expected = hopes * (gain / np.where(winnable > 0, winnable, 1))[owner]
+            index = int(expected.argmax())
+            if expected[index] <= 0:
+                break
+            number, leaf = flat[index]
             found = self.split(watches[number].group, leaf)
-            if len(found) == 1 and found[0] is leaf:
+            hopes[index] = 0
+            if found[0] is leaf:
                 continue
-            less = leaf.lost - sum(one.lost for one in found)
-            won = less / leaf.lost
-            lost -= less
+            less, pair = leaf.lost - sum(one.lost for one in found), watches[number].pair
             proved += max(left[pair] + less, 0) - max(left[pair], 0)
             left[pair] += less
-            parts[number][index] = found[0]
-            parts[number] += found[1:]
-            for one, place in zip(found, [index, len(parts[number]) - 1], strict=False):
-                if one.lost:
-                    heappush(heap, (-self.share(one) * max(won, LEAST_HOPE), number, place))
-        return [watch._replace(leaves=leaves) for watch, leaves in zip(watches, parts, strict=True)]
+            lost[pairs[pair]] -= self.share(less)
+            winnable[pairs[pair]] += self.share(sum(one.winnable for one in found) - leaf.winnable)
+            won = max(less / leaf.winnable, LEAST_HOPE)
+            for one, place in zip(found, [index, len(flat)], strict=False):
+                owner[place], hopes[place] = pairs[pair], self.share(one.winnable) * won
+            flat[index] = (number, found[0])
+            flat += [(number, one) for one in found[1:]]
+        return [
+            watch._replace(leaves=[leaf for of, leaf in flat if of == number]) for number, watch in enumerate(watches)
+        ]
 
-    def share(self, leaf: Leaf) -> float:
-        """What is lost in a region, of the weight of all inputs, which may be beyond any float."""
-        return leaf.lost / self.task.total
+    def share(self, weight: int) -> float:
+        """Of the weight of all inputs, which may be beyond any float."""
+        return weight / self.task.total
 
 
 def left_of(watches: list[Watch]) -> dict[tuple[int, int], int]:
