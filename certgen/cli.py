@@ -583,6 +583,7 @@ def prove(
         target=target,
         track=bar,
         search=search,
+        tell=lambda line: say(line, output),
     )
     size = certificate.save(output)
     claim = certificate.predicate.claim

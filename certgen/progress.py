@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -13,6 +13,13 @@ class Track(Protocol):
     """Iterates over items while showing how far it is."""
 
     def __call__(self, items: Sequence[Item], what: str) -> Iterable[Item]: ...
+
+
+Tell = Callable[[str], None]  # hears a line about what a search has found
+
+
+def silent(line: str) -> None:
+    """Not a word: for tests, sweeps and the Python API."""
 
 
 def quiet(items: Sequence[Item], what: str) -> Iterable[Item]:

@@ -17,7 +17,7 @@ from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import MAX_DIGITS, Model, load_model
 from certgen.problem import MaxOfK, Problem, load_problem, max_of_k
-from certgen.progress import Track, quiet
+from certgen.progress import Tell, Track, quiet, silent
 from certgen.regions.tables import require_one_layer, why_not
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
@@ -40,6 +40,7 @@ def prove(
     target: Number | None = None,
     track: Track = quiet,
     search: Search = evaluate_pieces,
+    tell: Tell = silent,
 ) -> Certificate:
     """A certificate of a lower bound on the inputs answered correctly, by more than `margin` (in logits).
 
@@ -82,7 +83,7 @@ def prove(
             length = None if max_length is None else int(max_length)
             certificate = adaptive(Circuits(question.model, exact_margin), track, length, exact_target)
         else:
-            certificate = by_splitting(question, track, exact_target)
+            certificate = by_splitting(question, track, exact_target, tell)
     elif chosen == "brute-force" and not question.is_classic:
         if strategy is None:
             require_default(question)

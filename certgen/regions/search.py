@@ -19,9 +19,9 @@ from certgen.regions.sampling import drawn
 
 MOST_TRIED = 600  # regions of one query and label that are cut by states
 SAMPLE = 256  # inputs of a region, drawn to see what of it is truly wrong
-CLOSE = 0.1  # if what may still be won is less than this part of what is truly lost, splitting ends
+CLOSE = 0.2  # if what may still be won is less than this part, a fifth, of what is truly lost, splitting ends
 LITTLE = 20  # or if less than this part of all that is lost, a twentieth, can be expected to be won
-ROUND = 250  # splits, after which it is seen what they have won
+ROUND = 250  # splits, after which it is seen what they have won; so many are always worth their while
 LEAST_HOPE = 0.02  # of what can be won in a region a split is expected to win at least, whatever the last one won
 
 
@@ -75,10 +75,11 @@ class Watch(NamedTuple):
 
 
 class Search:
-    """For one model and task."""
+    """For one model and task. `growth` has the weight of inputs proved, by the number of splits."""
 
     def __init__(self, gaps: Gaps, steps: int) -> None:
         self.gaps, self.task, self.steps = gaps, gaps.layer.question.task, steps
+        self.growth: dict[int, int] = {}
         try:
             self.states = LabelStates(self.task)
         except TooManyStates:
@@ -231,14 +232,17 @@ class Search:
             owner[index], hopes[index] = pairs[watches[number].pair], self.share(leaf.winnable)
             lost[owner[index]] += self.share(leaf.lost)
             winnable[owner[index]] += self.share(leaf.winnable)
-        before = np.inf
+        start, before = len(flat), np.inf
+        at_least = ROUND if needed == self.task.total else splits  # what is asked for is worth any effort
+        self.growth = {}
         for done in track(range(splits), "splitting"):
             total = np.minimum(lost, weight).sum()
             gain = np.clip(np.minimum(winnable, weight - lost + winnable), 0, None)
-            if proved >= needed or gain.sum() < CLOSE * (total - gain.sum()):
+            if proved >= needed or (done >= at_least and gain.sum() < CLOSE * (total - gain.sum())):
                 break
             if done % ROUND == 0:
-                if (before - total) * (splits - done) * LITTLE < total * ROUND:
+                self.growth[len(flat) - start] = proved
+                if done >= at_least and (before - total) * (splits - done) * LITTLE < total * ROUND:
                     break
                 before = total
             expected = hopes * (gain / np.where(winnable > 0, winnable, 1))[owner]
@@ -260,9 +264,11 @@ class Search:
                 owner[place], hopes[place] = pairs[pair], self.share(one.winnable) * won
             flat[index] = (number, found[0])
             flat += [(number, one) for one in found[1:]]
-        return [
-            watch._replace(leaves=[leaf for of, leaf in flat if of == number]) for number, watch in enumerate(watches)
-        ]
+        self.growth[len(flat) - start] = proved
+        leaves: list[list[Leaf]] = [[] for _ in watches]
+        for number, leaf in flat:
+            leaves[number].append(leaf)
+        return [watch._replace(leaves=own) for watch, own in zip(watches, leaves, strict=True)]
 
     def share(self, weight: int) -> float:
         """Of the weight of all inputs, which may be beyond any float."""

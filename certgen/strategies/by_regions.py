@@ -13,8 +13,9 @@ from itertools import product
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.counts.evaluation import Question
+from certgen.decimals import at_least
 from certgen.errors import UserError
-from certgen.progress import Track
+from certgen.progress import Tell, Track, silent
 from certgen.regions.gaps import Gaps
 from certgen.regions.search import Search, Watch, left_of
 from certgen.regions.tables import OneLayer
@@ -42,18 +43,34 @@ def by_counting(question: Question, track: Track) -> Certificate:
     return written(question, lambda search: survey(search, track), "separable")
 
 
-def by_splitting(question: Question, track: Track, target: Fraction | None = None) -> Certificate:
-    """As separable, with the regions in which most is lost split further, until the bound reaches the target."""
+def by_splitting(question: Question, track: Track, target: Fraction | None = None, tell: Tell = silent) -> Certificate:
+    """As separable, with the regions in which most is lost split further, until the bound reaches the target.
+
+    `tell` hears how the bound grew with the number of splits.
+    """
     total = question.task.total
     needed = total if target is None else -(-total * target // 1)
+    growth: dict[int, int] = {}
 
     def split(search: Search) -> list[Watch]:
         watches = survey(search, track)
         most = sum(len(watch.leaves) for watch in watches) + MOST_SPLITS
-        return search.refine(watches, most, needed, track)
+        refined = search.refine(watches, most, needed, track)
+        growth.clear()  # of fewer bits that did not suffice
+        growth.update(search.growth)
+        return refined
 
     hint = "lower the target, or try the strategy brute-force, which is exact"
-    return required(written(question, split, "adaptive"), needed, target is not None, hint)
+    certificate = required(written(question, split, "adaptive"), needed, target is not None, hint)
+    if len(growth) > 1:
+        tell(grown(growth, total))
+    return certificate
+
+
+def grown(growth: dict[int, int], total: int) -> str:
+    """How the bound grew, in one line."""
+    bounds = [f"{at_least(Fraction(correct, total), 5)} with {splits:,}" for splits, correct in growth.items()]
+    return f"Splitting regions: accuracy >= {', '.join(bounds)} splits"
 
 
 def written(question: Question, find: Callable[[Search], list[Watch]], strategy: str) -> Certificate:

@@ -1,17 +1,22 @@
 """Strategies about regions: accepted, true, one better than the other; what they are for, and what not."""
 
+import json
+import re
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from certgen import prove
 from certgen.certificate.statement import Certificate
+from certgen.cli import app
 from certgen.errors import UserError
 from certgen.models.model_file import load_model
 from certgen.proving import applies, ask, default_strategy
+from certgen.regions import search
 from certgen.strategies import by_regions
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
@@ -114,6 +119,26 @@ def test_splitting_goes_no_further_than_the_target(halfway: tuple[Path, Json]) -
     assert "brute-force" in refused.value.hint
     with pytest.raises(UserError, match="no length can be chosen for nth-largest 2 in 3 positions, 1L2H"):
         prove(path, "adaptive", problem=asked, max_length=1000)
+
+
+def test_it_tells_how_the_bound_grew(
+    halfway: tuple[Path, Json], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, problem = halfway
+    monkeypatch.setattr(search, "ROUND", 2)
+    (tmp_path / "problem.json").write_text(json.dumps(problem))
+    command = ["prove", str(path), "--problem", str(tmp_path / "problem.json"), "--strategy"]
+    said = [CliRunner().invoke(app, [*command, name, "-o", str(tmp_path / name)]).stdout for name in STRATEGIES[1:]]
+    assert "Splitting" not in said[0]
+    (line,) = [line for line in said[1].splitlines() if "Splitting" in line]
+    steps = re.findall(r"(0\.\d{5}) with (\d+)[, ]", line)
+    assert line == f"Splitting regions: accuracy >= {', '.join(' with '.join(step) for step in steps)} splits"
+    bounds, splits = zip(*steps, strict=True)
+    assert len(bounds) > 2
+    assert list(bounds) == sorted(bounds)
+    assert [int(number) for number in splits[:3]] == [0, 2, 4]
+    for text, bound in zip(said, (bounds[0], bounds[-1]), strict=True):
+        assert f"({bound})" in text
 
 
 POST = {"normalization": "LN", "norms": ["post"], "eps": "1/4"}
