@@ -11,7 +11,9 @@ from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.models.forward import FloatArray
 from certgen.problem.labels import IntArray
-from certgen.regions.automata import LabelStates, TooManyStates
+from certgen.regions.automata import DEAD, LabelStates, TooManyStates, by_state
+from certgen.regions.paths import reached, region
+from certgen.regions.sampling import sampled
 from certgen.regions.tables import OneLayer
 
 SAMPLE = 256  # inputs of each answer
@@ -54,19 +56,8 @@ def looks(question: Question, labels: Sequence[int], number: int = SAMPLE) -> It
 
 def drawn(states: LabelStates, label: int, rng: np.random.Generator, number: int) -> IntArray:
     """[number, k]: inputs with this answer, which some input has, each as often as its weight says."""
-    rows = [np.array([weight / sum(row) for weight in row]) for row in states.task.space.rows]
-    hopes = [(states.outputs == label).astype(float)]  # of each state before a position: of ending with the answer
-    for (before, following), row in zip(states.layers[::-1], rows[::-1], strict=True):
-        hope = np.zeros(states.count)
-        hope[before] = np.where(following >= 0, hopes[-1][following], 0.0) @ row
-        hopes.append(hope / hope.max())  # only ratios count, and no product of many small numbers is lost
-    state, found = np.zeros(number, np.int64), []
-    place = np.zeros(states.count, np.int64)
-    for (before, following), row, hope in zip(states.layers, rows, hopes[-2::-1], strict=True):
-        place[before] = np.arange(len(before))
-        after = following[place[state]]
-        shares = np.cumsum(np.where(after >= 0, hope[after], 0.0) * row, axis=1)
-        chosen = (rng.random((number, 1)) * shares[:, -1:] >= shares).sum(axis=1)
-        found.append(chosen)
-        state = after[np.arange(number), chosen]
-    return np.stack(found, axis=1)
+    automaton = by_state(states, np.where(states.outputs == label, 0, DEAD))
+    forward = list(reached(automaton, [np.flatnonzero([w > 0 for w in row]) for row in states.task.space.rows]))
+    ends = forward[-1][0]
+    layers = region(0, DEAD, 0, forward, ends[automaton.parts[ends] == 0]).layers  # whatever the query
+    return sampled(layers, states.task.space.rows, rng, number)

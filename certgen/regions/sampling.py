@@ -11,7 +11,7 @@ from certgen.problem.labels import IntArray
 from certgen.regions.paths import Layer
 
 
-def drawn(layers: list[Layer], rows: Sequence[Sequence[int]], rng: np.random.Generator, number: int) -> IntArray:
+def sampled(layers: list[Layer], rows: Sequence[Sequence[int]], rng: np.random.Generator, number: int) -> IntArray:
     """[number, k]: inputs of a region, each as often as its weight says."""
     mass, choices = np.ones(1), []
     for (tokens, source, symbol), row in zip(layers, rows, strict=True):
@@ -33,11 +33,15 @@ def drawn(layers: list[Layer], rows: Sequence[Sequence[int]], rng: np.random.Gen
 
 def is_new(*columns: IntArray) -> np.typing.NDArray[np.bool_]:
     """[row, i]: is it no repetition, with which rows are filled up?"""
-    return np.any([np.diff(column, axis=1, prepend=-1) != 0 for column in columns], axis=0)
+    found: np.typing.NDArray[np.bool_] = np.any(
+        [np.diff(column, axis=1, prepend=-1) != 0 for column in columns], axis=0
+    )
+    return found
 
 
 def chosen(shares: FloatArray, rng: np.random.Generator) -> IntArray:
     """[n]: of each row one index, as often as its share says."""
     sums = np.cumsum(shares, axis=1)
-    found: IntArray = (rng.random((len(sums), 1)) * sums[:, -1:] >= sums).sum(axis=1)
-    return np.minimum(found, shares.shape[1] - 1)  # no share but 0 is left of weights that far apart
+    below = (rng.random((len(sums), 1)) * sums[:, -1:] >= sums).sum(axis=1)
+    found: IntArray = np.minimum(below, shares.shape[1] - 1)  # of weights very far apart no share but 0 is left
+    return found

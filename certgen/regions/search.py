@@ -15,11 +15,11 @@ from certgen.regions.automata import DEAD, Automaton, LabelStates, TooManyStates
 from certgen.regions.counting import Class, Counted, reaching, weight_of
 from certgen.regions.gaps import Found, Gaps
 from certgen.regions.paths import Group, Region, Rivals, Ways, extremes, reached, region
-from certgen.regions.sampling import drawn
+from certgen.regions.sampling import sampled
 
 MOST_TRIED = 600  # regions of one query and label that are cut by states
 SAMPLE = 256  # inputs of a region, drawn to see what of it is truly wrong
-CLOSE = 0.2  # if what may still be won is less than this part, a fifth, of what is truly lost, splitting ends
+CLOSE = 0.2  # if what may still be won is less than this part of what is truly lost, a fifth, splitting ends
 LITTLE = 20  # or if less than this part of all that is lost, a twentieth, can be expected to be won
 ROUND = 250  # splits, after which it is seen what they have won; so many are always worth their while
 LEAST_HOPE = 0.02  # of what can be won in a region a split is expected to win at least, whatever the last one won
@@ -183,7 +183,7 @@ class Search:
 
     def wrong(self, group: Group, leaf: Leaf) -> int:
         """About the weight of inputs in which one of these outputs is ahead of the label: a sample, no bound."""
-        inputs = drawn(leaf.region.layers, self.task.space.rows, np.random.default_rng(0), SAMPLE)
+        inputs = sampled(leaf.region.layers, self.task.space.rows, np.random.default_rng(0), SAMPLE)
         found = logits(self.gaps.layer.question.model, inputs, self.gaps.layer.readout)
         outputs = [y for rivals in group.rivals for y in rivals]
         ahead = found[:, outputs].max(axis=1) - found[:, group.label] + self.gaps.margin >= 0

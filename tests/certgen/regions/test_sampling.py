@@ -8,7 +8,7 @@ import pytest
 from certgen.problem import Problem
 from certgen.regions.automata import DEAD, LabelStates, by_state
 from certgen.regions.paths import Group, regions_of
-from certgen.regions.sampling import drawn
+from certgen.regions.sampling import sampled
 from tests.certgen.regions.test_paths import LABELS, PROBLEM
 from tests.support.any_problem import Json
 from tests.support.layers import inputs_of
@@ -27,7 +27,7 @@ def test_inputs_of_a_region_are_drawn_by_their_weights(label: Json) -> None:
     for region in regions_of(task, groups):
         held = inputs_of(region).tolist()
         wanted = np.array([np.prod([weights[p][t] for p, t in enumerate(x)]) for x in held])
-        found = Counter(map(tuple, drawn(region.layers, task.space.rows, np.random.default_rng(0), NUMBER).tolist()))
+        found = Counter(map(tuple, sampled(region.layers, task.space.rows, np.random.default_rng(0), NUMBER).tolist()))
         shares = np.array([found.pop(tuple(x), 0) for x in held]) / NUMBER
         assert not found
         assert np.abs(shares - wanted / wanted.sum()).max() < 0.05
@@ -42,5 +42,5 @@ def test_weights_beyond_any_float_are_no_obstacle() -> None:
     for c in range(4):
         group = Group(c, [3], by_state(states, np.where(states.outputs == c, 0, DEAD)), [])
         (region,) = regions_of(task, [group])
-        found = drawn(region.layers, task.space.rows, np.random.default_rng(0), 50)
+        found = sampled(region.layers, task.space.rows, np.random.default_rng(0), 50)
         assert set(map(tuple, found.tolist())) <= set(map(tuple, inputs_of(region).tolist()))
