@@ -49,11 +49,11 @@ def prove(
     such as 1/8 or 0.125. Without a `strategy` it is adaptive for every model with one attention layer, unless its
     inputs are few, and else brute-force, which is for every model and problem. `target` (a bound on the accuracy, from
     0 to 1) is for the strategy adaptive; so is `max_length` (operations of the check, as `certgen length` measures
-    them), for max-of-k by one layer with one head. `track` shows the progress of the search; `search` is how
-    brute-force gets at all inputs, one after another by default. The certificate is a claim
-    until the checker has verified it. Raises UserError for a strategy that is unknown or not for this model and
-    problem, a margin or target that makes no sense, or a proof too large for the strategy, and TypeError for an
-    argument of a wrong type. The cost is the strategy's; see `certgen strategies`.
+    them), for max-of-k by one layer with one head. `track` shows the progress of the search; `tell` hears how the bound
+    grew, where regions are split; `search` is how brute-force gets at all inputs, one after another by default. The
+    certificate is a claim until the checker has verified it. Raises UserError for a strategy that is unknown or not for
+    this model and problem, a margin or target that makes no sense, or a proof too large for the strategy, and TypeError
+    for an argument of a wrong type. The cost is the strategy's; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
         raise wrong_type("model", "a Model from load_model(), or the path of a model file", model)
