@@ -1,10 +1,12 @@
 """Worst cases and counts over a region: every input is a path through its automaton."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import reduce
 from operator import mul
-from typing import Any
+from typing import NamedTuple
 
 from checker.arithmetic.enclosures import Enclosure, aligned
+from checker.arithmetic.packing import members, repeat, side_by_side
 from checker.errors import Rejected, show
 from checker.facts import Rows
 from checker.model.one_layer import OneLayer
@@ -13,6 +15,24 @@ from checker.problem.regions import Group, Region, regions_of
 
 Table = list[dict[int, int]]  # position -> token -> number
 Weights = list[dict[int, tuple[tuple[int, ...], tuple[int, ...]]]]  # position -> symbol -> lower, upper ends by token
+
+
+class Lanes(NamedTuple):
+    """Tables, the largest size of an entry, and all of them in one table, with lanes of `width` bits."""
+
+    tables: tuple[Table, ...]
+    most: int
+    width: int
+    packed: Table
+
+
+def side_by_side_tables(tables: tuple[Table, ...], bits: int) -> Lanes:
+    """A lane holds any sum over positions of (an entry less a bound) * a weight of at most 2^bits, and twice that."""
+    most = max([max(map(abs, row.values())) for table in tables for row in table if row])
+    width = most.bit_length() + bits + len(tables[0]).bit_length() + 4
+    by_position = zip(*tables, strict=True)
+    packed = [{t: side_by_side([row[t] for row in rows], width) for t in rows[0]} for rows in by_position]
+    return Lanes(tables, most, width, packed)
 
 
 def longest(region: Region, table: Table) -> int:
@@ -24,12 +44,12 @@ def longest(region: Region, table: Table) -> int:
     return highest(region, peaks)
 
 
-def highest(region: Region, peaks: list[dict[int, int]]) -> int:
+def highest(region: Region, peaks: list[dict[int, int]], larger: Callable[[int, int], int] = max) -> int:
     """The largest sum over positions of peaks[p][symbol] along a path. One addition for each way."""
     best = {0: 0}
     for (_, ways), peak in zip(region.layers, peaks, strict=True):
-        best = {state: max([best[s] + peak[symbol] for s, symbol in into]) for state, into in ways.items()}
-    return max(best.values())
+        best = {state: reduce(larger, [best[s] + peak[symbol] for s, symbol in into]) for state, into in ways.items()}
+    return reduce(larger, best.values())
 
 
 def weight_of(problem: Problem, region: Region) -> int:
@@ -59,20 +79,15 @@ def pairs(enclosures: list[Enclosure]) -> tuple[tuple[int, ...], tuple[int, ...]
 
 def weights_of_labels(problem: Problem, query: int) -> dict[int, int]:
     """Label -> the weight of all inputs with this query and label."""
-    found = {problem.label.start: 1}
-    for p, row in enumerate(problem.choices):
-        after: dict[Any, int] = {}
+    found = {0: 1}
+    for p, (row, following) in enumerate(zip(problem.choices, problem.label_tables, strict=True)):
+        after: dict[int, int] = {}
         problem.budget.spend(len(found) * len(row))
-        for state, weight in found.items():
-            for t in [query] if p == problem.readout else row:
-                following = problem.label.step(state, p, t)
-                after[following] = after.get(following, 0) + weight * row[t]
+        for t in [query] if p == problem.readout else row:
+            for state, weight in found.items():
+                after[following[t][state]] = after.get(following[t][state], 0) + weight * row[t]
         found = after
-    labels: dict[int, int] = {}
-    for state, weight in found.items():
-        label = problem.label.output(state)
-        labels[label] = labels.get(label, 0) + weight
-    return labels
+    return found
 
 
 def weighted(region: Region, gains: Table, weights: Weights, less: int) -> Table:
@@ -86,17 +101,33 @@ def weighted(region: Region, gains: Table, weights: Weights, less: int) -> Table
     return table
 
 
-def require_mean(region: Region, gains: Table, weights: Weights, most: int) -> None:
-    """The mean over positions of the gains, so weighted, is at most `most` for every input of the region."""
+def require_means(region: Region, lanes: Lanes, weights: Weights, bounds: list[int]) -> None:
+    """The mean over positions of each table, so weighted, is at most its bound for every input of the region.
+
+    No mean is larger than `most`, and none is below -most, so that other bounds need not fit into a lane.
+    """
+    tables, most, width, packed = lanes
+    less = side_by_side([max(~most, min(bound, most)) for bound in bounds], width)
+    ones = repeat(1, len(bounds), width)
+    tops = ones << (width - 1)
+
+    def larger(x: int, y: int) -> int:
+        """Of two numbers, in each lane."""
+        ahead = x - y + tops
+        by_lane = ahead & tops
+        return y + (ahead & (by_lane - (by_lane >> (width - 1))))
+
     peaks = []
-    for (tokens, _), values, row in zip(region.layers, gains, weights, strict=True):
-        peak = dict.fromkeys(tokens, 0)  # of weight * (gain - most), as `weighted` has them
+    for (tokens, _), values, row in zip(region.layers, packed, weights, strict=True):
+        peak = dict.fromkeys(tokens, 0)  # of weight * (gain - bound), as `weighted` has them
         for symbol, (lows, highs) in row.items():
-            above = [values[t] - most for t in tokens[symbol]]
-            peak[symbol] = max(*map(mul, above, lows), *map(mul, above, highs))
+            above = [values[t] - less for t in tokens[symbol]]
+            peak[symbol] = reduce(larger, [*map(mul, above, lows), *map(mul, above, highs)])
         peaks.append(peak)
-    if (sum_ := highest(region, peaks)) > 0:
-        raise Rejected("mean-above-bound", "", f"a bound above {show(most)}", f"a sum of {show(sum_)}")
+    for top in members((highest(region, peaks, larger) - ones + tops) & tops):  # of a sum above 0
+        table, bound = tables[top // width], bounds[top // width]
+        sum_ = longest(region, weighted(region, table, weights, bound))
+        raise Rejected("mean-above-bound", "", f"a bound above {show(bound)}", f"a sum of {show(sum_)}")
 
 
 def hinted(

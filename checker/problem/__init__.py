@@ -15,7 +15,7 @@ from checker.model.forward import work
 from checker.model.one_layer import OneLayer
 from checker.model.weights import Weights
 from checker.problem.budget import Budget
-from checker.problem.labels import Task, label_of
+from checker.problem.labels import Task, label_of, tables_of
 from checker.problem.problem_file import Position, ProblemFile, Stated
 
 MAX_WEIGHTS = 1 << 24  # of all tokens at all positions, 0 included: so many numbers stand in the normal form
@@ -69,6 +69,11 @@ class Problem:
     def outputs(self) -> int:
         """How many logits there are."""
         return len(self.weights.tensors["unembed.b_U"].rows[0])
+
+    @cached_property
+    def label_tables(self) -> list[dict[int, tuple[int, ...]]]:
+        """By position and token, the state of the label's automaton that follows each state; see `tables_of`."""
+        return tables_of(self.label, self.choices, self.budget)
 
     @property
     def passes(self) -> int:

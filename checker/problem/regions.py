@@ -81,19 +81,18 @@ def require_valid(problem: Problem, group: Group) -> None:
     at_query = problem.choices[problem.readout or 0]
     if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
         raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")
-    reached = {(problem.label.start, 0)}
-    for p, row in enumerate(problem.choices):
-        tokens = members(group.queries) if p == problem.readout else row
-        problem.budget.spend(len(reached) * len(row))
-        after = [
-            (problem.label.step(state, p, t), group.next[own][group.symbols[t]])
-            for t in tokens
-            for state, own in reached
-        ]
-        reached = {pair for pair in after if pair[1] >= 0}
-    for state, own in reached:
-        if group.parts[own] >= 0 and problem.label.output(state) != group.label:
-            raise Rejected("wrong-label", f"parts[{own}]", show(group.label), show(problem.label.output(state)))
+    reached = {0: {0}}  # state of the group's automaton -> those of the label's
+    for p, (row, following) in enumerate(zip(problem.choices, problem.label_tables, strict=True)):
+        problem.budget.spend(sum(map(len, reached.values())) * len(row))
+        after: dict[int, set[int]] = {}
+        for t in members(group.queries) if p == problem.readout else row:
+            for own, states in reached.items():
+                after.setdefault(group.next[own][group.symbols[t]], set()).update([following[t][s] for s in states])
+        after.pop(-1, None)
+        reached = after
+    for own, labels in reached.items():
+        if group.parts[own] >= 0 and labels != {group.label}:
+            raise Rejected("wrong-label", f"parts[{own}]", show(group.label), show(max(labels - {group.label})))
 
 
 def regions_of(problem: Problem, groups: tuple[Group, ...]) -> Iterator[Region]:

@@ -38,6 +38,7 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
         with located(at):
             require_same_length(len(gaps), len(rows), "")
             weight, key = weight_of(problem, region), (region.number, region.query)
+            weights = weights_of(ahead.layer, region) if max(gaps, default=-1) >= 0 else []
             held[key], counted = held.get(key, 0) + weight, 0
             for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
                 require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
@@ -45,7 +46,7 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
                     steps, slopes, means = STEPS(hint[0], f"[{number}][0]"), hint[1 : 1 + neurons], hint[1 + neurons :]
                     constant = ahead.constant(region, rivals, slopes, ranges)
                     gains = ahead.gains(region.group.label, rivals, slopes)
-                    table = joint(region, constant, gains, weights_of(ahead.layer, region), means)
+                    table = joint(region, constant, gains, weights, means)
                     counted += reaching(problem, region, table, weight, steps)
             lost[key] = lost.get(key, 0) + min(counted, weight)
     return Tally(tuple(correct_of_pairs(problem, facts.regions.groups, held, lost)))

@@ -4,7 +4,7 @@ from typing import Any
 
 from checker.errors import located
 from checker.facts import Regions, require_same_length
-from checker.lemmas.paths import Table, hinted, require_mean, weights_of
+from checker.lemmas.paths import Table, hinted, require_means, side_by_side_tables, weights_of
 from checker.model.one_layer import OneLayer, Values
 from checker.problem import Problem
 from checker.problem.regions import require_valid
@@ -24,23 +24,22 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
     for index, group in enumerate(args["groups"]):
         with located(f"args.groups[{index}]"):
             require_valid(problem, group)
-    highest, lowest = ([entering(layer, neuron, sign) for neuron in range(layer.neurons)] for sign in (1, -1))
-    ranges = []
+    ends_of = [entering(layer, neuron, sign) for sign in (1, -1) for neuron in range(layer.neurons)]
+    lanes, ranges = [side_by_side_tables(tables, layer.bits) for tables in zip(*ends_of, strict=True)], []
     for at, region, rows in hinted(
         problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads * layer.words
     ):
         with located(at):
             require_same_length(layer.neurons, len(rows), "")
-            direct, weights = layer.direct(region.query), weights_of(layer, region)
+            direct, weights = layer.direct(region.query), weights_of(layer, region) if lanes else []
             ends: list[int] = []
             for neuron, row in enumerate(rows):
                 require_same_length(2 * layer.heads, len(row), f"[{neuron}]")
-                low, high = row[: layer.heads], row[layer.heads :]
-                for head in range(layer.heads):
-                    require_mean(region, highest[neuron][head], weights[head], high[head])
-                    require_mean(region, lowest[neuron][head], weights[head], -low[head])
                 own = direct.centre[problem.outputs + neuron]
-                ends += own - direct.radius + sum(low), own + direct.radius + sum(high)
+                ends += own - direct.radius + sum(row[: layer.heads]), own + direct.radius + sum(row[layer.heads :])
+            for head, tables in enumerate(lanes):
+                bounds = [row[layer.heads + head] for row in rows] + [-row[head] for row in rows]
+                require_means(region, tables, weights[head], bounds)
             ranges.append(tuple(ends))
     return Regions(args["bits"], args["groups"], tuple(ranges))
 
