@@ -7,7 +7,7 @@ from checker.arithmetic.balls import Ball
 from checker.arithmetic.enclosures import largest_product, shift_up
 from checker.arithmetic.packing import members
 from checker.lemmas.lines import PIECES, intercept
-from checker.lemmas.paths import Lanes, Table, side_by_side_tables
+from checker.lemmas.paths import Lanes, Table, lanes_of
 from checker.problem import Problem
 from checker.problem.regions import Region
 
@@ -23,7 +23,7 @@ class Ahead:
     def __init__(self, problem: Problem, bits: int) -> None:
         self.bits, self.margin, self.budget = bits, problem.margin_upper(-bits), problem.budget
         self.layer = problem.one_layer(bits)
-        self.gains, self.lanes = cache(self.of_attention), lru_cache(1)(self.of_classes)  # those of a group, for all queries
+        self.gains, self.lanes = cache(self.of_attention), lru_cache(1)(self.of_classes)  # one group after another
 
     def favours(self, y: int, c: int) -> list[int]:
         """What each neuron adds to logit_y - logit_c, times its activation; in the unit of `out`."""
@@ -48,7 +48,7 @@ class Ahead:
     def of_classes(self, c: int, classes: tuple[int, ...], slopes: tuple[Integers, ...]) -> list[Lanes]:
         """By head: the gains of several classes side by side."""
         gains = [self.gains(c, *of_class) for of_class in zip(classes, slopes, strict=True)]
-        return [side_by_side_tables(tables, self.bits) for tables in zip(*gains, strict=True)]
+        return [lanes_of(tables, self.bits) for tables in zip(*gains, strict=True)]
 
     def constant(self, region: Region, rivals: int, slopes: Integers, ranges: Integers) -> int:
         """The largest of a class: the direct path, biases, intercepts of lines and the margin."""

@@ -1,9 +1,9 @@
 """Worst cases and counts over a region: every input is a path through its automaton."""
 
 from collections.abc import Callable, Iterator
-from functools import reduce
+from functools import cache, reduce
+from itertools import zip_longest
 from operator import mul
-from typing import NamedTuple
 
 from checker.arithmetic.enclosures import Enclosure, aligned
 from checker.arithmetic.packing import members, repeat, side_by_side
@@ -16,23 +16,15 @@ from checker.problem.regions import Group, Region, regions_of
 Table = list[dict[int, int]]  # position -> token -> number
 Weights = list[dict[int, tuple[tuple[int, ...], tuple[int, ...]]]]  # position -> symbol -> lower, upper ends by token
 
-
-class Lanes(NamedTuple):
-    """Tables, the largest size of an entry, and all of them in one table, with lanes of `width` bits."""
-
-    tables: tuple[Table, ...]
-    most: int
-    width: int
-    packed: Table
+# tables, the largest size of an entry, bits of a lane, and (p, t) -> the entry of each table in a lane of its own
+Lanes = tuple[tuple[Table, ...], int, int, Callable[[int, int], int]]
 
 
-def side_by_side_tables(tables: tuple[Table, ...], bits: int) -> Lanes:
+def lanes_of(tables: tuple[Table, ...], bits: int) -> Lanes:
     """A lane holds any sum over positions of (an entry less a bound) * a weight of at most 2^bits, and twice that."""
     most = max([max(map(abs, row.values())) for table in tables for row in table if row])
     width = most.bit_length() + bits + len(tables[0]).bit_length() + 4
-    by_position = zip(*tables, strict=True)
-    packed = [{t: side_by_side([row[t] for row in rows], width) for t in rows[0]} for rows in by_position]
-    return Lanes(tables, most, width, packed)
+    return tables, most, width, cache(lambda p, t: side_by_side([table[p][t] for table in tables], width))
 
 
 def longest(region: Region, table: Table) -> int:
@@ -50,6 +42,47 @@ def highest(region: Region, peaks: list[dict[int, int]], larger: Callable[[int, 
     for (_, ways), peak in zip(region.layers, peaks, strict=True):
         best = {state: reduce(larger, [best[s] + peak[symbol] for s, symbol in into]) for state, into in ways.items()}
     return reduce(larger, best.values())
+
+
+def require_valid(problem: Problem, group: Group) -> None:
+    """An automaton of the problem's tokens, classes of every output but the label; and all its inputs have the label.
+
+    Both automata read all inputs with these queries side by side. Cost tokens times pairs of states at each position.
+    """
+    states, symbols = len(group.next), len(group.next[0])
+    in_range = all(0 <= s < symbols for s in group.symbols) and all(-1 <= s < states for row in group.next for s in row)
+    if not in_range or len(group.symbols) != problem.v or len(group.parts) != states or min(group.parts) < -1:
+        raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states and parts from -1 on")
+    if not 0 <= group.label < problem.outputs:
+        raise Rejected("no-such-region", "label", f"outputs from 0 to {problem.outputs - 1}", show(group.label))
+    others = ((1 << problem.outputs) - 1) ^ (1 << group.label)
+    if not all(0 < rivals == rivals & others for rivals in group.rivals):
+        raise Rejected("no-such-region", "rivals", "sets of outputs other than the label, none empty")
+    at_query = problem.choices[problem.readout or 0]
+    if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
+        raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")
+    reached = labels_of(problem, list(members(group.queries)), group.symbols, group.next)
+    for label, own in {(label, own) for own, labels in reached.items() for label in labels}:
+        if group.parts[own] >= 0 and label != group.label:
+            raise Rejected("wrong-label", f"parts[{own}]", show(group.label), show(label))
+
+
+def labels_of(
+    problem: Problem, queries: list[int], symbols: tuple[int, ...], following: tuple[tuple[int, ...], ...]
+) -> dict[int, dict[int, int]]:
+    """By last state of an automaton, then by label: the weight of all inputs with these queries that lead there."""
+    found = {0: {0: 1}}
+    for p, (row, tables) in enumerate(zip(problem.choices, problem.label_tables(), strict=True)):
+        after: dict[int, dict[int, int]] = {}
+        problem.budget.spend(sum(map(len, found.values())) * len(row))
+        for t in queries if p == problem.readout else row:
+            for own, states in found.items():
+                into, table = after.setdefault(following[own][symbols[t]], {}), tables[t]
+                for state, weight in states.items():
+                    into[table[state]] = into.get(table[state], 0) + weight * row[t]
+        after.pop(-1, None)
+        found = after
+    return found
 
 
 def weight_of(problem: Problem, region: Region) -> int:
@@ -79,15 +112,7 @@ def pairs(enclosures: list[Enclosure]) -> tuple[tuple[int, ...], tuple[int, ...]
 
 def weights_of_labels(problem: Problem, query: int) -> dict[int, int]:
     """Label -> the weight of all inputs with this query and label."""
-    found = {0: 1}
-    for p, (row, following) in enumerate(zip(problem.choices, problem.label_tables, strict=True)):
-        after: dict[int, int] = {}
-        problem.budget.spend(len(found) * len(row))
-        for t in [query] if p == problem.readout else row:
-            for state, weight in found.items():
-                after[following[t][state]] = after.get(following[t][state], 0) + weight * row[t]
-        found = after
-    return found
+    return labels_of(problem, [query], (0,) * problem.v, ((0,),))[0]
 
 
 def weighted(region: Region, gains: Table, weights: Weights, less: int) -> Table:
@@ -118,10 +143,10 @@ def require_means(region: Region, lanes: Lanes, weights: Weights, bounds: list[i
         return y + (ahead & (by_lane - (by_lane >> (width - 1))))
 
     peaks = []
-    for (tokens, _), values, row in zip(region.layers, packed, weights, strict=True):
+    for p, ((tokens, _), row) in enumerate(zip(region.layers, weights, strict=True)):
         peak = dict.fromkeys(tokens, 0)  # of weight * (gain - bound), as `weighted` has them
         for symbol, (lows, highs) in row.items():
-            above = [values[t] - less for t in tokens[symbol]]
+            above = [packed(p, t) - less for t in tokens[symbol]]
             peak[symbol] = reduce(larger, [*map(mul, above, lows), *map(mul, above, highs)])
         peaks.append(peak)
     for top in members((highest(region, peaks, larger) - ones + tops) & tops):  # of a sum above 0
@@ -137,14 +162,9 @@ def hinted(
 
     A refusal while a region is looked at does not pass through here, so whoever looks at it names the path.
     """
-    number = 0
-    for region in regions_of(problem, groups):
-        if number == len(hints):
-            break
-        problem.budget.spend(region.size * work)
-        yield f"args.hints[{number}]", region, hints[number]
-        number += 1
-    else:
-        region = None
-    if region or number < len(hints):
-        raise Rejected("wrong-shape", "args.hints", "an entry for each region", f"{len(hints)} entries")
+    for number, (region, rows) in enumerate(zip_longest(regions_of(problem, groups), hints)):
+        if region is None or rows is None:
+            raise Rejected("wrong-shape", "args.hints", "an entry for each region", f"{len(hints)} entries")
+        size = sum([len(x) for tokens, ways in region.layers for x in (*tokens.values(), *ways.values())])
+        problem.budget.spend(size * work)
+        yield f"args.hints[{number}]", region, rows

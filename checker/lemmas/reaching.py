@@ -47,8 +47,7 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
     allowance, width = best[-1][0], weight.bit_length() + 1
     if allowance < 0:
         return 0
-    most = max([len(ways) for _, ways in region.layers])
-    problem.budget.afford(most * width * steps >> 8, "times 256 bits at once")
+    problem.budget.afford(max([len(ways) for _, ways in region.layers]) * width * steps >> 8, "times 256 bits at once")
     terms = sum([len(tokens[c]) for tokens, ways in region.layers for into in ways.values() for _, c in into])
     problem.budget.spend(terms * (width * steps // 64 + 1))
     mask, found = (1 << (width * (steps + 1))) - 1, {0: 1}

@@ -63,17 +63,13 @@ class Problem:
             raise Rejected("wrong-task", "label.of", f"increasing positions from 0 to {self.k - 1}")
         with located("label"):
             self.label = label_of(stated.task, self.of, self.v)
+        self.label_tables = cache(lambda: tables_of(self.label, self.choices, self.budget))
         self.one_layer = cache(self.read_layer)  # one for each precision, as long as the check lasts
 
     @property
     def outputs(self) -> int:
         """How many logits there are."""
         return len(self.weights.tensors["unembed.b_U"].rows[0])
-
-    @cached_property
-    def label_tables(self) -> list[dict[int, tuple[int, ...]]]:
-        """By position and token, the state of the label's automaton that follows each state; see `tables_of`."""
-        return tables_of(self.label, self.choices, self.budget)
 
     @property
     def passes(self) -> int:

@@ -5,6 +5,7 @@ A named task is such an automaton in one line. State and output are those after 
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, NamedTuple
 
 from checker.decode import array, bounded, integer, record, text
@@ -107,7 +108,7 @@ def tables_of(label: Label, choices: list[dict[int, int]], budget: Budget) -> li
     for p, row in enumerate(choices):
         budget.spend(len(level) * len(row))
         steps.append({state: [label.step(state, p, t) for t in row] for state in level})
-        level = {state for following in steps[-1].values() for state in following}
+        level = set(chain(*steps[-1].values()))
     numbers, tables = {state: label.output(state) for state in level}, []
     for row, rows in zip(choices[::-1], steps[::-1], strict=True):
         numbered = {state: tuple([numbers[s] for s in following]) for state, following in rows.items()}

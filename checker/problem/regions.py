@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from checker.arithmetic.packing import members
 from checker.decode import array, integer, matrix, record
-from checker.errors import Rejected, show
 from checker.problem import Problem
 
 Ways = dict[int, list[tuple[int, int]]]  # state after a position -> states before it, with the symbol that is read
@@ -45,12 +44,6 @@ class Region(NamedTuple):
     query: int
     layers: list[Layer]
 
-    @property
-    def size(self) -> int:
-        """How many ways and tokens there are."""
-        ways = sum([len(into) for layer in self.layers for into in layer.ways.values()])
-        return ways + sum([len(tokens) for layer in self.layers for tokens in layer.tokens.values()])
-
 
 def decode_groups(value: object, path: str) -> tuple[Group, ...]:
     """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}]"""
@@ -62,37 +55,6 @@ def decode_groups(value: object, path: str) -> tuple[Group, ...]:
         return Group(label, queries, rivals, symbols, matrix(fields["next"], f"{at}.next"), parts)
 
     return array(value, path, group)
-
-
-def require_valid(problem: Problem, group: Group) -> None:
-    """An automaton of the problem's tokens, classes of every output but the label; and all its inputs have the label.
-
-    Both automata read all inputs with these queries side by side. Cost tokens times pairs of states at each position.
-    """
-    states, symbols = len(group.next), len(group.next[0])
-    in_range = all(0 <= s < symbols for s in group.symbols) and all(-1 <= s < states for row in group.next for s in row)
-    if not in_range or len(group.symbols) != problem.v or len(group.parts) != states or min(group.parts) < -1:
-        raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states and parts from -1 on")
-    if not 0 <= group.label < problem.outputs:
-        raise Rejected("no-such-region", "label", f"outputs from 0 to {problem.outputs - 1}", show(group.label))
-    others = ((1 << problem.outputs) - 1) ^ (1 << group.label)
-    if not all(0 < rivals == rivals & others for rivals in group.rivals):
-        raise Rejected("no-such-region", "rivals", "sets of outputs other than the label, none empty")
-    at_query = problem.choices[problem.readout or 0]
-    if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
-        raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")
-    reached = {0: {0}}  # state of the group's automaton -> those of the label's
-    for p, (row, following) in enumerate(zip(problem.choices, problem.label_tables, strict=True)):
-        problem.budget.spend(sum(map(len, reached.values())) * len(row))
-        after: dict[int, set[int]] = {}
-        for t in members(group.queries) if p == problem.readout else row:
-            for own, states in reached.items():
-                after.setdefault(group.next[own][group.symbols[t]], set()).update([following[t][s] for s in states])
-        after.pop(-1, None)
-        reached = after
-    for own, labels in reached.items():
-        if group.parts[own] >= 0 and labels != {group.label}:
-            raise Rejected("wrong-label", f"parts[{own}]", show(group.label), show(max(labels - {group.label})))
 
 
 def regions_of(problem: Problem, groups: tuple[Group, ...]) -> Iterator[Region]:

@@ -4,10 +4,9 @@ from typing import Any
 
 from checker.errors import located
 from checker.facts import Regions, require_same_length
-from checker.lemmas.paths import Table, hinted, require_means, side_by_side_tables, weights_of
-from checker.model.one_layer import OneLayer, Values
+from checker.lemmas.paths import Table, hinted, lanes_of, require_means, require_valid, weights_of
+from checker.model.one_layer import OneLayer
 from checker.problem import Problem
-from checker.problem.regions import require_valid
 
 
 def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regions:
@@ -25,7 +24,7 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
         with located(f"args.groups[{index}]"):
             require_valid(problem, group)
     ends_of = [entering(layer, neuron, sign) for sign in (1, -1) for neuron in range(layer.neurons)]
-    lanes, ranges = [side_by_side_tables(tables, layer.bits) for tables in zip(*ends_of, strict=True)], []
+    lanes, ranges = [lanes_of(tables, layer.bits) for tables in zip(*ends_of, strict=True)], []
     for at, region, rows in hinted(
         problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads * layer.words
     ):
@@ -46,9 +45,5 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
 
 def entering(layer: OneLayer, neuron: int, sign: int) -> list[Table]:
     """[head][p][t]: at least what a position adds to what enters a neuron, times the sign."""
-    feature = neuron - layer.neurons
-
-    def table(values: Values) -> Table:
-        return [{t: sign * x.centre[feature] + x.radius for t, x in row.items()} for row in values]
-
-    return [table(values) for values in layer.values]
+    j = neuron - layer.neurons  # the last features
+    return [[{t: sign * x.centre[j] + x.radius for t, x in row.items()} for row in values] for values in layer.values]
