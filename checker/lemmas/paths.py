@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from functools import cache, reduce
 from itertools import zip_longest
-from operator import mul
 
 from checker.arithmetic.enclosures import Enclosure, aligned
 from checker.arithmetic.packing import members, repeat, side_by_side
@@ -27,19 +26,11 @@ def lanes_of(tables: tuple[Table, ...], bits: int) -> Lanes:
     return tables, most, width, cache(lambda p, t: side_by_side([table[p][t] for table in tables], width))
 
 
-def longest(region: Region, table: Table) -> int:
-    """The largest sum over positions of table[p][x_p], for x in the region."""
-    peaks = [
-        {symbol: max([row[t] for t in choices]) for symbol, choices in tokens.items()}
-        for (tokens, _), row in zip(region.layers, table, strict=True)
-    ]
-    return highest(region, peaks)
-
-
-def highest(region: Region, peaks: list[dict[int, int]], larger: Callable[[int, int], int] = max) -> int:
-    """The largest sum over positions of peaks[p][symbol] along a path. One addition for each way."""
+def longest(region: Region, table: Table, larger: Callable[[int, int], int] = max) -> int:
+    """The largest sum over positions of table[p][x_p], for x in the region. One addition for each way."""
     best = {0: 0}
-    for (_, ways), peak in zip(region.layers, peaks, strict=True):
+    for (tokens, ways), row in zip(region.layers, table, strict=True):
+        peak = {symbol: reduce(larger, [row[t] for t in choices]) for symbol, choices in tokens.items()}
         best = {state: reduce(larger, [best[s] + peak[symbol] for s, symbol in into]) for state, into in ways.items()}
     return reduce(larger, best.values())
 
@@ -61,27 +52,24 @@ def require_valid(problem: Problem, group: Group) -> None:
     at_query = problem.choices[problem.readout or 0]
     if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
         raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")
-    reached = labels_of(problem, list(members(group.queries)), group.symbols, group.next)
+    reached = labels_of(problem, group)
     for label, own in {(label, own) for own, labels in reached.items() for label in labels}:
         if group.parts[own] >= 0 and label != group.label:
             raise Rejected("wrong-label", f"parts[{own}]", show(group.label), show(label))
 
 
-def labels_of(
-    problem: Problem, queries: list[int], symbols: tuple[int, ...], following: tuple[tuple[int, ...], ...]
-) -> dict[int, dict[int, int]]:
-    """By last state of an automaton, then by label: the weight of all inputs with these queries that lead there."""
+def labels_of(problem: Problem, group: Group) -> dict[int, dict[int, int]]:
+    """By last state of its automaton, then by label: the weight of all inputs with its queries that lead there."""
     found = {0: {0: 1}}
     for p, (row, tables) in enumerate(zip(problem.choices, problem.label_tables(), strict=True)):
         after: dict[int, dict[int, int]] = {}
         problem.budget.spend(sum(map(len, found.values())) * len(row))
-        for t in queries if p == problem.readout else row:
+        for t in members(group.queries) if p == problem.readout else row:
             for own, states in found.items():
-                into, table = after.setdefault(following[own][symbols[t]], {}), tables[t]
+                into, table = after.setdefault(group.next[own][group.symbols[t]], {}), tables[t]
                 for state, weight in states.items():
                     into[table[state]] = into.get(table[state], 0) + weight * row[t]
-        after.pop(-1, None)
-        found = after
+        found = {own: states for own, states in after.items() if own >= 0}
     return found
 
 
@@ -110,19 +98,17 @@ def pairs(enclosures: list[Enclosure]) -> tuple[tuple[int, ...], tuple[int, ...]
     return tuple([low for low, _ in enclosures]), tuple([high for _, high in enclosures])
 
 
-def weights_of_labels(problem: Problem, query: int) -> dict[int, int]:
-    """Label -> the weight of all inputs with this query and label."""
-    return labels_of(problem, [query], (0,) * problem.v, ((0,),))[0]
-
-
-def weighted(region: Region, gains: Table, weights: Weights, less: int) -> Table:
+def weighted(
+    region: Region, gains: Table, weights: Weights, less: int, larger: Callable[[int, int], int] = max
+) -> Table:
     """At least weight * (gain - less), at every token that the region reads; 0 where attention does not look."""
     table = []
     for (tokens, _), values, row in zip(region.layers, gains, weights, strict=True):
         table.append(dict.fromkeys([t for choices in tokens.values() for t in choices], 0))
         for symbol, ends in row.items():
             for t, low, high in zip(tokens[symbol], *ends, strict=True):
-                table[-1][t] = max((values[t] - less) * low, (values[t] - less) * high)
+                above = values[t] - less
+                table[-1][t] = larger(above * low, above * high)
     return table
 
 
@@ -142,14 +128,10 @@ def require_means(region: Region, lanes: Lanes, weights: Weights, bounds: list[i
         by_lane = ahead & tops
         return y + (ahead & (by_lane - (by_lane >> (width - 1))))
 
-    peaks = []
-    for p, ((tokens, _), row) in enumerate(zip(region.layers, weights, strict=True)):
-        peak = dict.fromkeys(tokens, 0)  # of weight * (gain - bound), as `weighted` has them
-        for symbol, (lows, highs) in row.items():
-            above = [packed(p, t) - less for t in tokens[symbol]]
-            peak[symbol] = reduce(larger, [*map(mul, above, lows), *map(mul, above, highs)])
-        peaks.append(peak)
-    for top in members((highest(region, peaks, larger) - ones + tops) & tops):  # of a sum above 0
+    read = [[t for choices in row for t in choices] for row in [at.tokens.values() for at in region.layers]]
+    gains = [{t: packed(p, t) for t in row if weights[p]} for p, row in enumerate(read)]
+    sums = longest(region, weighted(region, gains, weights, less, larger), larger)
+    for top in members((sums - ones + tops) & tops):  # of a sum above 0
         table, bound = tables[top // width], bounds[top // width]
         sum_ = longest(region, weighted(region, table, weights, bound))
         raise Rejected("mean-above-bound", "", f"a bound above {show(bound)}", f"a sum of {show(sum_)}")

@@ -9,7 +9,7 @@ from checker.errors import located
 from checker.facts import Count, RegionGaps, Tally, require_same_length
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.groups import STEPS
-from checker.lemmas.paths import hinted, weight_of, weights_of, weights_of_labels
+from checker.lemmas.paths import hinted, labels_of, weight_of, weights_of
 from checker.lemmas.reaching import joint, reaching
 from checker.problem import Problem
 from checker.problem.cells import any_cell
@@ -30,9 +30,8 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
     ahead = Ahead(problem, facts.regions.bits)
     neurons, heads = ahead.layer.neurons, ahead.layer.heads
     left: dict[tuple[int, int], int] = {}  # by the number of a group and query, what it holds and does not lose
-    hints = hinted(
-        problem, facts.regions.groups, args["hints"], problem.outputs * (neurons + 1) * heads * ahead.layer.words
-    )
+    work = problem.outputs * (neurons + 1) * heads * ahead.layer.words
+    hints = hinted(problem, facts.regions.groups, args["hints"], work)
     for (at, region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
         with located(at):
             require_same_length(len(gaps), len(rows), "")
@@ -42,9 +41,8 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
                 require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
                 if gap >= 0:
                     steps, slopes, means = STEPS(hint[0], f"[{number}][0]"), hint[1 : 1 + neurons], hint[1 + neurons :]
-                    constant = ahead.constant(region, rivals, slopes, ranges)
                     gains = ahead.gains(region.group.label, rivals, slopes)
-                    table = joint(region, constant, gains, weights, means)
+                    table = joint(region, ahead.constant(region, rivals, slopes, ranges), gains, weights, means)
                     counted += reaching(problem, region, table, weight, steps)
             left[key] = left.get(key, 0) + max(weight - counted, 0)
     return Tally(tuple(correct_of_pairs(problem, facts.regions.groups, left)))
@@ -52,7 +50,7 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
 
 def correct_of_pairs(problem: Problem, groups: tuple[Group, ...], left: dict[tuple[int, int], int]) -> Iterator[Count]:
     """For each label and query what all its groups leave."""
-    totals = cache(lambda query: weights_of_labels(problem, query))
+    totals = cache(lambda query: labels_of(problem, Group(0, 1 << query, (), (0,) * problem.v, ((0,),), ()))[0])
     pairs: dict[tuple[int, int], list[int]] = {}  # the outputs watched, the weight left
     for number, group in enumerate(groups):
         for query in members(group.queries):

@@ -25,9 +25,8 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
             require_valid(problem, group)
     ends_of = [entering(layer, neuron, sign) for sign in (1, -1) for neuron in range(layer.neurons)]
     lanes, ranges = [lanes_of(tables, layer.bits) for tables in zip(*ends_of, strict=True)], []
-    for at, region, rows in hinted(
-        problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads * layer.words
-    ):
+    hints = hinted(problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads * layer.words)
+    for at, region, rows in hints:
         with located(at):
             require_same_length(layer.neurons, len(rows), "")
             direct, weights = layer.direct(region.query), weights_of(layer, region) if lanes else []
