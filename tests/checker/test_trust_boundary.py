@@ -28,7 +28,7 @@ MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of th
 MOST_KERNEL_LINES = 80
 MOST_ENGINE_LINES = 1683  # all but lemmas and rules: what every proof goes through
 MOST_LINES = 2955
-MOST_RULE_LINES = 52
+MOST_RULE_LINES = 47
 RULES_TABLE = "__init__.py"
 
 

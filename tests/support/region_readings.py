@@ -353,24 +353,34 @@ def no_b_U() -> contextlib.AbstractContextManager[None]:
 # Readings of means over regions.
 
 
+def apart(lanes: Lanes) -> list[Lanes]:
+    """Each table in lanes of its own."""
+    tables, most, width, _ = lanes
+    return [((table,), most, width, lambda p, t, table=table: table[p][t]) for table in tables]  # type: ignore[misc]
+
+
 def one_path() -> contextlib.AbstractContextManager[object]:
     """One longest path for all heads: the last bound is enough if all together are. (The others are right.)"""
     own = paths.require_means
-    known: list[tuple[Region, list[Table]]] = []  # of the heads before, a table of each class
+    known: list[tuple[Region, Table, Table]] = []  # of the heads before
+
+    def require_mean(region: Region, lanes: Lanes, weights: Weighing, most: int) -> None:
+        (gains,) = lanes[0]
+        others = [entry for entry in known if entry[0] is region and entry[1] is not gains]
+        table = weighted(region, gains, weights, most)
+        if len(others) < HEADS[0].layer.heads - 1:
+            own(region, lanes, weights, [most])
+            known[:] = [*others, (region, gains, table)]
+            return
+        both = [
+            {t: x + sum(other[p][t] for *_, other in others) for t, x in row.items()} for p, row in enumerate(table)
+        ]
+        if longest(region, both) > 0:
+            raise Rejected("mean-above-bound")
 
     def require_means(region: Region, lanes: Lanes, weights: Weighing, bounds: list[int]) -> None:
-        others = [tables for of, tables in known if of is region]
-        tables = [weighted(region, gains, weights, most) for gains, most in zip(lanes[0], bounds, strict=True)]
-        known[:] = [*[entry for entry in known if entry[0] is region], (region, tables)]
-        if len(others) < HEADS[0].layer.heads - 1:
-            own(region, lanes, weights, bounds)
-            return
-        for number, table in enumerate(tables):
-            both = [
-                {t: x + sum(o[number][p][t] for o in others) for t, x in row.items()} for p, row in enumerate(table)
-            ]
-            if longest(region, both) > 0:
-                raise Rejected("mean-above-bound")
+        for lane, most in zip(apart(lanes), bounds, strict=True):
+            require_mean(region, lane, weights, most)
 
     return stacked(remembered(), patch.object(region_gaps, "require_means", require_means))
 
