@@ -353,7 +353,7 @@ def no_b_U() -> contextlib.AbstractContextManager[None]:
 # Readings of means over regions.
 
 
-def apart(lanes: Lanes) -> list[Lanes]:
+def one_by_one(lanes: Lanes) -> list[Lanes]:
     """Each table in lanes of its own."""
     tables, most, width, _ = lanes
     return [((table,), most, width, lambda p, t, table=table: table[p][t]) for table in tables]  # type: ignore[misc]
@@ -379,7 +379,7 @@ def one_path() -> contextlib.AbstractContextManager[object]:
             raise Rejected("mean-above-bound")
 
     def require_means(region: Region, lanes: Lanes, weights: Weighing, bounds: list[int]) -> None:
-        for lane, most in zip(apart(lanes), bounds, strict=True):
+        for lane, most in zip(one_by_one(lanes), bounds, strict=True):
             require_mean(region, lane, weights, most)
 
     return stacked(remembered(), patch.object(region_gaps, "require_means", require_means))
