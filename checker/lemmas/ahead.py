@@ -1,13 +1,13 @@
 """How far wrong outputs are ahead of the label: a constant, and for each head a mean over positions."""
 
-from functools import cache
+from functools import cache, lru_cache
 from operator import mul
 
 from checker.arithmetic.balls import Ball
 from checker.arithmetic.enclosures import largest_product, shift_up
 from checker.arithmetic.packing import members
 from checker.lemmas.lines import PIECES, intercept
-from checker.lemmas.paths import Table
+from checker.lemmas.paths import Lanes, Table, lanes_of
 from checker.problem import Problem
 from checker.problem.regions import Region
 
@@ -23,7 +23,7 @@ class Ahead:
     def __init__(self, problem: Problem, bits: int) -> None:
         self.bits, self.margin, self.budget = bits, problem.margin_upper(-bits), problem.budget
         self.layer = problem.one_layer(bits)
-        self.gains = cache(self.of_attention)
+        self.gains, self.lanes = cache(self.of_attention), lru_cache(1)(self.of_classes)  # one group after another
 
     def favours(self, y: int, c: int) -> list[int]:
         """What each neuron adds to logit_y - logit_c, times its activation; in the unit of `out`."""
@@ -44,6 +44,11 @@ class Ahead:
             [{t: max([self.difference(x, y, c, lines) for y, lines in ys]) for t, x in row.items()} for row in values]
             for values in self.layer.values
         ]
+
+    def of_classes(self, c: int, classes: tuple[int, ...], slopes: tuple[Integers, ...]) -> list[Lanes]:
+        """By head: the gains of several classes side by side."""
+        gains = [self.gains(c, *of_class) for of_class in zip(classes, slopes, strict=True)]
+        return [lanes_of(tables, self.bits) for tables in zip(*gains, strict=True)]
 
     def constant(self, region: Region, rivals: int, slopes: Integers, ranges: Integers) -> int:
         """The largest of a class: the direct path, biases, intercepts of lines and the margin."""

@@ -1,7 +1,6 @@
 """Counting the inputs of a region in which a class of wrong outputs can reach the label."""
 
 from checker.arithmetic.balls import TooCoarse
-from checker.lemmas.counting import polynomial
 from checker.lemmas.paths import Table, Weights, longest, weighted
 from checker.problem import Problem
 from checker.problem.regions import Region
@@ -48,9 +47,9 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
     allowance, width = best[-1][0], weight.bit_length() + 1
     if allowance < 0:
         return 0
-    most = max([len(ways) for _, ways in region.layers])
-    problem.budget.afford(most * width * steps >> 8, "times 256 bits at once")
-    problem.budget.spend(region.size * (width * steps // 64 + 1))
+    problem.budget.afford(max([len(ways) for _, ways in region.layers]) * width * steps >> 8, "times 256 bits at once")
+    terms = sum([len(tokens[c]) for tokens, ways in region.layers for into in ways.values() for _, c in into])
+    problem.budget.spend(terms * (width * steps // 64 + 1))
     mask, found = (1 << (width * (steps + 1))) - 1, {0: 1}
     for (tokens, ways), row, weights, start, end in zip(
         region.layers, table, problem.choices, best[:0:-1], best[-2::-1], strict=True
@@ -61,7 +60,7 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
             for s, symbol in into:
                 most = start[s] - end[state]
                 losses = [((most - row[t]) * (steps + 1) // (allowance + 1), weights[t]) for t in tokens[symbol]]
-                total += found[s] * polynomial([term for term in losses if term[0] <= steps], width, steps)
+                total += sum([(found[s] * times) << (width * loss) for loss, times in losses if loss <= steps])
             after[state] = total & mask
         found = after
     return sum(found.values()) % ((1 << width) - 1)  # the sum of the lanes, as 2^width = 1 here

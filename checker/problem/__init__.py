@@ -15,7 +15,7 @@ from checker.model.forward import work
 from checker.model.one_layer import OneLayer
 from checker.model.weights import Weights
 from checker.problem.budget import Budget
-from checker.problem.labels import Task, label_of
+from checker.problem.labels import Task, label_of, tables_of
 from checker.problem.problem_file import Position, ProblemFile, Stated
 
 MAX_WEIGHTS = 1 << 24  # of all tokens at all positions, 0 included: so many numbers stand in the normal form
@@ -63,6 +63,7 @@ class Problem:
             raise Rejected("wrong-task", "label.of", f"increasing positions from 0 to {self.k - 1}")
         with located("label"):
             self.label = label_of(stated.task, self.of, self.v)
+        self.label_tables = cache(lambda: tables_of(self.label, self.choices, self.budget))
         self.one_layer = cache(self.read_layer)  # one for each precision, as long as the check lasts
 
     @property

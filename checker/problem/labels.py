@@ -5,10 +5,12 @@ A named task is such an automaton in one line. State and output are those after 
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, NamedTuple
 
 from checker.decode import array, bounded, integer, record, text
 from checker.errors import Malformed, Rejected, show
+from checker.problem.budget import Budget
 
 NATURAL = bounded(0, 1 << 64)
 POSITIVE = bounded(1, 1 << 64)
@@ -95,3 +97,22 @@ def label_of(task: Task, of: tuple[int, ...], tokens: int) -> Label:
     start, step, output = NAMED[task.name][1](task.args, tokens)
     read = frozenset(of)
     return Label(start, lambda state, p, t: step(state, p, t) if p in read else state, output)
+
+
+def tables_of(label: Label, choices: list[dict[int, int]], budget: Budget) -> list[dict[int, tuple[int, ...]]]:
+    """[p][t][state]: the state that follows. States are numbers; 0 is the first, and the last ones are the labels.
+
+    States before a position are one if the same states follow on every token. Cost tokens times states.
+    """
+    level, steps = {label.start}, []
+    for p, row in enumerate(choices):
+        budget.spend(len(level) * len(row))
+        steps.append({state: [label.step(state, p, t) for t in row] for state in level})
+        level = set(chain(*steps[-1].values()))
+    numbers, tables = {state: label.output(state) for state in level}, []
+    for row, rows in zip(choices[::-1], steps[::-1], strict=True):
+        numbered = {state: tuple([numbers[s] for s in following]) for state, following in rows.items()}
+        distinct = {following: number for number, following in enumerate(dict.fromkeys(numbered.values()))}
+        numbers = {state: distinct[following] for state, following in numbered.items()}
+        tables.append(dict(zip(row, zip(*distinct, strict=True), strict=True)))
+    return tables[::-1]

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from checker.arithmetic.packing import members
 from checker.decode import array, integer, matrix, record
-from checker.errors import Rejected, show
 from checker.problem import Problem
 
 Ways = dict[int, list[tuple[int, int]]]  # state after a position -> states before it, with the symbol that is read
@@ -45,12 +44,6 @@ class Region(NamedTuple):
     query: int
     layers: list[Layer]
 
-    @property
-    def size(self) -> int:
-        """How many ways and tokens there are."""
-        ways = sum([len(into) for layer in self.layers for into in layer.ways.values()])
-        return ways + sum([len(tokens) for layer in self.layers for tokens in layer.tokens.values()])
-
 
 def decode_groups(value: object, path: str) -> tuple[Group, ...]:
     """[{"label": c, "queries": mask, "rivals": [mask, ...], "symbols": [...], "next": [[...], ...], "parts": [...]}]"""
@@ -62,38 +55,6 @@ def decode_groups(value: object, path: str) -> tuple[Group, ...]:
         return Group(label, queries, rivals, symbols, matrix(fields["next"], f"{at}.next"), parts)
 
     return array(value, path, group)
-
-
-def require_valid(problem: Problem, group: Group) -> None:
-    """An automaton of the problem's tokens, classes of every output but the label; and all its inputs have the label.
-
-    Both automata read all inputs with these queries side by side. Cost tokens times pairs of states at each position.
-    """
-    states, symbols = len(group.next), len(group.next[0])
-    in_range = all(0 <= s < symbols for s in group.symbols) and all(-1 <= s < states for row in group.next for s in row)
-    if not in_range or len(group.symbols) != problem.v or len(group.parts) != states or min(group.parts) < -1:
-        raise Rejected("bad-automaton", "", f"{problem.v} symbols, a part for each state, states and parts from -1 on")
-    if not 0 <= group.label < problem.outputs:
-        raise Rejected("no-such-region", "label", f"outputs from 0 to {problem.outputs - 1}", show(group.label))
-    others = ((1 << problem.outputs) - 1) ^ (1 << group.label)
-    if not all(0 < rivals == rivals & others for rivals in group.rivals):
-        raise Rejected("no-such-region", "rivals", "sets of outputs other than the label, none empty")
-    at_query = problem.choices[problem.readout or 0]
-    if group.queries <= 0 or not all(q in at_query for q in members(group.queries)):
-        raise Rejected("no-such-region", "queries", "a set of tokens that can stand where the logits are read")
-    reached = {(problem.label.start, 0)}
-    for p, row in enumerate(problem.choices):
-        tokens = members(group.queries) if p == problem.readout else row
-        problem.budget.spend(len(reached) * len(row))
-        after = [
-            (problem.label.step(state, p, t), group.next[own][group.symbols[t]])
-            for t in tokens
-            for state, own in reached
-        ]
-        reached = {pair for pair in after if pair[1] >= 0}
-    for state, own in reached:
-        if group.parts[own] >= 0 and problem.label.output(state) != group.label:
-            raise Rejected("wrong-label", f"parts[{own}]", show(group.label), show(problem.label.output(state)))
 
 
 def regions_of(problem: Problem, groups: tuple[Group, ...]) -> Iterator[Region]:

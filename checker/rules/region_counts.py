@@ -9,7 +9,7 @@ from checker.errors import located
 from checker.facts import Count, RegionGaps, Tally, require_same_length
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.groups import STEPS
-from checker.lemmas.paths import hinted, weight_of, weights_of, weights_of_labels
+from checker.lemmas.paths import hinted, labels_of, weight_of, weights_of
 from checker.lemmas.reaching import joint, reaching
 from checker.problem import Problem
 from checker.problem.cells import any_cell
@@ -29,33 +29,28 @@ def region_counts(problem: Problem, premises: tuple[RegionGaps], args: dict[str,
     (facts,) = premises
     ahead = Ahead(problem, facts.regions.bits)
     neurons, heads = ahead.layer.neurons, ahead.layer.heads
-    held: dict[tuple[int, int], int] = {}  # by the number of a group and query
-    lost: dict[tuple[int, int], int] = {}
-    hints = hinted(
-        problem, facts.regions.groups, args["hints"], problem.outputs * (neurons + 1) * heads * ahead.layer.words
-    )
+    left: dict[tuple[int, int], int] = {}  # by the number of a group and query, what it holds and does not lose
+    work = problem.outputs * (neurons + 1) * heads * ahead.layer.words
+    hints = hinted(problem, facts.regions.groups, args["hints"], work)
     for (at, region, rows), ranges, gaps in zip(hints, facts.regions.ranges, facts.gaps, strict=True):
         with located(at):
             require_same_length(len(gaps), len(rows), "")
-            weight, key = weight_of(problem, region), (region.number, region.query)
-            held[key], counted = held.get(key, 0) + weight, 0
+            weight, key, counted = weight_of(problem, region), (region.number, region.query), 0
+            weights = weights_of(ahead.layer, region) if max(gaps, default=-1) >= 0 else []
             for number, (rivals, gap, hint) in enumerate(zip(region.group.rivals, gaps, rows, strict=True)):
                 require_same_length(0 if gap < 0 else 1 + neurons + heads, len(hint), f"[{number}]")
                 if gap >= 0:
                     steps, slopes, means = STEPS(hint[0], f"[{number}][0]"), hint[1 : 1 + neurons], hint[1 + neurons :]
-                    constant = ahead.constant(region, rivals, slopes, ranges)
                     gains = ahead.gains(region.group.label, rivals, slopes)
-                    table = joint(region, constant, gains, weights_of(ahead.layer, region), means)
+                    table = joint(region, ahead.constant(region, rivals, slopes, ranges), gains, weights, means)
                     counted += reaching(problem, region, table, weight, steps)
-            lost[key] = lost.get(key, 0) + min(counted, weight)
-    return Tally(tuple(correct_of_pairs(problem, facts.regions.groups, held, lost)))
+            left[key] = left.get(key, 0) + max(weight - counted, 0)
+    return Tally(tuple(correct_of_pairs(problem, facts.regions.groups, left)))
 
 
-def correct_of_pairs(
-    problem: Problem, groups: tuple[Group, ...], held: dict[tuple[int, int], int], lost: dict[tuple[int, int], int]
-) -> Iterator[Count]:
+def correct_of_pairs(problem: Problem, groups: tuple[Group, ...], left: dict[tuple[int, int], int]) -> Iterator[Count]:
     """For each label and query what all its groups leave."""
-    totals = cache(lambda query: weights_of_labels(problem, query))
+    totals = cache(lambda query: labels_of(problem, Group(0, 1 << query, (), (0,) * problem.v, ((0,),), ()))[0])
     pairs: dict[tuple[int, int], list[int]] = {}  # the outputs watched, the weight left
     for number, group in enumerate(groups):
         for query in members(group.queries):
@@ -63,7 +58,7 @@ def correct_of_pairs(
             pair = pairs.setdefault((group.label, query), [1 << group.label, total])
             for rivals in group.rivals:
                 pair[0] |= rivals
-            pair[1] -= total - held.get((number, query), 0) + lost.get((number, query), 0)
-    for (label, query), (watched, left) in pairs.items():
+            pair[1] -= total - left.get((number, query), 0)
+    for (label, query), (watched, correct) in pairs.items():
         whole = watched == (1 << problem.outputs) - 1
-        yield Count(label, 1 << query, any_cell(problem), max(left, 0) if whole else 0)
+        yield Count(label, 1 << query, any_cell(problem), max(correct, 0) if whole else 0)

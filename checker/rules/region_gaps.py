@@ -5,7 +5,7 @@ from typing import Any
 from checker.errors import located
 from checker.facts import RegionGaps, Regions, require_same_length
 from checker.lemmas.ahead import Ahead
-from checker.lemmas.paths import hinted, require_mean, weights_of
+from checker.lemmas.paths import hinted, require_means, weights_of
 from checker.problem import Problem
 
 
@@ -26,13 +26,13 @@ def region_gaps(problem: Problem, premises: tuple[Regions], args: dict[str, Any]
     for (at, region, rows), ranges in zip(hints, facts.ranges, strict=True):
         with located(at):
             require_same_length(len(region.group.rivals), len(rows), "")
-            weights, row = weights_of(ahead.layer, region), []
+            row = []
             for number, (rivals, hint) in enumerate(zip(region.group.rivals, rows, strict=True)):
                 require_same_length(neurons + heads, len(hint), f"[{number}]")
                 slopes, means = hint[:neurons], hint[neurons:]
-                gains = ahead.gains(region.group.label, rivals, slopes)
-                for head, mean in enumerate(means):
-                    require_mean(region, gains[head], weights[head], mean)
                 row.append(ahead.constant(region, rivals, slopes, ranges) + sum(means))
+            weights, classes = weights_of(ahead.layer, region), tuple([hint[:neurons] for hint in rows])
+            for head, tables in enumerate(ahead.lanes(region.group.label, region.group.rivals, classes)):
+                require_means(region, tables, weights[head], [hint[neurons + head] for hint in rows])
             gaps.append(tuple(row))
     return RegionGaps(facts, tuple(gaps))

@@ -4,10 +4,9 @@ from typing import Any
 
 from checker.errors import located
 from checker.facts import Regions, require_same_length
-from checker.lemmas.paths import Table, hinted, require_mean, weights_of
-from checker.model.one_layer import OneLayer, Values
+from checker.lemmas.paths import Table, hinted, lanes_of, require_means, require_valid, weights_of
+from checker.model.one_layer import OneLayer
 from checker.problem import Problem
-from checker.problem.regions import require_valid
 
 
 def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regions:
@@ -24,32 +23,26 @@ def regions(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Regi
     for index, group in enumerate(args["groups"]):
         with located(f"args.groups[{index}]"):
             require_valid(problem, group)
-    highest, lowest = ([entering(layer, neuron, sign) for neuron in range(layer.neurons)] for sign in (1, -1))
-    ranges = []
-    for at, region, rows in hinted(
-        problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads * layer.words
-    ):
+    ends_of = [entering(layer, neuron, sign) for sign in (1, -1) for neuron in range(layer.neurons)]
+    lanes, ranges = [lanes_of(tables, layer.bits) for tables in zip(*ends_of, strict=True)], []
+    hints = hinted(problem, args["groups"], args["hints"], 2 * layer.neurons * layer.heads * layer.words)
+    for at, region, rows in hints:
         with located(at):
             require_same_length(layer.neurons, len(rows), "")
-            direct, weights = layer.direct(region.query), weights_of(layer, region)
+            direct, weights = layer.direct(region.query), weights_of(layer, region) if lanes else []
             ends: list[int] = []
             for neuron, row in enumerate(rows):
                 require_same_length(2 * layer.heads, len(row), f"[{neuron}]")
-                low, high = row[: layer.heads], row[layer.heads :]
-                for head in range(layer.heads):
-                    require_mean(region, highest[neuron][head], weights[head], high[head])
-                    require_mean(region, lowest[neuron][head], weights[head], -low[head])
                 own = direct.centre[problem.outputs + neuron]
-                ends += own - direct.radius + sum(low), own + direct.radius + sum(high)
+                ends += own - direct.radius + sum(row[: layer.heads]), own + direct.radius + sum(row[layer.heads :])
+            for head, tables in enumerate(lanes):
+                bounds = [row[layer.heads + head] for row in rows] + [-row[head] for row in rows]
+                require_means(region, tables, weights[head], bounds)
             ranges.append(tuple(ends))
     return Regions(args["bits"], args["groups"], tuple(ranges))
 
 
 def entering(layer: OneLayer, neuron: int, sign: int) -> list[Table]:
     """[head][p][t]: at least what a position adds to what enters a neuron, times the sign."""
-    feature = neuron - layer.neurons
-
-    def table(values: Values) -> Table:
-        return [{t: sign * x.centre[feature] + x.radius for t, x in row.items()} for row in values]
-
-    return [table(values) for values in layer.values]
+    j = neuron - layer.neurons  # the last features
+    return [[{t: sign * x.centre[j] + x.radius for t, x in row.items()} for row in values] for values in layer.values]

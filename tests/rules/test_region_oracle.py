@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from checker.errors import Refusal, Rejected
-from checker.problem.regions import Group, require_valid
+from checker.lemmas.paths import require_valid
+from checker.problem.regions import Group
 from tests.support.any_case import Case
 from tests.support.any_model import architecture, zeros
 from tests.support.any_problem import Json

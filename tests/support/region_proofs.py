@@ -21,7 +21,7 @@ from checker.errors import Rejected, located
 from checker.facts import RegionGaps, Regions
 from checker.kernel import fact_before
 from checker.lemmas.ahead import Ahead
-from checker.lemmas.paths import Table
+from checker.lemmas.paths import Lanes, Table
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
@@ -95,28 +95,38 @@ def least(accepted: Callable[[int], bool], table: Table) -> int:
     return high
 
 
-def means_asked(rule: str, run: Callable[[], object]) -> list[int]:
-    """What the rule needs for each mean that it asks about, in its order."""
+def means_asked(rule: str, run: Callable[[], object], ends: int = 1) -> list[int]:
+    """What the rule needs for each mean that it asks about: by region, table, head, and then end of a range."""
     module = import_module(f"checker.rules.{rule}")
-    original, found = module.require_mean, []
+    original = module.require_means
+    found: list[tuple[Any, list[list[int]]]] = []  # of each region by head
 
-    def asked(region: Any, gains: Table, weights: Any, most: int) -> None:
-        def accepted(bound: int) -> bool:
-            try:
-                original(region, gains, weights, bound)
-            except Rejected:
-                return False
-            return True
+    def asked(region: Any, lanes: Lanes, weights: Any, bounds: list[int]) -> None:
+        def needed(table: Table) -> int:
+            def accepted(bound: int) -> bool:
+                try:
+                    original(region, ((table,), *lanes[1:3], lambda p, t: table[p][t]), weights, [bound])
+                except Rejected:
+                    return False
+                return True
 
-        read = [
-            {t: row[t] for ts in layer.tokens.values() for t in ts if t in row}
-            for layer, row in zip(region.layers, gains, strict=True)
-        ]
-        found.append(least(accepted, read))
+            read = [
+                {t: row[t] for ts in layer.tokens.values() for t in ts if t in row}
+                for layer, row in zip(region.layers, table, strict=True)
+            ]
+            return least(accepted, read)
 
-    with patch.object(module, "require_mean", asked):
+        if not found or found[-1][0] is not region:
+            found.append((region, []))
+        found[-1][1].append([needed(table) for table in lanes[0]])
+
+    with patch.object(module, "require_means", asked):
         run()
-    return found
+    flat = []
+    for _, heads in found:
+        size = len(heads[0]) // ends
+        flat += [row[size * end + i] for i in range(size) for row in heads for end in range(ends)]
+    return flat
 
 
 def prove(
@@ -145,7 +155,7 @@ def prove(
         return hints
 
     args: Args = {"bits": bits, "groups": groups, "hints": ranges_of([0] * (2 * len(regions) * neurons * heads))}
-    args["hints"] = ranges_of(means_asked("regions", lambda: derive(problem, "regions", [], args)))
+    args["hints"] = ranges_of(means_asked("regions", lambda: derive(problem, "regions", [], args), 2))
     first = derive(problem, "regions", [], args)
     made = [step("regions", 0, args, first)]
 

@@ -29,13 +29,13 @@ from checker.errors import Rejected
 from checker.facts import Count, Regions
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.counting import polynomial
-from checker.lemmas.paths import Table, longest, weighted, weights_of, weights_of_labels
+from checker.lemmas.paths import Lanes, Table, longest, weight_of, weighted, weights_of
 from checker.lemmas.paths import Weights as Weighing
 from checker.model.forward import Position
 from checker.model.one_layer import OneLayer, features
 from checker.model.weights import Weights
 from checker.problem import Problem
-from checker.problem.regions import Group, Layer, Region
+from checker.problem.regions import Group, Layer, Region, regions_of
 from checker.rules import RULES
 from tests.support.any_case import Case
 from tests.support.any_model import architecture, zeros
@@ -353,16 +353,23 @@ def no_b_U() -> contextlib.AbstractContextManager[None]:
 # Readings of means over regions.
 
 
+def one_by_one(lanes: Lanes) -> list[Lanes]:
+    """Each table in lanes of its own."""
+    tables, most, width, _ = lanes
+    return [((table,), most, width, lambda p, t, table=table: table[p][t]) for table in tables]  # type: ignore[misc]
+
+
 def one_path() -> contextlib.AbstractContextManager[object]:
     """One longest path for all heads: the last bound is enough if all together are. (The others are right.)"""
-    own = paths.require_mean
+    own = paths.require_means
     known: list[tuple[Region, Table, Table]] = []  # of the heads before
 
-    def require_mean(region: Region, gains: Table, weights: Weighing, most: int) -> None:
+    def require_mean(region: Region, lanes: Lanes, weights: Weighing, most: int) -> None:
+        (gains,) = lanes[0]
         others = [entry for entry in known if entry[0] is region and entry[1] is not gains]
         table = weighted(region, gains, weights, most)
         if len(others) < HEADS[0].layer.heads - 1:
-            own(region, gains, weights, most)
+            own(region, lanes, weights, [most])
             known[:] = [*others, (region, gains, table)]
             return
         both = [
@@ -371,7 +378,11 @@ def one_path() -> contextlib.AbstractContextManager[object]:
         if longest(region, both) > 0:
             raise Rejected("mean-above-bound")
 
-    return stacked(remembered(), patch.object(region_gaps, "require_mean", require_mean))
+    def require_means(region: Region, lanes: Lanes, weights: Weighing, bounds: list[int]) -> None:
+        for lane, most in zip(one_by_one(lanes), bounds, strict=True):
+            require_mean(region, lane, weights, most)
+
+    return stacked(remembered(), patch.object(region_gaps, "require_means", require_means))
 
 
 HEADS: list[Ahead] = []
@@ -550,25 +561,30 @@ def reached(
 
 
 def pairs_of(change: Callable[[Problem, tuple[Group, ...], dict[tuple[int, int], int]], Any]) -> Reading:
-    """Other groups, or other weights that they hold, when it comes to labels and queries."""
+    """Other groups, or other weights that they leave, when it comes to labels and queries."""
     own = region_counts.correct_of_pairs
 
-    def correct_of_pairs(problem: Problem, groups: tuple[Group, ...], held: Any, lost: Any) -> Iterator[Count]:
-        return own(problem, *change(problem, groups, held), lost)
+    def correct_of_pairs(problem: Problem, groups: tuple[Group, ...], left: Any) -> Iterator[Count]:
+        return own(problem, *change(problem, groups, left))
 
     return lambda: patch.object(region_counts, "correct_of_pairs", correct_of_pairs)
 
 
-def all_watched(problem: Problem, groups: tuple[Group, ...], held: Any) -> Any:
-    return [group._replace(rivals=((1 << problem.outputs) - 1,)) for group in groups], held
+def all_watched(problem: Problem, groups: tuple[Group, ...], left: Any) -> Any:
+    return [group._replace(rivals=((1 << problem.outputs) - 1,)) for group in groups], left
 
 
-def all_held(problem: Problem, groups: tuple[Group, ...], held: Any) -> Any:
-    return groups, {
-        (number, query): weights_of_labels(problem, query).get(group.label, 0)
+def all_held(problem: Problem, groups: tuple[Group, ...], left: dict[tuple[int, int], int]) -> Any:
+    """As if every input with the label and query were in a part, and none lost but those that are."""
+    everything = Group(0, 0, (), (0,) * problem.v, ((0,),), (0,))
+    more = {
+        (number, query): paths.labels_of(problem, everything._replace(queries=1 << query))[0].get(group.label, 0)
         for number, group in enumerate(groups)
         for query in members(group.queries)
     }
+    for region in regions_of(problem, groups):
+        more[region.number, region.query] -= weight_of(problem, region)
+    return groups, {key: left.get(key, 0) + weight for key, weight in more.items()}
 
 
 def largest_class() -> contextlib.AbstractContextManager[None]:

@@ -8,7 +8,7 @@ import pytest
 
 from checker.arithmetic.enclosures import Enclosure
 from checker.errors import Rejected
-from checker.lemmas.paths import Table, Weights, longest, pairs, require_mean, weight_of
+from checker.lemmas.paths import Table, Weights, lanes_of, longest, pairs, require_means, weight_of
 from checker.lemmas.reaching import joint, reaching
 from checker.model.weights import read_weights
 from checker.problem import Problem
@@ -119,9 +119,16 @@ def test_the_least_bound_on_a_mean(seed: int) -> None:
             if worst <= 0:
                 break
             with pytest.raises(Rejected, match="mean-above-bound"):
-                require_mean(region, gains, by_symbol(region, weights), bound)
+                require_means(region, lanes_of((gains,), 5), by_symbol(region, weights), [bound])
             bound += 1
-        require_mean(region, gains, by_symbol(region, weights), bound)
+        # beside another table, whose bound is far too large or one too small
+        lanes = lanes_of((gains, [{t: x - 7 for t, x in row.items()} for row in gains]), 5)
+        require_means(region, lanes, by_symbol(region, weights), [bound, 10**99])
+        with pytest.raises(Rejected, match=f"bound above {bound - 1}"):
+            require_means(region, lanes, by_symbol(region, weights), [bound - 1, 10**99])
+        for low in (bound - 8, -(10**99)):
+            with pytest.raises(Rejected, match="mean-above-bound"):
+                require_means(region, lanes, by_symbol(region, weights), [10**99, low])
 
 
 @pytest.mark.parametrize("seed", range(20))
