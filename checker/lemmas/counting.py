@@ -19,29 +19,34 @@ def count_reaching(tables: Tables, uses: list[int], cut: Cut, upper: bool, neede
 
     A number x becomes the loss phase / PHASES - x / step, rounded down or up; a sum of losses may be that of phases.
     """
-    unit, losses = PHASES * cut.step, []
-    for row, phase in zip(tables, cut.phases, strict=True):
-        scaled = {t: phase * cut.step - PHASES * x for t, x in row.items()}
-        losses.append({t: x // unit if upper else -(-x // unit) for t, x in scaled.items()})
-    lows = [min(row.values()) for row in losses]
-    most = sum(map(mul, cut.phases, uses)) // PHASES - sum(map(mul, lows, uses))
+    kept = []
+    most = sum(map(mul, cut.phases, uses)) // PHASES
+    for row, phase, count in zip(tables, cut.phases, uses, strict=True):
+        start = phase * cut.step
+        if upper:
+            start //= PHASES
+            losses = {t: (start - x) // cut.step for t, x in row.items()}
+        else:
+            start = -(-start // PHASES)
+            losses = {t: -((x - start) // cut.step) for t, x in row.items()}
+        low = min(losses.values())
+        kept.append({t: loss - low for t, loss in losses.items()})
+        most -= low * count
     total = 0
     for number in range(len(needed) + 1):  # all choices, less those without one of the needed tokens, and so on
         for without in combinations(needed, number):
-            kept = [
-                [loss - low for t, loss in row.items() if t not in without and loss - low <= most]
-                for row, low in zip(losses, lows, strict=True)
-            ]
-            total += (1 - number % 2 * 2) * count_within(kept, uses, most, budget)
+            rows = [[loss for t, loss in row.items() if t not in without] for row in kept]
+            total += (1 - number % 2 * 2) * count_within(rows, uses, most, budget)
     return total
 
 
 def count_within(losses: list[list[int]], uses: list[int], most: int, budget: Budget) -> int:
     """How many choices of uses[i] losses of losses[i], in order, have a sum of at most `most`; none is negative."""
+    losses = [[loss for loss in row if loss <= most] for row in losses]
     choices = prod([len(row) ** count for row, count in zip(losses, uses, strict=True)])
-    width = choices.bit_length() + 1  # a lane holds any number of them
-    if choices == 0 or most < 0:
+    if not choices:
         return 0
+    width = choices.bit_length() + 1  # a lane holds any number of them
     budget.afford(width * most >> 8, "times 256 bits at once")
     lanes = (1 << (width * (most + 1))) - 1
     product: int = 1

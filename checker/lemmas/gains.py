@@ -1,6 +1,7 @@
 """What wrong tokens gain on a maximum, at each position and token; times weights, what is added up to be counted."""
 
-from operator import add
+from collections.abc import Iterator
+from operator import add, mul
 from typing import NamedTuple
 
 from checker.arithmetic.enclosures import Enclosure, largest_product
@@ -18,16 +19,15 @@ class Gains(NamedTuple):
 
     def worst(self, weights: Weights, block: list[int]) -> list[list[int]]:
         """Per pool the largest of c[y] F_p(t) for any query of a block, t <= m; in the last pool for each query."""
-        tables = []
+        tables, of_block = [], [(self.of_query[q], weights[q]) for q in block]
         for i, gains in enumerate(self.of_token[:-1]):
-            rows = [
-                [largest_product(gain + self.of_query[q], w) for gain, w in zip(gains, weights[q][i], strict=True)]
-                for q in block
-            ]
+            rows = [[largest_product(x + own, w) for x, w in zip(gains, ws[i], strict=True)] for own, ws in of_block]
             tables.append([max(column) for column in zip(*rows, strict=True)])
         # the last position holds the query
-        own = [largest_product(self.of_token[-1][q] + self.of_query[q], weights[q][-1][0]) for q in block]
-        return [*tables, own]
+        last = [
+            largest_product(self.of_token[-1][q] + own, ws[-1][0]) for q, (own, ws) in zip(block, of_block, strict=True)
+        ]
+        return [*tables, last]
 
 
 def gain_bounds(
@@ -38,21 +38,24 @@ def gain_bounds(
     (EUPU, EVOU, PVOU), (EUPU_lower, EVOU_lower, PVOU_lower) = tables.upper, tables.lower
     ys, factors = list(members(wrong[0])), wrong[1:]
 
-    def most(ahead: list[int], row: list[int], own: int) -> int:
-        if factors:
-            return max([c * (a + x - own) for c, a, x in zip(factors, ahead, row, strict=True)])
-        return int(max(map(add, ahead, row))) - own
+    def most(row: list[int], ahead: list[int]) -> int:
+        sums: Iterator[int] = map(add, row, ahead)
+        return max(map(mul, factors, sums) if factors else sums)
 
-    direct = {q: [EUPU[q][y] + tables.margin for y in ys] for q in queries}
+    behind = {q: EUPU_lower[q][m] - tables.margin for q in queries}
+    direct = {q: [EUPU[q][y] - behind[q] for y in ys] for q in queries}
     # the most that any query gives each y; what another query gives less may not depend on y
-    centre = [max([row[i] - EUPU_lower[q][m] for q, row in direct.items()]) for i in range(len(ys))]
-    behind = [-x for x in centre]
-    of_query = {q: most(behind, row, EUPU_lower[q][m]) for q, row in direct.items()}
-    values = [[row[y] for y in ys] for row in EVOU[: m + 1]]
+    centre = [max(column) for column in zip(*direct.values(), strict=True)]
+    less = [-x for x in centre]
+    of_query = {q: most(row, less) for q, row in direct.items()}
+    values, of_maximum = [[row[y] for y in ys] for row in EVOU[: m + 1]], [row[m] for row in EVOU_lower[: m + 1]]
+    if factors:  # what all gain less is multiplied by them, too
+        values = [[x - own for x in row] for row, own in zip(values, of_maximum, strict=True)]
+        of_maximum = [0 for _ in of_maximum]
     of_token = []
     for pool in pools:
         ahead = [c + max([PVOU[p][y] - PVOU_lower[p][m] for p in pool]) for c, y in zip(centre, ys, strict=True)]
-        of_token.append([most(ahead, row, EVOU_lower[t][m]) for t, row in enumerate(values)])
+        of_token.append([most(row, ahead) - own for row, own in zip(values, of_maximum, strict=True)])
     return Gains(of_token, of_query)
 
 
