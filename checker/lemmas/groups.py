@@ -56,6 +56,8 @@ class Group(NamedTuple):
         sane = all(0 < pool < 1 << others for pool in self.pools)
         if not sane or sorted([p for pool in self.pools for p in members(pool)]) != list(range(others)):
             raise Rejected("not-a-partition", "pools", "every position but the last in exactly one pool")
+        if not self.blocks:
+            raise Rejected("no-such-region", "blocks", "at least one")
         for index, block in enumerate(self.blocks):
             with located(f"blocks[{index}]"):
                 self.require_valid_block(block, ((1 << problem.v) - 1) ^ (1 << self.m))
