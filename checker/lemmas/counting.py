@@ -51,7 +51,7 @@ def count_within(losses: list[list[int]], uses: list[int], most: int, budget: Bu
     lanes = (1 << (width * (most + 1))) - 1
     product: int = 1
     for row, count in zip(losses, uses, strict=True):
-        power = polynomial([(loss, 1) for loss in row], width, most)
+        power = polynomial(row, width, most)
         while count:
             if count % 2:
                 product = (product * power) & lanes
@@ -61,12 +61,12 @@ def count_within(losses: list[list[int]], uses: list[int], most: int, budget: Bu
     return int(product % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
 
 
-def polynomial(terms: list[tuple[int, int]], width: int, most: int) -> int:
-    """The sum of weight z^power at z = 2^width, over terms (power, weight); a word of lanes is summed at a time."""
+def polynomial(powers: list[int], width: int, most: int) -> int:
+    """The sum of z^power at z = 2^width, over the powers; a word of lanes is summed at a time."""
     few = max(64 // width, 1)
     parts = [0 for _ in range(most // few + 1)]
-    for power, weight in terms:
-        parts[power // few] += weight << (width * (power % few))
+    for power in powers:
+        parts[power // few] += 1 << (width * (power % few))
     return concatenate(parts, width * few)
 
 
