@@ -28,7 +28,6 @@ from checker.arithmetic.packing import members
 from checker.errors import Rejected
 from checker.facts import Count, Regions
 from checker.lemmas.ahead import Ahead
-from checker.lemmas.counting import polynomial
 from checker.lemmas.paths import Lanes, Table, longest, weight_of, weighted, weights_of
 from checker.lemmas.paths import Weights as Weighing
 from checker.model.forward import Position
@@ -556,7 +555,7 @@ def reached(
         terms = {
             s: [(losses[t], 1 if plain else weights[t]) for t in ts if losses[t] <= most] for s, ts in tokens.items()
         }
-        factors.append({s: polynomial(of_symbol, width, most) for s, of_symbol in terms.items()})
+        factors.append({s: sum(weight << width * power for power, weight in of_symbol) for s, of_symbol in terms.items()})
     return count(region, factors, (1 << (width * (most + 1))) - 1) % ((1 << width) - 1)
 
 
