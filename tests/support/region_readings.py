@@ -555,7 +555,9 @@ def reached(
         terms = {
             s: [(losses[t], 1 if plain else weights[t]) for t in ts if losses[t] <= most] for s, ts in tokens.items()
         }
-        factors.append({s: sum(weight << width * power for power, weight in of_symbol) for s, of_symbol in terms.items()})
+        factors.append(
+            {s: sum(weight << width * power for power, weight in of_symbol) for s, of_symbol in terms.items()}
+        )
     return count(region, factors, (1 << (width * (most + 1))) - 1) % ((1 << width) - 1)
 
 
