@@ -19,7 +19,7 @@ from certgen.certificate.facts import ScoreApproximation
 from certgen.counts.cells import sequences_of_pair
 from certgen.counts.groups import Members, Plan
 from certgen.counts.numerators import lane_args
-from certgen.counts.polynomials import PRECISION, SLACK, IntArray, count_reached
+from certgen.counts.polynomials import NONE, PRECISION, SLACK, IntArray, Reached, count_reached
 from certgen.models.circuits import Circuits
 from certgen.models.dyadic import Dyadic, FloatArray
 
@@ -136,12 +136,14 @@ class Maximum:
                 together.append(([y], alone[y]))
         return classes + [members for members, _ in together]
 
-    def reached(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], steps: int) -> list[int]:
+    def reached(
+        self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], steps: int
+    ) -> list[Reached]:
         """Per block, at least as many sequences as the checker counts for one class."""
         key = tuple(wrong), tuple(map(tuple, blocks)), tuple(map(tuple, pools))
         if key not in self.near:
             self.near[key] = self.tables(wrong, blocks, pools).near()
-        counts = [0] * len(blocks)
+        counts = [NONE] * len(blocks)
         for number, tables in self.near[key]:
             uses = [*map(len, pools), 1]
             counts[number] = count_reached(tables, uses, self.m in blocks[number], steps)
@@ -152,7 +154,7 @@ class Maximum:
         left = [sum(sequences_of_pair(self.search.circuits.k, q, self.m) for q in block) for block in plan.blocks]
         for wrong in plan.classes:
             lost = self.reached(wrong, plan.blocks, plan.pools, plan.steps)
-            left = [before - less for before, less in zip(left, lost, strict=True)]
+            left = [before - less.number for before, less in zip(left, lost, strict=True)]
         return [max(found, 0) for found in left]
 
 
