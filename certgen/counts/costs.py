@@ -24,6 +24,7 @@ Lengths = npt.NDArray[np.int64]
 
 # Of the tables that all groups share
 OF_ENTRY = 18  # rounding an entry of three tables up and down, and comparing, in long numbers
+OF_SUM = 3  # two shifts to one unit, and the addition
 OF_SCORE = 36  # writing a score, stating it, and deriving it
 OF_EXPONENTIAL = {30: 230, 36: 284}  # by the bits that are kept
 # Of a group: per member of a mask; per query, a token and a position; per query, pool and token; a loss in a table
@@ -60,6 +61,10 @@ def of_tables(circuits: Circuits, branched: bool) -> float:
         (circuits.query_key, weight("W_pos").T),
     ]
     tables = sum(array.size for array in circuits.model.tensors.values()) + sum(of_matrices(*pair) for pair in products)
+    d, h = weight("W_O").integers.shape[1], circuits.model.d_head
+    tables += OF_SUM * v * (d + h + 2 * v) + 3 * d * (
+        h + v
+    )  # biases and positions added; the direct path of the biases
     precisions = (30, 36) if branched else (30,)
     tables += len(precisions) * OF_ENTRY * v * (2 * v + k) + OF_SCORE * v * v
     return tables + sum(OF_EXPONENTIAL[bits] * v * (v + k) for bits in precisions)
