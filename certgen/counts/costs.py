@@ -60,11 +60,10 @@ def of_tables(circuits: Circuits, branched: bool) -> float:
         (circuits.query_key, weight("W_E").T),
         (circuits.query_key, weight("W_pos").T),
     ]
-    tables = sum(array.size for array in circuits.model.tensors.values()) + sum(of_matrices(*pair) for pair in products)
-    d, h = weight("W_O").integers.shape[1], circuits.model.d_head
-    tables += OF_SUM * v * (d + h + 2 * v) + 3 * d * (
-        h + v
-    )  # biases and positions added; the direct path of the biases
+    numbers = sum(array.size for array in circuits.model.tensors.values())
+    h, d = weight("W_O").integers.shape
+    sums = OF_SUM * v * (d + h + 2 * v) + 3 * d * (h + v)  # of biases and positions; and what the former give directly
+    tables = float(numbers + sums + sum(of_matrices(*pair) for pair in products))
     precisions = (30, 36) if branched else (30,)
     tables += len(precisions) * OF_ENTRY * v * (2 * v + k) + OF_SCORE * v * v
     return tables + sum(OF_EXPONENTIAL[bits] * v * (v + k) for bits in precisions)
