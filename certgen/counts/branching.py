@@ -36,11 +36,12 @@ def require_enumerable(circuits: Circuits) -> None:
 
 
 class Decided(NamedTuple):
-    """Sequences decided to be correct or wrong, and those too close to a tie to say."""
+    """Sequences decided to be correct or wrong, and those too close to a tie to say; wrong tokens that can reach m."""
 
     correct: int
     wrong: int
     undecided: int
+    rivals: int = 0
 
 
 def count_correct(circuits: Circuits, q: int, m: int, precision: Precision) -> Decided:
@@ -51,9 +52,13 @@ def count_correct(circuits: Circuits, q: int, m: int, precision: Precision) -> D
     k = circuits.k
     pair = PairTables(Numerators(circuits, m, precision), q)
     if q == m:
-        return pair.count([slice(0, m + 1)] * (k - 1))
-    parts = [pair.count([slice(0, m)] * p + [slice(m, m + 1)] + [slice(0, m + 1)] * (k - 2 - p)) for p in range(k - 1)]
-    return Decided(*map(sum, zip(*parts, strict=True))) if parts else Decided(0, 0, 0)
+        parts = [pair.count([slice(0, m + 1)] * (k - 1))]
+    else:
+        parts = [
+            pair.count([slice(0, m)] * p + [slice(m, m + 1)] + [slice(0, m + 1)] * (k - 2 - p)) for p in range(k - 1)
+        ]
+    correct, wrong, undecided = (sum(part[kind] for part in parts) for kind in range(3))
+    return Decided(correct, wrong, undecided, max([part.rivals for part in parts], default=0))
 
 
 class PairTables:
@@ -79,7 +84,8 @@ class PairTables:
         wrong = np.zeros_like(suspect)
         peaks = [table.max(axis=0) for table in tables]
         worst = sum(peaks, self.last)
-        for y in np.flatnonzero(worst >= -widest):
+        rivals = np.flatnonzero(worst >= -widest)
+        for y in rivals:
             reach = [worst[y] - peak[y] + table[:, y] for table, peak in zip(tables, peaks, strict=True)]
             tokens = [np.flatnonzero(row >= -2 * widest) for row in reach]
             total = outer_sum(self.last[y], [table[t, y] for table, t in zip(tables, tokens, strict=True)])
@@ -95,7 +101,8 @@ class PairTables:
                 wrong[tuple(index)] = tied(
                     self.numerators.circuits, [*(index + first).tolist(), self.q], self.numerators.m
                 )
-        return Decided(*(int(np.count_nonzero(found)) for found in (~suspect, wrong, suspect & ~wrong)))
+        correct, sure, close = (int(np.count_nonzero(found)) for found in (~suspect, wrong, suspect & ~wrong))
+        return Decided(correct, sure, close, len(rivals))
 
 
 def outer_sum(first: float, rows: list[FloatArray]) -> FloatArray:

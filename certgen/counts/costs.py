@@ -1,54 +1,137 @@
-"""About how many operations the check of a part of an adaptive proof takes, without checking it.
+"""About how many operations the check of an adaptive proof takes, without checking it.
 
-The unit is that of docs/length.md: operations on 64-bit words, divisions and products by pairs of words. Gains and
-attention weights are kept to PRECISION (polynomials.py), so that each is one word; a product of two weights and a gain
-is two. The search compares these estimates with each other; what a proof really takes is measured.
+The unit is that of docs/length.md: operations on 64-bit words, divisions and products by pairs of words. Sizes say how
+many there are of each kind: of models, of groups, and of the polynomials that groups are counted by. Where a cost
+depends on numbers that are not known before the check, there is a mean over trained models. Gains and attention weights
+are kept to PRECISION (polynomials.py), so that each is one word; a product of two weights and a gain is two.
 """
 
 from __future__ import annotations
 
-from math import ceil, log2
+from math import ceil, log2, pow
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from certgen.counts.branching import Decided
 from certgen.counts.groups import Plan
+from certgen.models.circuits import Circuits
+from certgen.models.dyadic import Dyadic, IntArray
 
 WORD = 64
+Lengths = npt.NDArray[np.int64]
 
-# Per query: a token's weight is shifted twice, decremented, incremented and compared; a position's is divided as well.
-OF_TOKEN_WEIGHT, OF_POSITION_WEIGHT = 9, 12
-OF_PRODUCT = 2  # the two ends of an enclosure of a token's weight times a position's
-OF_DIRECT_GAIN = 3  # per query and wrong token: two subtractions and a comparison
-OF_VALUE_GAIN = 2  # per pool, token and wrong token: an addition and a comparison
-# Per query, pool and token: an addition, a comparison and a product; and the largest of a block, if it has several.
-OF_WEIGHTED_GAIN, OF_LARGEST_GAIN = 5, 2
-OF_LOSS = 9  # per entry of a table: two subtractions or comparisons, a product, a division, a shift and an addition
-COUNTS = 2  # all choices, and those without the maximum
+# Of the tables that all groups share
+OF_ENTRY = 18  # rounding an entry of three tables up and down, and comparing, in long numbers
+OF_SUM = 3  # two shifts to one unit, and the addition
+OF_SCORE = 36  # writing a score, stating it, and deriving it
+OF_EXPONENTIAL = {30: 230, 36: 284}  # by the bits that are kept
+# Of a group: per member of a mask; per query, a token and a position; per query, pool and token; a loss in a table
+OF_MEMBER, OF_QUERY, OF_TOKEN_WEIGHT, OF_POSITION_WEIGHT = 5, 50, 8, 13
+OF_PRODUCT, OF_WEIGHTED_GAIN, OF_LARGEST_GAIN = 2, 3, 1.36
+OF_PEAK, OF_LOSS, OF_TERM = 1.3, 9.4, 5.4
+# Of a branched query: per wrong token, position and token; per position and token, and rival
+OF_BRANCHED_ENTRY, OF_BRANCHED_TOKEN, OF_RIVAL = 4.7, 17, 4
+LANE = 77  # bits for each rival
+SHARED = 0.57  # prefixes that are followed from a position, as a power of how many sequences they lead to
 
-OF_BRANCHED_ENTRY = 6  # per wrong token, position and token: two additions, a subtraction, a product, two comparisons
-OF_PREFIX = 60  # an addition and a comparison for each wrong token that can reach the maximum: a few words
+
+def words(bits: float) -> int:
+    """64-bit words of a number of so many bits."""
+    return max(ceil(bits / WORD), 1)
 
 
-def of_counts(plan: Plan, v: int, k: int, polynomials: int) -> float:
-    """separable_counts on one group, without the v^2 exponentials that all groups share.
+def of_tables(circuits: Circuits, branched: bool) -> float:
+    """Reading the model, its circuits, scores and exponentials: what a proof takes without any group.
 
-    `polynomials` says how many classes in how many blocks have to be counted by polynomials, as they reach m.
+    `branched` says whether queries are branched, for which exponentials are kept to other bits.
     """
+    v, k = circuits.v, circuits.k
+    weight = circuits.weight
+    products = [
+        (weight("W_O"), weight("W_U")),
+        (weight("W_V"), weight("W_O") @ weight("W_U")),
+        (weight("W_E"), circuits.OVU),
+        (weight("W_pos"), circuits.OVU),
+        (circuits.query_residual, weight("W_U")),
+        (circuits.query_residual, weight("W_Q")),
+        (circuits.queries, weight("W_K").T),
+        (circuits.query_key, weight("W_E").T),
+        (circuits.query_key, weight("W_pos").T),
+    ]
+    numbers = sum(array.size for array in circuits.model.tensors.values())
+    h, d = weight("W_O").integers.shape
+    sums = OF_SUM * v * (d + h + 2 * v) + 3 * d * (h + v)  # of biases and positions; and what the former give directly
+    tables = float(numbers + sums + sum(of_matrices(*pair) for pair in products))
+    precisions = (30, 36) if branched else (30,)
+    tables += len(precisions) * OF_ENTRY * v * (2 * v + k) + OF_SCORE * v * v
+    return tables + sum(OF_EXPONENTIAL[bits] * v * (v + k) for bits in precisions)
+
+
+def of_matrices(left: Dyadic, right: Dyadic) -> int:
+    """Their product: the products of entries, and the additions of these."""
+    a, b = bits(left.integers), bits(right.integers)
+    multiplications = (limbs(a) @ limbs(b)).sum()
+    largest = np.maximum.accumulate(a[:, :, None] + b[None, :, :], axis=1)  # of a sum so far, about
+    return int(multiplications + limbs(largest - 1).sum())
+
+
+def bits(integers: IntArray) -> Lengths:
+    """The bit length of each."""
+    lengths: Lengths = np.vectorize(int.bit_length, otypes=[np.int64])(integers)
+    return lengths
+
+
+def limbs(lengths: Lengths) -> Lengths:
+    """The 64-bit words of numbers of such lengths."""
+    words: Lengths = np.maximum((lengths + WORD - 1) // WORD, 1)
+    return words
+
+
+def of_counts(plan: Plan, v: int, k: int, counting: float) -> float:
+    """separable_counts on one group; `counting` is what its polynomials take."""
     tokens, pools, blocks = plan.m + 1, len(plan.pools), len(plan.blocks)
     queries = sum(map(len, plan.blocks))
-    entries = pools * tokens + queries / blocks
-    weights = queries * (OF_TOKEN_WEIGHT * tokens + OF_POSITION_WEIGHT * k + OF_PRODUCT * pools * tokens)
-    gains = OF_DIRECT_GAIN * queries * v + OF_VALUE_GAIN * (pools + 1) * tokens * v
-    of_entry = OF_WEIGHTED_GAIN + (OF_LARGEST_GAIN if queries > blocks else 0)
-    tables = len(plan.classes) * queries * (pools * tokens + 1) * of_entry
-    # a lane holds the number of all choices; a product of polynomials is quadratic in its words
-    lane = log2(tokens) * (k - 1) + log2(queries / blocks) + 2
-    words = ceil(lane * (plan.steps + 1) / WORD)
-    products = (max(k - 2, 1) + 0.2) * words**2
-    joining = 2 * words * log2(plan.steps + 2)
-    count = products + entries * OF_LOSS + (pools + 1) * (joining + 4 * words)
-    return weights + gains + tables + COUNTS * polynomials * count
+    wrong = sum(map(len, plan.classes))
+    masks = OF_MEMBER * words(v) * (wrong + queries) + 2 * OF_MEMBER * k
+    weights = queries * (OF_QUERY + OF_TOKEN_WEIGHT * tokens + OF_POSITION_WEIGHT * k + OF_PRODUCT * pools * tokens)
+    gains = wrong * (4 * queries + 2 * k + 2 * (pools + 1) * tokens)
+    of_entry = OF_WEIGHTED_GAIN * queries + OF_LARGEST_GAIN * (queries - blocks)
+    tables = len(plan.classes) * (pools * tokens * of_entry + OF_WEIGHTED_GAIN * queries)
+    peaks = len(plan.classes) * (OF_PEAK * (blocks * pools * tokens + queries) + 6 * blocks * (pools + 1))
+    return masks + weights + gains + tables + peaks + counting
 
 
-def of_branching(m: int, found: Decided, v: int, k: int) -> float:
-    """branch_sequences on one pair: its tables, and the prefixes of the sequences that are not proved correct."""
-    return (OF_BRANCHED_ENTRY * v * k + OF_PREFIX * (found.wrong + found.undecided)) * (m + 1)
+class Losses(NamedTuple):
+    """Of a table: how many there are, how many of these are within the steps, and how many lanes these take."""
+
+    entries: int
+    terms: int
+    lanes: int
+
+
+def of_polynomials(losses: list[Losses], uses: list[int], width: int, steps: int) -> float:
+    """Counting once; `width` bits are a lane."""
+    cost, top, mask = 0.0, 0, words(width * (steps + 1))
+    for (entries, terms, lanes), count in zip(losses, uses, strict=True):
+        factor, parts = words(width * lanes), min(terms, lanes)
+        cost += entries + OF_TERM * terms + factor * log2(parts + 1)
+        for _ in range(count):
+            cost += words(width * (top + 1)) * factor + max(words(width * (top + lanes)), mask)
+            top = min(top + lanes - 1, steps)
+    return cost + 2 * mask + words(width * (top + 1)) * words(width)
+
+
+def of_branching(q: int, m: int, found: Decided, v: int, k: int) -> float:
+    """branch_sequences on one pair: its tables, and the prefixes of the sequences that are not proved correct.
+
+    Rivals that can reach m lie side by side. Sequences have prefixes in common, the more of them the more there are.
+    """
+    tokens, rivals, left = m + 1, found.rivals, found.wrong + found.undecided
+    lanes = words(LANE * rivals)
+    tables = tokens * k * (OF_BRANCHED_ENTRY * v + OF_BRANCHED_TOKEN + rivals * (4 + rivals * LANE / WORD))
+    product_sets = 1 if q == m else k - 1
+    most = product_sets * (k - 1) * tokens * OF_RIVAL * rivals
+    prefixes = (k - 1) * tokens * pow(left, SHARED)
+    return tables + most + prefixes * (3 * lanes + 6) + 4 * lanes * left

@@ -19,7 +19,7 @@ from certgen.certificate.facts import ScoreApproximation
 from certgen.counts.cells import mask, sequences_of_pair
 from certgen.counts.groups import Members, Plan
 from certgen.counts.numerators import lane_args
-from certgen.counts.polynomials import PRECISION, SLACK, IntArray, count_reached, cut_of
+from certgen.counts.polynomials import NONE, PRECISION, SLACK, IntArray, Reached, count_reached, cut_of
 from certgen.models.circuits import Circuits
 from certgen.models.dyadic import Dyadic, FloatArray
 
@@ -104,15 +104,17 @@ class Maximum:
         """Gains with the weights that make them largest."""
         starts = np.cumsum([0, *map(len, blocks[:-1])])
         positions, tables = self.search.positions[queries], []
-        for of_token, pool in zip(gains.of_token, self.with_last(pools), strict=True):
+        low, high = self.low[queries], self.high[queries]
+        for of_token, pool in zip(gains.of_token[:-1], pools, strict=True):
             heavy, light = positions[:, pool].max(axis=1), positions[:, pool].min(axis=1)
             gain = of_token + gains.of_query[:, None]  # [q, t]
-            most = self.high[queries] * heavy[:, None]
-            tables.append(gain * np.where(gain >= 0, most, self.low[queries] * light[:, None]))
-        own = np.split(tables.pop()[np.arange(len(queries)), queries], starts[1:])
+            tables.append(gain * np.where(gain >= 0, high * heavy[:, None], low * light[:, None]))
+        # the last position holds the query
+        gain, last = gains.of_token[-1][queries] + gains.of_query, positions[:, -1]
+        own = gain * np.where(gain >= 0, self.high[queries, queries], self.low[queries, queries]) * last
         holds_m = np.array([self.m in block for block in blocks])
         worst = [np.maximum.reduceat(table, starts) for table in tables]
-        return Tables(worst, own, holds_m, list(map(len, pools)))
+        return Tables(worst, own, starts, holds_m, list(map(len, pools)))
 
     def classes_that_stay_behind(
         self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...]
@@ -142,9 +144,11 @@ class Maximum:
                 together.append(([y], alone[y]))
         return classes + [members for members, _ in together]
 
-    def reached(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], steps: int) -> list[int]:
+    def reached(
+        self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], steps: int
+    ) -> list[Reached]:
         """Per block, at least as many sequences as the checker counts for one class."""
-        counts, unit = [0] * len(blocks), self.search.unit
+        counts, unit = [NONE] * len(blocks), self.search.unit
         for number, tables in self.near_blocks(wrong, blocks, pools):
             uses = [*map(len, pools), 1]
             cut = cut_of(tables, uses, steps, unit)
@@ -177,7 +181,7 @@ class Maximum:
         left = [sum(sequences_of_pair(self.search.circuits.k, q, self.m) for q in block) for block in plan.blocks]
         for wrong in plan.classes:
             lost = self.reached(wrong, plan.blocks, plan.pools, plan.steps)
-            left = [before - less for before, less in zip(left, lost, strict=True)]
+            left = [before - less.number for before, less in zip(left, lost, strict=True)]
         return [max(found, 0) for found in left]
 
 
@@ -193,16 +197,17 @@ class Gains(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What is added up: pools[i][block, t], used uses[i] times, and own[block][q], once."""
+    """What is added up: pools[i][block, t], used uses[i] times, and own[q], once; blocks of queries begin at starts."""
 
     pools: list[FloatArray]
-    own: list[FloatArray]
+    own: FloatArray
+    starts: IntArray
     holds_m: npt.NDArray[np.bool_]  # [block]: is m one of its queries?
     uses: list[int]
 
     def most(self) -> FloatArray:
         """Per block, the most that the sum of a sequence that holds m can be for the checker."""
-        total = np.array([row.max() for row in self.own])
+        total = np.maximum.reduceat(self.own, self.starts)
         drop = np.where(self.holds_m | (not self.pools), 0.0, -np.inf)
         for table, uses in zip(self.pools, self.uses, strict=True):
             peak = table.max(axis=1)
@@ -212,4 +217,5 @@ class Tables(NamedTuple):
 
     def near(self) -> list[Near]:
         """The blocks in which anything is reached, with their tables."""
-        return [(int(i), [*(table[i] for table in self.pools), self.own[i]]) for i in np.flatnonzero(self.most() >= 0)]
+        own = np.split(self.own, self.starts[1:])
+        return [(int(i), [*(table[i] for table in self.pools), own[i]]) for i in np.flatnonzero(self.most() >= 0)]

@@ -6,10 +6,12 @@ The counts found here are never smaller than the checker's, because every loss i
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from certgen.counts import costs
 from certgen.counts.groups import Cut
 from certgen.counts.numerators import VALUE_BOUND, Precision
 from certgen.models.circuits import RELATIVE_SLACK
@@ -25,6 +27,16 @@ PHASES = 1 << 16  # to a step, as the checker has them
 ROUNDING = 1e-9  # of floats, in steps: more than they can be off
 
 
+class Reached(NamedTuple):
+    """How many choices there are, and about what the checker's count costs beyond the largest of each table."""
+
+    number: int
+    cost: float
+
+
+NONE = Reached(0, 0.0)
+
+
 def cut_of(tables: list[FloatArray], uses: list[int], steps: int, unit: float) -> Cut:
     """A step such that a sum that reaches 0 loses at most `steps` of them, and phases with which the largest entries
     lose nothing. `unit` is that of the checker's tables."""
@@ -34,7 +46,7 @@ def cut_of(tables: list[FloatArray], uses: list[int], steps: int, unit: float) -
     return Cut(step, [math.ceil((peak / (step * unit) + ROUNDING) * PHASES) % PHASES for peak in peaks])
 
 
-def count_reached(tables: list[FloatArray], uses: list[int], last_has_final: bool, cut: Cut, unit: float) -> int:
+def count_reached(tables: list[FloatArray], uses: list[int], last_has_final: bool, cut: Cut, unit: float) -> Reached:
     """At least as many as the checker counts: choices of uses[i] entries of tables[i], one final, with a sum >= 0.
 
     The checker's entries may each be larger by up to SLACK.
@@ -47,20 +59,26 @@ def count_reached(tables: list[FloatArray], uses: list[int], last_has_final: boo
     most = sum(phase * count for phase, count in zip(cut.phases, uses, strict=True)) // PHASES
     most -= int(sum(low * count for low, count in zip(lows, uses, strict=True)))
     if most < 0:
-        return 0
+        return NONE
     kept = [np.minimum(row - low, most + 1).astype(int) for row, low in zip(losses, lows, strict=True)]
     without = [row[:-1] for row in kept[:-1]] + [kept[-1][:-1] if last_has_final else kept[-1]]
-    return count_within(kept, uses, most) - count_within(without, uses, most)
+    number, cost = 0, 0.0
+    for sign, rows in ((1, kept), (-1, without)):
+        found = count_within(rows, uses, most)
+        number, cost = number + sign * found.number, cost + found.cost
+    return Reached(number, cost + costs.OF_LOSS * sum(map(len, losses)))
 
 
-def count_within(losses: list[IntArray], uses: list[int], most: int) -> int:
+def count_within(losses: list[IntArray], uses: list[int], most: int) -> Reached:
     """Choices of uses[i] losses of losses[i] with a sum of at most `most`: polynomials, cut at each product."""
     width = int(sum(count * math.log2(max(len(row), 1)) for row, count in zip(losses, uses, strict=True))) + 2
     lanes = (1 << (width * (most + 1))) - 1
-    product = 1
+    product, sizes = 1, []
     for row, count in zip(losses, uses, strict=True):
-        multiplicity = np.bincount(row[row <= most], minlength=1)
+        within = row[row <= most]
+        multiplicity = np.bincount(within, minlength=1)
         polynomial = sum(int(multiplicity[loss]) << (width * loss) for loss in np.flatnonzero(multiplicity).tolist())
         for _ in range(count):
             product = (product * polynomial) & lanes
-    return product % ((1 << width) - 1)
+        sizes.append(costs.Losses(len(row), len(within), len(multiplicity)))
+    return Reached(product % ((1 << width) - 1), costs.of_polynomials(sizes, uses, width, most))

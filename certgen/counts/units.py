@@ -117,14 +117,14 @@ class UnitsOfMaximum:
         plan = self.plan(unit)
         reached = [self.maximum.reached(wrong, plan.blocks, plan.pools, plan.steps) for wrong in plan.classes]
         totals = [self.sequences(block) for block in plan.blocks]
-        lost = [min(sum(row[i] for row in reached), total) for i, total in enumerate(totals)]
+        lost = [min(sum(row[i].number for row in reached), total) for i, total in enumerate(totals)]
         correct = tuple(total - less for total, less in zip(totals, lost, strict=True))
-        polynomials = sum(found > 0 for row in reached for found in row)
-        return Outcome(correct, tuple(lost), costs.of_counts(plan, self.v, self.k, polynomials))
+        counting = sum(found.cost for row in reached for found in row)
+        return Outcome(correct, tuple(lost), costs.of_counts(plan, self.v, self.k, counting))
 
     def branched(self, unit: Branched) -> Outcome:
         found = count_correct(self.maximum.search.circuits, unit.query, unit.m, DEFAULT_PRECISION)
-        cost = costs.of_branching(unit.m, found, self.v, self.k)
+        cost = costs.of_branching(unit.query, unit.m, found, self.v, self.k)
         return Outcome((found.correct,), (found.wrong + found.undecided,), cost, found.wrong)
 
     def sequences(self, queries: Members) -> int:
@@ -151,7 +151,10 @@ class UnitsOfMaximum:
             candidates = min(larger, key=len, default=self.wrong_tokens)
             blocks = tuple((q,) for q in queries)
             counts = {
-                y: sum(self.maximum.reached([y], blocks, self.single_positions, RANKING_STEPS)) for y in candidates
+                y: sum(
+                    found.number for found in self.maximum.reached([y], blocks, self.single_positions, RANKING_STEPS)
+                )
+                for y in candidates
             }
             self.rankings[queries] = sorted((y for y in counts if counts[y]), key=lambda y: -counts[y])
         return self.rankings[queries]

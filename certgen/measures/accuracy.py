@@ -80,7 +80,7 @@ def counted(circuits: Circuits) -> Accuracy:
 
 def exact(tally: Decided) -> Accuracy:
     """What a count of all says."""
-    total = sum(tally)
+    total = tally.correct + tally.wrong + tally.undecided
     how = "exact" if not tally.undecided else f"exact but for {tally.undecided} too close to a tie"
     right = rounded_down(tally.correct, total)  # as bounds are: a bound that is the truth is all of it
     return Accuracy(right, right, right if not tally.undecided else (tally.correct + tally.undecided) / total, how)

@@ -74,9 +74,14 @@ class Circuits:
         return self.query_residual @ self.weight("W_U") + self.direct_constant
 
     @cached_property
+    def queries(self) -> Dyadic:
+        """r(q, k-1) W_Q + b_Q."""
+        return self.query_residual @ self.weight("W_Q") + self.weight("b_Q")
+
+    @cached_property
     def query_key(self) -> Dyadic:
-        """(r(q, k-1) W_Q + b_Q) W_K^T; b_K is left out, it cancels in the softmax."""
-        return (self.query_residual @ self.weight("W_Q") + self.weight("b_Q")) @ self.weight("W_K").T
+        """Queries times W_K^T; b_K is left out, it cancels in the softmax."""
+        return self.queries @ self.weight("W_K").T
 
     @cached_property
     def token_scores(self) -> Dyadic:

@@ -13,6 +13,7 @@ from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.cells import cells_of_pair, mask
+from certgen.counts.costs import of_tables
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.numerators import DEFAULT_PRECISION, lane_args
 from certgen.counts.refinement import Search, Stage
@@ -25,7 +26,7 @@ from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
 
 DEFAULT_GROWTH = 3  # without a limit or a target, the longest proof, as a multiple of the coarsest one
-ATTEMPTS = 8  # to find the last stage within a limit: costs are estimates, and a length has to be measured
+ATTEMPTS = 8  # to find the last stage within a limit, where expected and measured lengths are far apart
 FURTHER = "lower the target, allow a longer proof, or try the strategy exact"
 LONG, CLOSE = 1 << 20, 0.9  # long proofs take seconds to measure; then this share of the limit is near enough
 NEARLY = 2  # up to this multiple of the coarsest count, a sub-cubic proof may be better: (EUPU, ATTENTION, ERROR)
@@ -48,49 +49,66 @@ def adaptive(
     scores = SeparableSearch(circuits, step.conclusion)
     search = Search([UnitsOfMaximum(Maximum(scores, m)) for m in range(circuits.v)])
     needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
-    proofs = Proofs(circuits, step, search, track, needed)
-    length = proofs.length(0)
-    if max_length is not None and max_length < NEARLY * length:
-        best = proofs.furthest_within(max_length, length) if length <= max_length else None
-        return required(no_longer(proofs, best, max_length), needed, target is not None)
-    if max_length is None and target is None:
-        max_length = DEFAULT_GROWTH * length
-    best = proofs.furthest() if max_length is None else proofs.furthest_within(max_length, length)
+    tables = of_tables(circuits, branched=False), of_tables(circuits, branched=True)
+    proofs = Proofs(circuits, step, search, track, needed, tables)
+    coarsest = proofs.expected(0)
+    if max_length is not None:
+        best = proofs.furthest_within(max_length)
+        if best is None or max_length < NEARLY * coarsest:
+            return required(no_longer(proofs, best, max_length), needed, target is not None)
+    else:
+        best = proofs.furthest(DEFAULT_GROWTH * coarsest if target is None else inf)
     return required(proofs.certificate(best), needed, target is not None)
 
 
 class Proofs(NamedTuple):
-    """The proofs of the stages of a search, which goes on as far as asked, but no further than `needed` sequences."""
+    """The proofs of the stages of a search, which goes on as far as asked, but no further than `needed` sequences.
+
+    `tables` are the costs of what all stages share: without, and with branched queries.
+    """
 
     circuits: Circuits
     step: ScoreStep
     search: Search
     track: Track
     needed: int
+    tables: tuple[float, float]
 
     def certificate(self, number: int) -> Certificate:
         return written(self.circuits, self.step, self.search.stages[number])
 
-    def length(self, number: int) -> int:
-        return measured(self.circuits, self.certificate(number))
+    def expected(self, number: int) -> float:
+        """About how long the proof is; to measure that takes longer than to check it."""
+        stage = self.search.stages[number]
+        return stage.cost + self.tables[any(isinstance(unit, Branched) for unit in stage.chosen)]
 
-    def furthest(self) -> int:
-        """The number of the last stage."""
-        refine(self.search, inf, self.needed, self.track)
-        return len(self.search.stages) - 1
+    def last_within(self, limit: float) -> int:
+        """The last stage that is expected to be within the limit, after refining up to it; 0 if none is."""
+        start = self.search.stages[-1].correct
+        for percent in self.track(range(1, 101), "adaptive"):
+            goal = start + (self.needed - start) * percent // 100
+            while self.search.stages[-1].correct < goal and self.expected(-1) <= limit and self.search.refine():
+                pass
+        return max([number for number in range(len(self.search.stages)) if self.expected(number) <= limit], default=0)
 
-    def furthest_within(self, max_length: int, coarsest: int) -> int:
-        """The number of the last stage with a proof of at most `max_length`, or nearly the last; `coarsest` is that of
-        stage 0."""
-        start = self.search.stages[0].cost
-        limit = start + max_length - coarsest
-        fits, exceeds = 0, 1 << 62
+    def furthest(self, limit: float) -> int:
+        """The number of the last stage that is expected to be within the limit."""
+        number = self.last_within(limit)
+        first = self.first_as_good(number)
+        return first if self.expected(first) <= self.expected(number) else number
+
+    def furthest_within(self, max_length: int) -> int | None:
+        """The number of the last stage with a proof of at most `max_length`, or nearly the last; None if there is none.
+
+        Where the first one measured is close to the limit, it is the only one.
+        """
+        limit: float = max_length
+        fits, exceeds = -1, 1 << 62
         for _ in range(ATTEMPTS):
-            refine(self.search, limit, self.needed, self.track)
+            expected = self.last_within(limit)
             if len(self.search.stages) == fits + 1 or exceeds == fits + 1:
                 break
-            within = [number for number, stage in enumerate(self.search.stages) if stage.cost <= limit]
-            number = min(max([*within, fits + 1]), exceeds - 1)
+            number = min(max(expected, fits + 1), exceeds - 1)
             length = self.length(number)
             if length > max_length:
                 exceeds = number
@@ -98,18 +116,23 @@ class Proofs(NamedTuple):
                 fits = number
                 if max_length > LONG and length > CLOSE * max_length:
                     break
-            # estimates are off by about the same factor at neighbouring stages
-            cost = self.search.stages[number].cost - start
-            limit = start + cost * min((max_length - coarsest) / max(length - coarsest, 1), 2)
-        return self.first_as_good(fits)
+            # expectations are off by about the same factor at neighbouring stages
+            limit = self.expected(number) * min(max_length / length, 2)
+        if fits < 0:
+            return 0 if exceeds and self.length(0) <= max_length else None
+        first = self.first_as_good(fits)
+        return first if first == fits or self.length(first) <= max_length else fits
 
     def first_as_good(self, number: int) -> int:
-        """The first stage that proves as much, if its proof is no longer: the last ones may have led nowhere."""
+        """The first stage that proves as much: the last ones may have led nowhere."""
         claim = self.certificate(number).predicate.claim
         if claim.exact:
             return number
-        first = next(i for i, stage in enumerate(self.search.stages) if stage.correct == claim.correct)
-        return first if first == number or self.length(first) <= self.length(number) else number
+        return next(i for i, stage in enumerate(self.search.stages) if stage.correct == claim.correct)
+
+    def length(self, number: int) -> int:
+        """What it really is."""
+        return measured(self.circuits, self.certificate(number))
 
 
 def measured(circuits: Circuits, certificate: Certificate) -> int:
@@ -117,15 +140,6 @@ def measured(circuits: Circuits, certificate: Certificate) -> int:
     from certgen.length import length_of
 
     return length_of(circuits.model.file_bytes, certificate.to_bytes()).total
-
-
-def refine(search: Search, limit: float, needed: int, track: Track) -> None:
-    """Refine until the cost exceeds the limit, enough is proved, or nothing is left to win."""
-    start = search.stages[-1].correct
-    for percent in track(range(1, 101), "adaptive"):
-        goal = start + (needed - start) * percent // 100
-        while search.stages[-1].correct < goal and search.stages[-1].cost <= limit and search.refine():
-            pass
 
 
 def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:

@@ -82,7 +82,7 @@ def sweep(
     `problem` is what all models are asked, max-of-k unless given. A strategy that is not for a model and the problem is
     passed over, unless none is left. The directory `output` gets results.parquet, certificates/, and a record of each
     finished job, by which a later call with the same `output` resumes; records of jobs that are not asked for stay. The
-    true accuracy is measured once per model. With `length`, proof length is measured too, at some twenty times the cost
+    true accuracy is measured once per model. With `length`, proof length is measured too, at some six times the cost
     of checking. A failure of one job becomes the `error` of its row. Raises UserError for arguments that make no sense,
     a missing extra, or, before any work, a directory that cannot be written (unless all is done and the table is
     there). Cost: that of the jobs, divided by the engine's workers.

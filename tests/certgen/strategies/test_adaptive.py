@@ -26,7 +26,7 @@ from certgen.errors import UserError
 from certgen.length import length_of
 from certgen.models.circuits import Circuits
 from certgen.progress import Item
-from certgen.strategies.adaptive import DEFAULT_GROWTH, refine, written
+from certgen.strategies.adaptive import DEFAULT_GROWTH, Proofs, written
 from tests.support.checking import verdict
 from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of, trained_looking
 from tests.support.oracle import Oracle, Truth
@@ -252,7 +252,8 @@ def test_refining_ends_with_what_is_needed(needed: int, workspace: Path) -> None
             shown.append(what)
             yield item
 
-    refine(refining.search, inf, needed, track)
+    proofs = Proofs(refining.circuits, refining.step, refining.search, track, needed, (0.0, 0.0))
+    assert proofs.last_within(inf) == len(refining.search.stages) - 1
     while furthest.search.refine():
         pass
     reached = refining.search.stages[-1].correct
