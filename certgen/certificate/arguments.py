@@ -44,17 +44,34 @@ class EvaluateArgs(Shape):
     bits: Annotated[list[Bits], Field(min_length=1, max_length=8)]
 
 
-class Group(Shape):
-    """A maximum m; classes of wrong tokens, blocks of queries and pools of positions as bit masks.
+class Part(Shape):
+    """Sequences by the first of some tokens that occurs before the query; -1: those in which none of them does.
 
-    Losses are rounded down to multiples of allowance / steps.
+    Rows of `above` are the number of a class, a step and a phase for each pool and the query; a row of `below` has a
+    wrong token instead of the class.
     """
 
+    token: Annotated[int, Field(ge=-1)]
+    above: list[list[int]]
+    below: list[list[int]]
+
+
+class Block(Shape):
+    """Queries counted together, as a bit mask; classes that only they have; parts."""
+
+    queries: Natural
+    classes: list[list[int]]
+    parts: list[Part]
+
+
+class Group(Shape):
+    """A maximum m; pools of positions as bit masks; classes of wrong tokens that all blocks share: a bit mask, then a
+    factor for each of them or nothing."""
+
     m: Natural
-    steps: Annotated[int, Field(ge=1, le=1 << 16)]
-    classes: list[Natural]
-    blocks: list[Natural]
     pools: list[Natural]
+    classes: list[list[int]]
+    blocks: list[Block]
 
 
 class GroupArgs(LaneArgs):
