@@ -178,10 +178,9 @@ def counted(found: Counts, number: int, classes: Sequence[tuple[IntArray, IntArr
 
 def gauge(reach: FloatArray, exponent: float) -> IntArray:
     """Factors, larger ones for rivals that reach less far."""
-    if exponent == 0:
-        return np.ones(len(reach), dtype=int)
-    ratio = reach.max() / np.maximum(reach, reach.max() * FINEST ** (-1 / exponent))
-    return np.asarray(np.rint(COARSEST * ratio**exponent), dtype=int)
+    ratio = reach.max() / np.maximum(reach, reach.max() * FINEST ** (-1 / exponent)) if exponent else np.ones(len(reach))
+    factors = np.asarray(np.rint(COARSEST * ratio**exponent), dtype=int)
+    return factors if len(set(factors)) > 1 else np.ones(len(reach), dtype=int)
 
 
 def gains(maximum: Maximum, q: int, pools: tuple[Members, ...], upward: bool) -> Tables:

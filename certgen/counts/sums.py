@@ -16,8 +16,8 @@ from certgen.counts.lanes import nearly
 from certgen.counts.polynomials import IntArray
 from certgen.models.dyadic import FloatArray
 
-PHASES = 64  # to a step, as the checker has them
-TRIED = 16  # of these
+PHASES = 1 << 16  # to a step, as the checker has them
+TRIED = 16  # of these for a pool, and for the query that many times as many
 ROUNDING = 1e-9  # of floats, in steps: more than they can be off
 MOST = 1 << 20  # no loss is larger: all that are above every limit are the same
 LANES = 6  # at most so many times more lanes than steps
@@ -91,7 +91,7 @@ def chosen_cuts(
         left = np.where(left > 0, 1 - left, 0.0)
     phases = starts[(left * where.kept[:, None, None, :]).sum(axis=-1).argmin(axis=-1)]
     # the last position has one entry, so that its phase can make the whole sum fit
-    last = np.arange(PHASES)
+    last = np.arange(0, PHASES, PHASES // TRIED**2)
     ends = last / PHASES - (tables.own / steps)[:, None]
     room = ((phases * np.asarray(uses, dtype=int)).sum(axis=-1)[:, None] + last) // PHASES - rounded(ends, upward)
     ending = room.argmin(axis=-1) if upward else room.argmax(axis=-1)

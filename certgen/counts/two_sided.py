@@ -19,43 +19,51 @@ from certgen.counts.groups import Members
 from certgen.counts.lanes import certainly
 from certgen.counts.pairs import Counted, Pair, Part
 from certgen.counts.polynomials import IntArray
-from certgen.counts.sums import Cuts, Tables, Where, count, largest_sums, losses_of
+from certgen.counts.sums import BoolArray, Cuts, Tables, Where, count, largest_sums, losses_of
 from certgen.models.dyadic import FloatArray
 from certgen.progress import Track
 
-STEPS_TOGETHER = 32
+ROUGH, FINE = 32, 64  # steps for those that are counted together
 TOGETHER = 0.01  # of what is lost in all, what may be lost where all wrong tokens are in one class
 LADDER = ((0, 64), (2, 96), (4, 192))  # tokens that parts begin with, and steps
 OPEN = 0.02  # of what is lost in all, what may stay open in pairs that are not refined any more
 
 
-class Coarse(NamedTuple):
-    """The queries of one maximum with all wrong tokens in one class: shares of all sequences that may be wrong, [q]."""
+class Together(NamedTuple):
+    """Queries of one maximum with all wrong tokens in one class: shares of all choices that may be wrong, [i], how they
+    were counted, and whether m is reached at all."""
 
     maximum: Maximum
-    pools: tuple[Members, ...]
+    queries: IntArray
     tables: Tables
     cuts: Cuts
-    lost: FloatArray
+    shares: FloatArray
+    reached: BoolArray
 
 
-
-def coarse(maximum: Maximum, pools: tuple[Members, ...], steps: int) -> Coarse:
-    """Counted with few steps."""
-    m, search, k = maximum.m, maximum.search, maximum.search.circuits.k
-    v = search.circuits.v
-    uses = list(map(len, pools))
-    found = maximum.tables([y for y in range(v) if y != m], [[q] for q in range(m + 1)], pools)
+def together(maximum: Maximum, queries: Sequence[int], pools: tuple[Members, ...], steps: int) -> Together:
+    """Counted with so many steps, all at once."""
+    m, search, uses = maximum.m, maximum.search, list(map(len, pools))
+    wrong = [y for y in range(search.circuits.v) if y != m]
+    found = maximum.tables(wrong, [[q] for q in queries], pools)
     tables = Tables(np.stack(found.pools, axis=1) + search.slack, np.concatenate(found.own) + search.slack)
-    lost, sizes, phases = np.zeros(m + 1), np.ones(m + 1), np.zeros((m + 1, len(pools) + 1), dtype=int)
-    for queries, held in ((np.arange(m), [m]), (np.arange(m, m + 1), [])):
-        where = Where(np.ones((len(queries), m + 1), dtype=bool), np.tile(np.array(held, dtype=int), (len(queries), 1)))
-        on = np.flatnonzero(largest_sums(tables.of(queries), uses, where) >= 0)
+    number, chosen = np.array(queries, dtype=int), len(queries)
+    reached, shares = np.zeros(chosen, dtype=bool), np.zeros(chosen)
+    sizes, phases = np.ones(chosen), np.zeros((chosen, len(pools) + 1), dtype=int)
+    for those in (np.flatnonzero(number < m), np.flatnonzero(number == m)):
+        where = everything(m, number[those[:1]]).of(np.zeros(len(those), dtype=int))
+        on = np.flatnonzero(largest_sums(tables.of(those), uses, where) >= 0)
         if len(on):
-            counts = count(tables.of(queries[on]), uses, where.of(on), steps, search.unit, True)
-            lost[queries[on]] = counts.shares * ((m + 1) ** (k - 1) / v**k)
-            sizes[queries[on]], phases[queries[on]] = counts.cuts
-    return Coarse(maximum, pools, tables, Cuts(sizes, phases), lost)
+            counts = count(tables.of(those[on]), uses, where.of(on), steps, search.unit, True)
+            reached[those[on]], shares[those[on]] = True, counts.shares
+            sizes[those[on]], phases[those[on]] = counts.cuts
+    return Together(maximum, number, tables, Cuts(sizes, phases), shares, reached)
+
+
+def everything(m: int, queries: IntArray) -> Where:
+    """All sequences of pairs with queries that are all m, or all less."""
+    held = np.full((len(queries), int((queries < m).all())), m)
+    return Where(np.ones((len(queries), m + 1), dtype=bool), held)
 
 
 class Refined(NamedTuple):
@@ -75,7 +83,7 @@ class Search:
         self.search, self.track = search, track
         self.v, self.k = search.circuits.v, search.circuits.k
         self.pools = tuple((p,) for p in range(self.k - 1))
-        self.coarse = [coarse(Maximum(search, m), self.pools, STEPS_TOGETHER) for m in track(range(self.v), "together")]
+        self.rough = [together(Maximum(search, m), queries_of(self.k, m), self.pools, ROUGH) for m in track(range(self.v), "together")]
         self.alone: dict[tuple[int, int], Refined] = {}
         self.apart()
         self.refine()
@@ -88,14 +96,14 @@ class Search:
         if (m, q) in self.alone:
             pair = self.alone[m, q].pair
         else:
-            pair = Pair(self.coarse[m].maximum, q, self.pools)
+            pair = Pair(self.rough[m].maximum, q, self.pools)
         depth, steps = LADDER[rung]
         parts = pair.parts(pair.attended[:depth], steps)
         unit = self.share(m)
         return Refined(pair, rung, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
 
     def apart(self) -> None:
-        pairs = [(float(x), m, q) for m, one in enumerate(self.coarse) for q, x in enumerate(one.lost) if x > 0]
+        pairs = [(float(x), m, int(q)) for m, one in enumerate(self.rough) for q, x in zip(one.queries, one.shares * self.share(m), strict=True) if x > 0]
         pairs.sort(reverse=True)
         left, lost = sum(x for x, _, _ in pairs), 0.0
         for x, m, q in self.track(pairs, "apart"):
@@ -123,12 +131,12 @@ class Search:
         """What the certificate states: groups, and counts for their blocks."""
         groups, counts = [], []
         conceded = self.conceded()
-        for m, one in enumerate(self.coarse):
+        for m, one in enumerate(self.rough):
             if m < conceded:
                 continue
-            together = [q for q in queries_of(self.k, m) if (m, q) not in self.alone]
-            if together:
-                groups.append(self.together(one, together, counts))
+            others = [q for q in queries_of(self.k, m) if (m, q) not in self.alone]
+            if others:
+                groups.append(self.together(one.maximum, others, counts))
             apart = [q for q in queries_of(self.k, m) if (m, q) in self.alone]
             if apart:
                 blocks = [self.block(self.alone[m, q], counts) for q in apart]
@@ -140,21 +148,21 @@ class Search:
         lost = self.left + sum(one.upper for one in self.alone.values())
         return max([m for m in range(self.v) if (m / self.v) ** self.k <= 0.001 * lost])
 
-    def together(self, one: Coarse, queries: list[int], counts: list[list[int]]) -> Group:
-        m, uses, blocks = one.maximum.m, list(map(len, one.pools)), []
-        for q in queries:
-            total, above = sequences_of_pair(self.k, q, m), []
-            if one.lost[q] > 0:
-                number = np.array([q])
-                where = Where(np.ones((1, m + 1), dtype=bool), np.array([[m] if q < m else []], dtype=int))
-                cuts = Cuts(one.cuts.steps[number], one.cuts.phases[number])
-                losses, limits = losses_of(one.tables.of(number), uses, where, cuts, True)
+    def together(self, maximum: Maximum, queries: list[int], counts: list[list[int]]) -> Group:
+        m, blocks, uses = maximum.m, [], list(map(len, self.pools))
+        found = together(maximum, queries, self.pools, FINE)
+        for i, q in enumerate(queries):
+            total, above, number = sequences_of_pair(self.k, q, m), [], np.array([i])
+            if found.reached[i]:
+                where = everything(m, found.queries[number])
+                cuts = Cuts(found.cuts.steps[number], found.cuts.phases[number])
+                losses, limits = losses_of(found.tables.of(number), uses, where, cuts, True)
                 total -= certainly(losses[0], uses, int(limits[0]), where.needed[0].tolist(), True)
                 above = [self.row(0, cuts)]
             counts.append([m, 1 << q, any_cell(self.k), max(total, 0), 0])
             blocks.append(Block(queries=1 << q, classes=[], parts=[PartArgs(token=-1, above=above, below=[])]))
         wrong = ((1 << self.v) - 1) ^ (1 << m)
-        return Group(m=m, pools=[mask(pool) for pool in one.pools], classes=[[wrong]] if wrong else [], blocks=blocks)
+        return Group(m=m, pools=[mask(pool) for pool in self.pools], classes=[[wrong]] if wrong else [], blocks=blocks)
 
     def row(self, of: int, cuts: Cuts) -> list[int]:
         return [of, round(cuts.steps[0] / self.search.unit), *cuts.phases[0].tolist()]
