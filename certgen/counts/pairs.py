@@ -21,11 +21,14 @@ from certgen.models.dyadic import FloatArray
 
 GAUGES = (0.0, 0.25, 0.5, 1.0)  # exponents: of how much further the furthest rival reaches
 COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and about the largest one relative to it
-ROUGH = 24  # steps for comparing what could be done
+ROUGH = 64  # steps for comparing what could be done
 TRIED_BELOW = 6  # rivals that may be counted from below
 TRIED_TOKENS = 5  # that parts may begin with
+LITTLE = 0.005  # of what is counted in a part: what a class more must be worth
 CLOSE = 1.03  # a class that counts so little more than its first rival is good enough
-CLASSES = 4  # at most, in one part
+SINGLY = 8  # rivals that are put into classes one by one
+ONE = np.ones(1, dtype=int)
+CLASSES = 6  # at most, in one part
 
 
 class Counted(NamedTuple):
@@ -104,22 +107,71 @@ class Pair:
     def count(self, tables: Tables, where: Where, steps: int, upward: bool) -> Counts:
         return count(tables, self.uses, where.of(np.zeros(len(tables.own), dtype=int)), steps, self.unit, upward)
 
-    def best_gauge(self, rivals: IntArray, reach: FloatArray, where: Where, steps: int) -> Counted:
-        """One class, with the exponent for which it counts least."""
-        exponents = GAUGES if len(rivals) > 1 else GAUGES[:1]
-        factors = [gauge(reach, exponent) for exponent in exponents]
-        found = self.count(self.joint([(rivals, one) for one in factors]), where, steps, True)
-        return counted(found, int(found.shares.argmin()), [(rivals, one) for one in factors])
+    def best_gauge(self, numbers: IntArray, reach: FloatArray, where: Where, steps: int) -> Counted:
+        """One class, the rivals of these numbers, with the exponent for which it counts least."""
+        numbers = np.sort(numbers)
+        exponents = GAUGES if len(numbers) > 1 else GAUGES[:1]
+        tried = [(self.rivals[numbers], gauge(reach[numbers], exponent)) for exponent in exponents]
+        found = self.count(self.joint(tried), where, steps, True)
+        return counted(found, int(found.shares.argmin()), tried)
 
-    def above_in(self, where: Where, steps: int) -> tuple[Counted, ...]:
-        """All rivals of the pair in one class or a few, those that do not reach m in this part among others."""
+    def above_in(self, where: Where, steps: int, apart: bool) -> tuple[Counted, ...]:
+        """All rivals of the pair in one class or, if that may be better and is allowed, a few; those that do not reach
+        m in this part among others."""
         reach = self.reached(self.rivals, where)
         if not len(reach):
             return ()
         alive = reach >= 0
         reach = np.where(alive, reach, reach.max()) if alive.any() else np.ones(len(reach))
-        whole = self.best_gauge(self.rivals, reach, where, steps)
-        return (whole,)
+        whole = self.best_gauge(np.arange(len(reach)), reach, where, steps)
+        if not apart or len(reach) < 2:
+            return (whole,)
+        singly = self.count(self.joint([(self.rivals[i : i + 1], ONE) for i in range(len(reach))]), where, ROUGH, True)
+        single = np.where(alive, singly.shares, 0.0)
+        if whole.share <= CLOSE * single.max():
+            return (whole,)
+        few = self.classes(single, reach, where, LITTLE * whole.share)
+        found = tuple(self.best_gauge(members, reach, where, steps) for members in few)
+        return found if sum(one.share for one in found) < whole.share / CLOSE else (whole,)
+
+    def classes(self, single: FloatArray, reach: FloatArray, where: Where, little: float) -> list[IntArray]:
+        """Rivals, those that are wrong most often first, each where it adds least: in a new class, or in an earlier one.
+
+        `single` is what each counts by itself; a new class must be worth `little`.
+        """
+        order = np.lexsort((-reach, -single))
+        large = order[: min(int((single > little).sum()), SINGLY)]
+        found: list[IntArray] = []
+        shares: list[float] = []
+        for more in [*large[:, None], *self.bundles(order[len(large) :], single, reach, where, little)]:
+            alone = self.gauged([more], reach, where)[0]
+            joined = [np.concatenate([members, more]) for members in found]
+            totals = self.gauged(joined, reach, where) if joined else np.zeros(0)
+            added = totals - np.array(shares)
+            if not found or (len(found) < CLASSES and alone + little < added.min()):
+                found.append(more)
+                shares.append(alone)
+            else:
+                number = int(added.argmin())
+                found[number], shares[number] = joined[number], float(totals[number])
+        return found
+
+    def bundles(
+        self, order: IntArray, single: FloatArray, reach: FloatArray, where: Where, little: float
+    ) -> list[IntArray]:
+        """Rivals that count hardly more together than by themselves."""
+        if len(order) < 2 or self.gauged([order], reach, where)[0] <= single[order].sum() + little:
+            return [order] if len(order) else []
+        half = len(order) // 2
+        return [
+            bundle for part in (order[:half], order[half:]) for bundle in self.bundles(part, single, reach, where, little)
+        ]
+
+    def gauged(self, classes: list[IntArray], reach: FloatArray, where: Where) -> FloatArray:
+        """The share of each class by its best gauge, roughly."""
+        tried = [(self.rivals[one], gauge(reach[one], exponent)) for one in classes for exponent in GAUGES]
+        shares = self.count(self.joint(tried), where, ROUGH, True).shares
+        return np.asarray(shares.reshape(len(classes), len(GAUGES)).min(axis=1))
 
     def below_in(self, where: Where, steps: int) -> Counted | None:
         """The rival that is surely wrong most often."""
@@ -130,8 +182,7 @@ class Pair:
             return None
         found = self.count(self.least(tried), where, steps, False)
         best = int(found.shares.argmax())
-        one = np.ones(1, dtype=int)
-        return counted(found, best, [(tried[i : i + 1], one) for i in range(len(tried))])
+        return counted(found, best, [(tried[i : i + 1], ONE) for i in range(len(tried))])
 
     def behind(self) -> list[tuple[int, ...]]:
         """The other wrong tokens in classes that stay behind m though each position may choose its favourite."""
@@ -157,14 +208,14 @@ class Pair:
         order: list[int] = np.argsort(-self.maximum.high[self.q, : self.m], kind="stable").tolist()
         return order
 
-    def part(self, before: Sequence[int], token: int, steps: int) -> Part:
+    def part(self, before: Sequence[int], token: int, steps: int, apart: bool) -> Part:
         where = self.where(before, token)
-        return Part(token, where, self.above_in(where, steps), self.below_in(where, steps))
+        return Part(token, where, self.above_in(where, steps, apart), self.below_in(where, steps))
 
-    def parts(self, tokens: Sequence[int], steps: int) -> list[Part]:
+    def parts(self, tokens: Sequence[int], steps: int, apart: bool) -> list[Part]:
         """By these tokens, and the last one, in which none of them occurs."""
-        found = [self.part(tokens[:number], token, steps) for number, token in enumerate(tokens)]
-        return [*found, self.part(tokens, -1, steps)]
+        found = [self.part(tokens[:number], token, steps, apart) for number, token in enumerate(tokens)]
+        return [*found, self.part(tokens, -1, steps, apart)]
 
 
 def counted(found: Counts, number: int, classes: Sequence[tuple[IntArray, IntArray]]) -> Counted:

@@ -20,7 +20,7 @@ PHASES = 1 << 16  # to a step, as the checker has them
 TRIED = 16  # of these for a pool, and for the query that many times as many
 ROUNDING = 1e-9  # of floats, in steps: more than they can be off
 MOST = 1 << 20  # no loss is larger: all that are above every limit are the same
-LANES = 6  # at most so many times more lanes than steps
+LANES = 12  # at most so many times more lanes than steps
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 

@@ -98,7 +98,7 @@ class Search:
         else:
             pair = Pair(self.rough[m].maximum, q, self.pools)
         depth, steps = LADDER[rung]
-        parts = pair.parts(pair.attended[:depth], steps)
+        parts = pair.parts(pair.attended[:depth], steps, rung > 0)
         unit = self.share(m)
         return Refined(pair, rung, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
 
