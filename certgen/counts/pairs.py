@@ -19,7 +19,7 @@ from certgen.counts.polynomials import IntArray
 from certgen.counts.sums import Counts, Cuts, Tables, Where, count, largest_sums, losses_of
 from certgen.models.dyadic import FloatArray
 
-GAUGES = (0.0, 0.25, 0.5, 1.0)  # exponents: of how much further the furthest rival reaches
+EXPONENTS = (0.25, 0.5, 1.0)  # of how far rivals reach, to make them alike
 COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and about the largest one relative to it
 ROUGH = 64  # steps for comparing what could be done
 TRIED_BELOW = 6  # rivals that may be counted from below
@@ -84,6 +84,16 @@ class Pair:
         self.reach[self.m] = -np.inf
         self.rivals = np.flatnonzero(self.reach >= 0)
 
+    @cached_property
+    def peaks(self) -> FloatArray:
+        """What each rival gains at most at all positions."""
+        return np.asarray(self.above.pools[self.rivals].max(axis=-1) @ np.array(self.uses, dtype=float))
+
+    @cached_property
+    def losses(self) -> FloatArray:
+        """What each rival would lose if all positions held m."""
+        return np.asarray(-self.above.pools[self.rivals, :, -1] @ np.array(self.uses, dtype=float))
+
     def where(self, before: Sequence[int], token: int = -1) -> Where:
         """Sequences without the tokens `before`, and with `token`."""
         kept = np.ones((1, self.m + 1), dtype=bool)
@@ -110,8 +120,7 @@ class Pair:
     def best_gauge(self, numbers: IntArray, reach: FloatArray, where: Where, steps: int) -> Counted:
         """One class, the rivals of these numbers, with the exponent for which it counts least."""
         numbers = np.sort(numbers)
-        exponents = GAUGES if len(numbers) > 1 else GAUGES[:1]
-        tried = [(self.rivals[numbers], gauge(reach[numbers], exponent)) for exponent in exponents]
+        tried = [(self.rivals[numbers], factors) for factors in self.gauges(numbers, reach)]
         found = self.count(self.joint(tried), where, steps, True)
         return counted(found, int(found.shares.argmin()), tried)
 
@@ -169,9 +178,18 @@ class Pair:
 
     def gauged(self, classes: list[IntArray], reach: FloatArray, where: Where) -> FloatArray:
         """The share of each class by its best gauge, roughly."""
-        tried = [(self.rivals[one], gauge(reach[one], exponent)) for one in classes for exponent in GAUGES]
-        shares = self.count(self.joint(tried), where, ROUGH, True).shares
-        return np.asarray(shares.reshape(len(classes), len(GAUGES)).min(axis=1))
+        tried = [[(self.rivals[one], factors) for factors in self.gauges(one, reach)] for one in classes]
+        shares = self.count(self.joint([one for some in tried for one in some]), where, ROUGH, True).shares
+        return np.minimum.reduceat(shares, np.cumsum([0, *map(len, tried[:-1])]))
+
+    def gauges(self, numbers: IntArray, reach: FloatArray) -> list[IntArray]:
+        """Factors that may make these rivals alike: in how far they reach, what they gain at most, or lose on m."""
+        if len(numbers) == 1:
+            return [ONE]
+        far, peaks, held = reach[numbers], self.peaks[numbers], self.losses[numbers]
+        found = [np.ones(len(numbers), dtype=int), *(factors_for(far**exponent) for exponent in EXPONENTS)]
+        found += [factors_for(x) for x in (peaks, held) if x.min() > 0]
+        return found
 
     def below_in(self, where: Where, steps: int) -> Counted | None:
         """The rival that is surely wrong most often."""
@@ -227,11 +245,10 @@ def counted(found: Counts, number: int, classes: Sequence[tuple[IntArray, IntArr
     )
 
 
-def gauge(reach: FloatArray, exponent: float) -> IntArray:
-    """Factors, larger ones for rivals that reach less far."""
-    ratio = reach.max() / np.maximum(reach, reach.max() * FINEST ** (-1 / exponent)) if exponent else np.ones(len(reach))
-    factors = np.asarray(np.rint(COARSEST * ratio**exponent), dtype=int)
-    return factors if len(set(factors)) > 1 else np.ones(len(reach), dtype=int)
+def factors_for(sizes: FloatArray) -> IntArray:
+    """Whole numbers that make rivals of these sizes, all positive, alike, as far as they are not too different."""
+    factors = np.rint(COARSEST * sizes.max() / np.maximum(sizes, sizes.max() / FINEST)).astype(int)
+    return factors if len(set(factors)) > 1 else np.ones(len(sizes), dtype=int)
 
 
 def gains(maximum: Maximum, q: int, pools: tuple[Members, ...], upward: bool) -> Tables:
