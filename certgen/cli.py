@@ -588,7 +588,8 @@ def prove(
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
     relation = "=" if claim.exact else ">="
-    say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}), {size:,} bytes", output)
+    most = f" and <= {claim.total - claim.wrong}/{claim.total}" if claim.wrong and not claim.exact else ""
+    say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}){most}, {size:,} bytes", output)
     budget = needed_budget(certificate, loaded)
     options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
     say(f"Verify it with: {shlex.join(['check-cert', *options, as_argument(model), as_argument(output)])}", output)

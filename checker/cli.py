@@ -76,9 +76,10 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
     fields |= {"semantics": "exact-real", "margin": "/".join(map(str, outcome.margin)).removesuffix("/1")}
     fields |= {"problem": f"sha256:{outcome.problem}"} if outcome.problem else {}
     fields |= {"model": f"sha256:{outcome.digest}"}
-    bound = decimal(outcome.correct, outcome.total)
-    exact = outcome.correct + outcome.wrong == outcome.total
-    line = f"VERIFIED accuracy {'=' if exact else '>='} {outcome.correct}/{outcome.total} ({bound}) "
+    bound, total, most = decimal(outcome.correct, outcome.total), outcome.total, outcome.total - outcome.wrong
+    line = f"VERIFIED accuracy {'=' if outcome.correct == most else '>='} {outcome.correct}/{total} ({bound}) "
+    if outcome.correct < most < total:  # to five decimals, rounded up
+        line += f"and <= {most}/{total} ({decimal(-(-most * 100_000 // total), 100_000)}) "
     line += " ".join(f"{name}={value}" for name, value in fields.items())
     line += "" if file == "CERT" else f" in {file}"
     counts = {"correct": outcome.correct, "wrong": outcome.wrong, "total": outcome.total}

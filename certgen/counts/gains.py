@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from certgen.certificate.arguments import LaneArgs
+from certgen.certificate.arguments import Block, Group, LaneArgs, Part
 from certgen.certificate.facts import ScoreApproximation
-from certgen.counts.cells import sequences_of_pair
+from certgen.counts.cells import mask, sequences_of_pair
 from certgen.counts.groups import Members, Plan
 from certgen.counts.numerators import VALUE_BOUND, Precision, lane_args
-from certgen.counts.polynomials import PRECISION, SLACK, IntArray, count_reached
+from certgen.counts.polynomials import PRECISION, SLACK, IntArray, count_reached, cut_of
 from certgen.models.circuits import RELATIVE_SLACK, Circuits
 from certgen.models.dyadic import Dyadic, FloatArray
 
@@ -32,11 +32,10 @@ class SeparableSearch:
 
     circuits: Circuits
     scores: ScoreApproximation
+    precision: Precision = PRECISION
 
     def args(self) -> LaneArgs:
         return lane_args(self.circuits, self.precision)
-
-    precision: Precision = PRECISION
 
     @cached_property
     def unit(self) -> float:
@@ -152,14 +151,33 @@ class Maximum:
 
     def reached(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], steps: int) -> list[int]:
         """Per block, at least as many sequences as the checker counts for one class."""
+        counts, unit = [0] * len(blocks), self.search.unit
+        for number, tables in self.near_blocks(wrong, blocks, pools):
+            uses = [*map(len, pools), 1]
+            cut = cut_of(tables, uses, steps, unit)
+            counts[number] = count_reached(tables, uses, self.m in blocks[number], cut, unit)
+        return counts
+
+    def near_blocks(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...]) -> list[Near]:
+        """The blocks in which a class may reach the maximum."""
         key = tuple(wrong), tuple(map(tuple, blocks)), tuple(map(tuple, pools))
         if key not in self.near:
             self.near[key] = self.tables(wrong, blocks, pools).near()
-        counts = [0] * len(blocks)
-        for number, tables in self.near[key]:
-            uses = [*map(len, pools), 1]
-            counts[number] = count_reached(tables, uses, self.m in blocks[number], steps)
-        return counts
+        return self.near[key]
+
+    def group(self, plan: Plan) -> Group:
+        """A plan as the certificate states it: every class shared by all blocks, and counted where it comes near."""
+        above: list[list[list[int]]] = [[] for _ in plan.blocks]
+        for number, wrong in enumerate(plan.classes):
+            for block, tables in self.near_blocks(wrong, plan.blocks, plan.pools):
+                cut = cut_of(tables, [*map(len, plan.pools), 1], plan.steps, self.search.unit)
+                above[block].append([number, cut.step, *cut.phases])
+        blocks = [
+            Block(queries=mask(block), classes=[], parts=[Part(token=-1, above=cuts, below=[])])
+            for block, cuts in zip(plan.blocks, above, strict=True)
+        ]
+        classes = [[mask(members)] for members in plan.classes]
+        return Group(m=plan.m, pools=[mask(pool) for pool in plan.pools], classes=classes, blocks=blocks)
 
     def correct(self, plan: Plan) -> list[int]:
         """Per block, no more sequences than the checker finds correct."""

@@ -1,12 +1,10 @@
-"""What is counted together: the groups of separable_counts, before they are written down."""
+"""What is counted together, and how finely: before it is written down as groups of separable_counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from certgen.certificate.arguments import Group
-from certgen.counts.cells import mask
+from typing import NamedTuple
 
 Members = Sequence[int]
 
@@ -22,12 +20,9 @@ class Plan:
     blocks: tuple[Members, ...]
     pools: tuple[Members, ...]
 
-    def group(self) -> Group:
-        """As the certificate states it."""
-        return Group(
-            m=self.m,
-            steps=self.steps,
-            classes=[mask(members) for members in self.classes],
-            blocks=[mask(members) for members in self.blocks],
-            pools=[mask(members) for members in self.pools],
-        )
+
+class Cut(NamedTuple):
+    """How sums are rounded to be counted: a step in the unit of the checker's tables, and for each of these a phase."""
+
+    step: int
+    phases: list[int]

@@ -10,6 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from certgen.counts.groups import Cut
 from certgen.counts.numerators import VALUE_BOUND, Precision
 from certgen.models.circuits import RELATIVE_SLACK
 from certgen.models.dyadic import FloatArray
@@ -20,33 +21,45 @@ PRECISION = Precision(weight_bits=30, value_bits=28)
 SLACK = VALUE_BOUND * (2.0 ** (5 - PRECISION.weight_bits) + 2.0 ** (4 - PRECISION.value_bits) + RELATIVE_SLACK)
 IntArray = npt.NDArray[np.intp]
 
+PHASES = 1 << 16  # to a step, as the checker has them
+ROUNDING = 1e-9  # of floats, in steps: more than they can be off
 
-def count_reached(tables: list[FloatArray], uses: list[int], last_has_final: bool, steps: int) -> int:
+
+def cut_of(tables: list[FloatArray], uses: list[int], steps: int, unit: float) -> Cut:
+    """A step such that a sum that reaches 0 loses at most `steps` of them, and phases with which the largest entries
+    lose nothing. `unit` is that of the checker's tables."""
+    peaks = [float(table.max()) + SLACK for table in tables]
+    allowance = max(sum(peak * count for peak, count in zip(peaks, uses, strict=True)), 0.0)
+    step = max(math.ceil(allowance / (steps + 1 - (sum(uses) + 1) / PHASES) / unit), 1)
+    return Cut(step, [math.ceil((peak / (step * unit) + ROUNDING) * PHASES) % PHASES for peak in peaks])
+
+
+def count_reached(tables: list[FloatArray], uses: list[int], last_has_final: bool, cut: Cut, unit: float) -> int:
     """At least as many as the checker counts: choices of uses[i] entries of tables[i], one final, with a sum >= 0.
 
     The checker's entries may each be larger by up to SLACK.
     """
-    peaks = [float(table.max()) for table in tables]
-    allowance = sum(peak * count for peak, count in zip(peaks, uses, strict=True)) + sum(uses) * SLACK
-    finals = [float(table[-1]) - peak for table, peak in zip(tables[:-1], peaks, strict=False)]
-    if allowance + (0.0 if last_has_final else max(finals, default=0.0) + SLACK) < 0:
-        return 0
-    scale = (steps + 1) / (allowance * (1 + 1e-9) + 2.0**-1000) * (1 - 1e-9)
     losses = [
-        np.floor(np.clip((peak - SLACK - table) * scale - 1e-9, 0.0, steps + 1.0)).astype(int)
-        for peak, table in zip(peaks, tables, strict=True)
+        np.floor(phase / PHASES - (table + SLACK) / (cut.step * unit) - ROUNDING)
+        for table, phase in zip(tables, cut.phases, strict=True)
     ]
-    without = [row[:-1] for row in losses[:-1]] + [losses[-1][:-1] if last_has_final else losses[-1]]
-    return count_within(losses, uses, steps) - count_within(without, uses, steps)
+    lows = [row.min() for row in losses]
+    most = sum(phase * count for phase, count in zip(cut.phases, uses, strict=True)) // PHASES
+    most -= int(sum(low * count for low, count in zip(lows, uses, strict=True)))
+    if most < 0:
+        return 0
+    kept = [np.minimum(row - low, most + 1).astype(int) for row, low in zip(losses, lows, strict=True)]
+    without = [row[:-1] for row in kept[:-1]] + [kept[-1][:-1] if last_has_final else kept[-1]]
+    return count_within(kept, uses, most) - count_within(without, uses, most)
 
 
-def count_within(losses: list[IntArray], uses: list[int], steps: int) -> int:
-    """Choices of uses[i] losses of losses[i] with a sum of at most `steps`: polynomials, cut at each product."""
+def count_within(losses: list[IntArray], uses: list[int], most: int) -> int:
+    """Choices of uses[i] losses of losses[i] with a sum of at most `most`: polynomials, cut at each product."""
     width = int(sum(count * math.log2(max(len(row), 1)) for row, count in zip(losses, uses, strict=True))) + 2
-    lanes = (1 << (width * (steps + 1))) - 1
+    lanes = (1 << (width * (most + 1))) - 1
     product = 1
     for row, count in zip(losses, uses, strict=True):
-        multiplicity = np.bincount(row[row <= steps], minlength=1)
+        multiplicity = np.bincount(row[row <= most], minlength=1)
         polynomial = sum(int(multiplicity[loss]) << (width * loss) for loss in np.flatnonzero(multiplicity).tolist())
         for _ in range(count):
             product = (product * polynomial) & lanes

@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from certgen.counts.lanes import nearly
-from certgen.counts.polynomials import IntArray
+from certgen.counts.polynomials import PHASES, ROUNDING, IntArray
 from certgen.models.dyadic import FloatArray
 
-PHASES = 1 << 16  # to a step, as the checker has them
-TRIED = 16  # of these for a pool, and for the query that many times as many
-ROUNDING = 1e-9  # of floats, in steps: more than they can be off
+TRIED = 16  # phases that are tried for a pool; for the query, the square of that
 MOST = 1 << 20  # no loss is larger: all that are above every limit are the same
 LANES = 12  # at most so many times more lanes than steps
 

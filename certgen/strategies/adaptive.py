@@ -132,7 +132,11 @@ def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:
     """The certificate of the units as they are."""
     proof = Proof(circuits.model, circuits.margin)
     outcomes = stage.outcomes()
-    counted = [(units.plan(unit), list(found.correct)) for units, unit, found in outcomes if isinstance(unit, Counted)]
+    counted = [
+        (units.maximum.group(units.plan(unit)), list(found.correct))
+        for units, unit, found in outcomes
+        if isinstance(unit, Counted)
+    ]
     tallies = [counts_step(proof, circuits, proof.add(step), counted)] if counted else []
     branched = [(unit, found) for _, unit, found in outcomes if isinstance(unit, Branched)]
     if branched:

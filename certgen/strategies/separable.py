@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from certgen.bounds.scores import SCORE_ERRORS
-from certgen.certificate.arguments import BranchArgs, GroupArgs
+from certgen.certificate.arguments import BranchArgs, Group, GroupArgs
 from certgen.certificate.facts import Tally
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
@@ -23,17 +23,17 @@ from certgen.progress import Track
 STEPS = 256  # units into which the allowance is divided for counting
 BLOCK_STEPS = 128  # the same for blocks of queries, whose bounds are coarser
 ROUGH_STEPS = 64  # and for approximate scores
-Planned = tuple[Plan, list[int]]  # a plan and the correct sequences of each of its blocks
+Planned = tuple[Group, list[int]]  # what is counted together, and the correct sequences of each of its blocks
 
 
 def counts_step(proof: Proof, circuits: Circuits, scores: int, plans: Sequence[Planned]) -> int:
     """The step that counts by these plans; `scores` is the number of the step that bounds the scores."""
     counts = [
-        [plan.m, mask(block), any_cell(circuits.k), found, 0]
-        for plan, correct in plans
-        for block, found in zip(plan.blocks, correct, strict=True)
+        [group.m, block.queries, any_cell(circuits.k), found, 0]
+        for group, correct in plans
+        for block, found in zip(group.blocks, correct, strict=True)
     ]
-    args = GroupArgs(**lane_args(circuits, PRECISION).model_dump(), groups=[plan.group() for plan, _ in plans])
+    args = GroupArgs(**lane_args(circuits, PRECISION).model_dump(), groups=[group for group, _ in plans])
     return proof.add(infer("separable_counts", Tally(counts=counts), args, [scores]))
 
 
@@ -77,7 +77,7 @@ def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE"
         cuts = [(m + 1) * i // blocks for i in range(blocks + 1)]
         parts = tuple([range(a, b) for a, b in pairwise(cuts) if a < b])
         plan = Plan(m, steps, others(circuits, m), parts, positions)
-        return [(plan, maximum.correct(plan))]
+        return [(maximum.group(plan), maximum.correct(plan))]
 
     return prove_by(circuits, track, name, error, plans)
 
@@ -88,7 +88,7 @@ def separable_relaxed(circuits: Circuits, track: Track) -> Certificate:
     def plans(maximum: Maximum) -> list[Planned]:
         m = maximum.m
         plans = [Plan(m, STEPS, others(circuits, m), ([q],), apart(circuits)) for q in range(m + 1)]
-        return [(plan, maximum.correct(plan)) for plan in plans]
+        return [(maximum.group(plan), maximum.correct(plan)) for plan in plans]
 
     return prove_by(circuits, track, "separable-relaxed", "exact-EQKE", plans)
 
@@ -100,7 +100,7 @@ def by_token(maximum: Maximum, queries: Members, steps: int) -> Planned:
     wrong = [y for y in range(circuits.v) if y != maximum.m]
     classes = maximum.classes_that_stay_behind(wrong, blocks, apart(circuits))
     plan = Plan(maximum.m, steps, tuple(classes), blocks, apart(circuits))
-    return plan, maximum.correct(plan)
+    return maximum.group(plan), maximum.correct(plan)
 
 
 def separable_exact(circuits: Circuits, track: Track) -> Certificate:

@@ -1,40 +1,63 @@
-"""Counting sequences whose sum over positions reaches a threshold, by generating polynomials in big integers."""
+"""Counting sequences whose sum over positions reaches 0, by generating polynomials in big integers."""
 
+from itertools import combinations
 from math import prod
 from operator import mul
 
 from checker.arithmetic.packing import concatenate
+from checker.lemmas.groups import Cut
+from checker.problem.budget import Budget
+
+PHASES = 1 << 16  # to a step
+
+Tables = list[dict[int, int]]  # pool -> token -> number
 
 
-def count_reaching(tables: list[list[int]], uses: list[int], last_has_final: bool, steps: int) -> int:
-    """At least as many as there are choices with a sum >= 0 of uses[i] entries of tables[i], a final one among them.
+def count_reaching(tables: Tables, uses: list[int], cut: Cut, upper: bool, needed: list[int], budget: Budget) -> int:
+    """Of the choices of uses[i] tokens of tables[i], in order, in which every needed one occurs, how many have a sum of
+    numbers >= 0: at least as many if `upper`, at most as many if not.
 
-    The final entry of a table is its last one; the last table has none unless `last_has_final`. A sum reaches 0 if what
-    it loses against the largest entries is within the allowance, the sum of these; losses are rounded down to multiples
-    of (allowance + 1) / (steps + 1), and `steps` of these are allowed.
+    A number x becomes the loss phase / PHASES - x / step, rounded down or up; a sum of losses may be that of phases.
     """
-    peaks = [max(table) for table in tables]
-    allowance = sum(map(mul, peaks, uses))
-    finals = [table[-1] - peak for table, peak in zip(tables[:-1], peaks[:-1], strict=True)]
-    if allowance + (0 if last_has_final else max(finals, default=0)) < 0:
-        return 0
-    losses = [
-        [(peak - x) * (steps + 1) // (allowance + 1) for x in table] for peak, table in zip(peaks, tables, strict=True)
-    ]
-    without = [row[:-1] for row in losses[:-1]] + [losses[-1][:-1] if last_has_final else losses[-1]]
-    return count_within(losses, uses, steps) - count_within(without, uses, steps)
+    kept = []
+    most = sum(map(mul, cut.phases, uses)) // PHASES
+    for row, phase, count in zip(tables, cut.phases, uses, strict=True):
+        start = phase * cut.step
+        if upper:
+            start //= PHASES
+            losses = {t: (start - x) // cut.step for t, x in row.items()}
+        else:
+            start = -(-start // PHASES)
+            losses = {t: -((x - start) // cut.step) for t, x in row.items()}
+        low = min(losses.values())
+        kept.append({t: loss - low for t, loss in losses.items()})
+        most -= low * count
+    total = 0
+    for number in range(len(needed) + 1):  # all choices, less those without one of the needed tokens, and so on
+        for without in combinations(needed, number):
+            rows = [[loss for t, loss in row.items() if t not in without] for row in kept]
+            total += (1 - number % 2 * 2) * count_within(rows, uses, most, budget)
+    return total
 
 
-def count_within(losses: list[list[int]], uses: list[int], steps: int) -> int:
-    """How many choices of uses[i] losses of losses[i], in order, have a sum of at most `steps`."""
+def count_within(losses: list[list[int]], uses: list[int], most: int, budget: Budget) -> int:
+    """How many choices of uses[i] losses of losses[i], in order, have a sum of at most `most`; none is negative."""
+    losses = [[loss for loss in row if loss <= most] for row in losses]
     choices = prod([len(row) ** count for row, count in zip(losses, uses, strict=True)])
+    if not choices:
+        return 0
     width = choices.bit_length() + 1  # a lane holds any number of them
-    lanes = (1 << (width * (steps + 1))) - 1
+    budget.afford(width * most >> 8, "times 256 bits at once")
+    lanes = (1 << (width * (most + 1))) - 1
     product: int = 1
     for row, count in zip(losses, uses, strict=True):
-        factor = polynomial([(loss, 1) for loss in row if loss <= steps], width, steps)
-        for _ in range(count):
-            product = (product * factor) & lanes
+        power = polynomial([(loss, 1) for loss in row], width, most)
+        while count:
+            if count % 2:
+                product = (product * power) & lanes
+            count //= 2
+            if count:
+                power = (power * power) & lanes
     return int(product % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
 
 
@@ -45,3 +68,10 @@ def polynomial(terms: list[tuple[int, int]], width: int, most: int) -> int:
     for power, weight in terms:
         parts[power // few] += weight << (width * (power % few))
     return concatenate(parts, width * few)
+
+
+def largest_sum(tables: Tables, uses: list[int], needed: int) -> int:
+    """The largest sum of uses[i] numbers of tables[i], if the needed token is one of those that are chosen."""
+    peaks = [max(row.values()) for row in tables]
+    instead = [row[needed] - peak for row, peak in zip(tables, peaks, strict=True) if needed in row]
+    return int(sum(map(mul, peaks, uses))) + max(instead, default=0)

@@ -1,43 +1,74 @@
-"""What a class of wrong tokens gains on the maximum: one bound for all of them, at each position and token."""
+"""What wrong tokens gain on a maximum, at each position and token; times weights, what is added up to be counted."""
 
-from operator import add, sub
+from collections.abc import Iterator
+from operator import add, mul
 from typing import NamedTuple
 
 from checker.arithmetic.enclosures import Enclosure, largest_product
+from checker.arithmetic.packing import members
 from checker.lemmas.separation import Numerators
+
+Weights = dict[int, list[list[Enclosure]]]  # query -> pool -> t
 
 
 class Gains(NamedTuple):
-    """of_token[i][t] + of_query[q] >= V_p(t) for p in pool i, t <= m, query q and every wrong token of the class."""
+    """of_token[i][t] + of_query[q] >= c[y] V_p(t) for p in pool i, t <= m, query q and every wrong token of a class."""
 
     of_token: list[list[int]]
     of_query: dict[int, int]
 
-    def worst(self, weights: dict[int, list[list[Enclosure]]], block: list[int]) -> list[list[int]]:
-        """Per pool the largest bound on F_p(t) for any query of a block, t <= m; in the last pool for each query."""
-        tables = []
+    def worst(self, weights: Weights, block: list[int]) -> list[list[int]]:
+        """Per pool the largest of c[y] F_p(t) for any query of a block, t <= m; in the last pool for each query."""
+        tables, of_block = [], [(self.of_query[q], weights[q]) for q in block]
         for i, gains in enumerate(self.of_token[:-1]):
-            rows = [
-                [largest_product(gain + self.of_query[q], w) for gain, w in zip(gains, weights[q][i], strict=True)]
-                for q in block
-            ]
+            rows = [[largest_product(x + own, w) for x, w in zip(gains, ws[i], strict=True)] for own, ws in of_block]
             tables.append([max(column) for column in zip(*rows, strict=True)])
         # the last position holds the query
-        own = [largest_product(self.of_token[-1][q] + self.of_query[q], weights[q][-1][0]) for q in block]
-        return [*tables, own]
+        last = [
+            largest_product(self.of_token[-1][q] + own, ws[-1][0]) for q, (own, ws) in zip(block, of_block, strict=True)
+        ]
+        return [*tables, last]
 
 
-def gain_bounds(tables: Numerators, m: int, ys: list[int], queries: list[int], pools: list[list[int]]) -> Gains:
-    """For the wrong tokens `ys`. Cost len(ys) additions and comparisons per query, position, and pool and token."""
+def gain_bounds(
+    tables: Numerators, m: int, wrong: tuple[int, ...], queries: list[int], pools: list[list[int]]
+) -> Gains:
+    """For a class of wrong tokens ys, with the factors c. Cost len(ys) additions, comparisons and if there are factors
+    products per query, position, and pool and token."""
     (EUPU, EVOU, PVOU), (EUPU_lower, EVOU_lower, PVOU_lower) = tables.upper, tables.lower
-    direct = {q: [EUPU[q][y] - EUPU_lower[q][m] for y in ys] for q in queries}
+    ys, factors = list(members(wrong[0])), wrong[1:]
+
+    def most(row: list[int], ahead: list[int]) -> int:
+        sums: Iterator[int] = map(add, row, ahead)
+        return max(map(mul, factors, sums) if factors else sums)
+
+    behind = {q: EUPU_lower[q][m] - tables.margin for q in queries}
+    direct = {q: [EUPU[q][y] - behind[q] for y in ys] for q in queries}
     # the most that any query gives each y; what another query gives less may not depend on y
     centre = [max(column) for column in zip(*direct.values(), strict=True)]
-    of_query = {q: max(map(sub, row, centre)) + tables.margin for q, row in direct.items()}
-    values = [[row[y] for y in ys] for row in EVOU[: m + 1]]
-    of_maximum = [row[m] for row in EVOU_lower[: m + 1]]
+    less = [-x for x in centre]
+    of_query = {q: most(row, less) for q, row in direct.items()}
+    values, of_maximum = [[row[y] for y in ys] for row in EVOU[: m + 1]], [row[m] for row in EVOU_lower[: m + 1]]
+    if factors:  # what all gain less is multiplied by them, too
+        values = [[x - own for x in row] for row, own in zip(values, of_maximum, strict=True)]
+        of_maximum = [0 for _ in of_maximum]
     of_token = []
     for pool in pools:
         ahead = [c + max([PVOU[p][y] - PVOU_lower[p][m] for p in pool]) for c, y in zip(centre, ys, strict=True)]
-        of_token.append([max(map(add, ahead, row)) - own for row, own in zip(values, of_maximum, strict=True)])
+        of_token.append([most(row, ahead) - own for row, own in zip(values, of_maximum, strict=True)])
     return Gains(of_token, of_query)
+
+
+def least_gains(
+    tables: Numerators, m: int, y: int, weights: Weights, q: int, pools: list[list[int]]
+) -> list[list[int]]:
+    """Per pool the least of F_p(t) for one wrong token and query, t <= m; in the last pool for the query."""
+    (EUPU, EVOU, PVOU), (EUPU_upper, EVOU_upper, PVOU_upper) = tables.lower, tables.upper
+    direct = EUPU[q][y] - EUPU_upper[q][m] + tables.margin - 1  # the margin was rounded up
+    found = []
+    for i, pool in enumerate(pools):
+        ahead = direct + min([PVOU[p][y] - PVOU_upper[p][m] for p in pool])
+        tokens = [q] if i == len(pools) - 1 else range(m + 1)
+        gains = [ahead + EVOU[t][y] - EVOU_upper[t][m] for t in tokens]
+        found.append([-largest_product(-gain, w) for gain, w in zip(gains, weights[q][i], strict=True)])
+    return found

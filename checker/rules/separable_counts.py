@@ -1,12 +1,13 @@
 """Rule separable_counts; proof: docs/rules.md#separable_counts."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from checker.arithmetic.packing import members
-from checker.errors import located
+from checker.errors import Rejected, located, show
 from checker.facts import Count, ScoreApproximation, Tally
-from checker.lemmas.counting import count_reaching
-from checker.lemmas.gains import gain_bounds
+from checker.lemmas.counting import Tables, count_reaching, largest_sum
+from checker.lemmas.gains import gain_bounds, least_gains
 from checker.lemmas.groups import Group
 from checker.lemmas.query_weights import QueryWeights
 from checker.lemmas.separation import Numerators
@@ -17,12 +18,13 @@ from checker.problem.cells import any_cell, sequences_of_pair
 def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args: dict[str, Any]) -> Tally:
     """At each position the worst query of a block, and of a class of wrong tokens the one that gains most there.
 
-    Requires   ScoreApproximation. Each of args.groups is a maximum m, classes of wrong tokens that together hold every
-               y != m, blocks of queries q <= m, and pools that partition the positions but the last.
-    Concludes  Tally, per block, all n: its sequences less those counted as reaching m for any class, with losses
-               rounded down to multiples of (allowance + 1) / (steps + 1).
-    Cost       d_vocab^2 exponentials; per group and pool m d_vocab additions and comparisons; per class, pool and query
-               of a block m products; per class and block 2 n_ctx products of `steps` lanes.
+    Requires   ScoreApproximation. args.groups: each is about a maximum m and pools of the positions but the last; for
+               each of its blocks of queries q <= m classes of wrong tokens that together hold every y != m. A class
+               that is not counted in every part of a block stays behind m in all of the block.
+    Concludes  Tally, per block, all n: its sequences less those counted, in some part, as reaching m for some class;
+               and as wrong those counted, for one wrong token in each part, as surely reaching m.
+    Cost       d_vocab^2 exponentials; per class, pool and token of a group m additions and comparisons; per class, pool
+               and query of a block m products; per count two or four polynomials, log(pool) products each.
     """
     tables = Numerators(problem, args["exponent"], args["bits"])
     attention = QueryWeights(problem, *premises, args["bits"])
@@ -30,22 +32,47 @@ def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args
     for index, group in enumerate(args["groups"]):
         with located(f"args.groups[{index}]"):
             group.require_valid(problem)
-        counts += counts_of_blocks(tables, attention, group)
+            counts += counts_of_blocks(tables, attention, group)
     return Tally(tuple(counts))
 
 
-def counts_of_blocks(tables: Numerators, attention: QueryWeights, group: Group) -> list[Count]:
-    """For each block of queries its sequences, less those that any class of wrong tokens may reach m in."""
+def counts_of_blocks(tables: Numerators, attention: QueryWeights, group: Group) -> Iterator[Count]:
+    """Block by block."""
     problem, m = tables.problem, group.m
-    blocks = [list(members(block)) for block in group.blocks]
     pools = [*[list(members(pool)) for pool in group.pools], [problem.k - 1]]
-    queries = set().union(*blocks)
+    uses = list(map(len, pools))
+    queries = sorted(set().union(*[members(block.queries) for block in group.blocks]))
     weights = {q: attention.of_pools(q, m, pools) for q in queries}
-    left = [sum([sequences_of_pair(problem, q, m) for q in block]) for block in blocks]
-    for wrong in group.classes:
-        gains = gain_bounds(tables, m, list(members(wrong)), list(queries), pools)
-        for number, block in enumerate(blocks):
-            worst = gains.worst(weights, block)
-            left[number] -= count_reaching(worst, list(map(len, pools)), m in block, group.steps)
-    cells = any_cell(problem)
-    return [Count(m, block, cells, max(correct, 0)) for block, correct in zip(group.blocks, left, strict=True)]
+    shared = [gain_bounds(tables, m, row, queries, pools) for row in group.classes]
+    for index, block in enumerate(group.blocks):
+        those = list(members(block.queries))
+        own = [gain_bounds(tables, m, row, those, pools) for row in block.classes]
+        classes = [by_token(gains.worst(weights, those), those, m) for gains in (*shared, *own)]
+        counted = set.intersection(*[{cut.of for cut in part.above} for part in block.parts])
+        for number in set(range(len(classes))) - counted:
+            if (ahead := largest_sum(classes[number], uses, m)) >= 0:
+                path = f"blocks[{index}].classes[{number}]"
+                raise Rejected("not-behind", path, "a class that every part counts, or that stays behind", show(ahead))
+        correct, wrong, excluded = sum([sequences_of_pair(problem, q, m) for q in those]), 0, set[int]()
+        for part in block.parts:
+            needed = [m, part.token] if part.token >= 0 else [m]
+            for cut in part.above:
+                table = without(classes[cut.of], excluded)
+                correct -= count_reaching(table, uses, cut, True, needed, problem.budget)
+            for cut in part.below:
+                least = by_token(least_gains(tables, m, cut.of, weights, those[0], pools), those, m)
+                wrong += count_reaching(without(least, excluded), uses, cut, False, needed, problem.budget)
+            excluded.add(part.token)
+        yield Count(m, block.queries, any_cell(problem), max(correct, 0), wrong)
+
+
+def by_token(rows: list[list[int]], queries: list[int], m: int) -> Tables:
+    """Each number by its token, t <= m; those of the last row by the query: m itself, or what is no token."""
+    *others, last = rows
+    own = {q if q == m else ~q: x for q, x in zip(queries, last, strict=True)}
+    return [*[dict(enumerate(row)) for row in others], own]
+
+
+def without(tables: Tables, excluded: set[int]) -> Tables:
+    """Only the other tokens."""
+    return [{t: x for t, x in row.items() if t not in excluded} for row in tables]
