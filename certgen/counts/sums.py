@@ -40,9 +40,25 @@ class Where(NamedTuple):
     kept: BoolArray
     needed: IntArray
 
-    def of(self, which: IntArray) -> Where:
-        """Some of them, with repetitions."""
-        return Where(self.kept[which], self.needed[which])
+    def times(self, count: int) -> Where:
+        """The one of this batch so many times."""
+        return Where(np.repeat(self.kept, count, axis=0), np.repeat(self.needed, count, axis=0))
+
+    def holding(self, token: int) -> Where:
+        """Those in which this token occurs before the query, too."""
+        return Where(self.kept, np.append(self.needed, np.full((len(self.kept), 1), token), axis=1))
+
+    def without(self, token: int) -> Where:
+        """Those in which it does not."""
+        kept = self.kept.copy()
+        kept[:, token] = False
+        return Where(kept, self.needed)
+
+
+def everything(m: int, queries: IntArray) -> Where:
+    """All sequences of pairs with this maximum and these queries, which are all m or all less."""
+    needed = np.full((len(queries), int((queries < m).all())), m)
+    return Where(np.ones((len(queries), m + 1), dtype=bool), needed)
 
 
 class Cuts(NamedTuple):
