@@ -19,9 +19,10 @@ from certgen.counts.polynomials import IntArray
 from certgen.counts.sums import Counts, Cuts, Tables, Where, count, everything, largest_sums, losses_of
 from certgen.models.dyadic import FloatArray
 
-COARSEST, FINEST = 16, 1024  # the smallest factor of a gauge, and at most so many times as large is the largest
+COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so many times as large is the largest
 ROUGH = 64  # steps for comparing what could be done
 BETTER = 0.97  # of what all wrong tokens count in one class, what is worth to look at rivals by themselves
+TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
 TRIED_BELOW = 6  # rivals that may be counted from below
 
 
@@ -38,6 +39,13 @@ class Counted(NamedTuple):
     wrong: WrongTokens
     cuts: Cuts
     share: float
+
+
+class Shared(NamedTuple):
+    """All wrong tokens in one class, and what it gains for one query, with slack."""
+
+    wrong: WrongTokens
+    tables: Tables
 
 
 class Part(NamedTuple):
@@ -64,13 +72,14 @@ class Part(NamedTuple):
 class Pair:
     """What wrong tokens gain; shares are of all choices of tokens up to m."""
 
-    def __init__(self, maximum: Maximum, q: int, pools: tuple[Members, ...]) -> None:
+    def __init__(self, maximum: Maximum, q: int, pools: tuple[Members, ...], shared: Shared) -> None:
         self.maximum, self.m, self.q = maximum, maximum.m, q
         self.uses = list(map(len, pools))
         self.unit, self.slack = maximum.search.unit, maximum.search.slack
         self.above, self.below = gains(maximum, q, pools, True), gains(maximum, q, pools, False)
         self.wrong = np.array([y for y in range(len(self.above.own)) if y != self.m], dtype=int)
-        self.everything = everything(self.m, np.array([q]))
+        self.everything, self.shared = everything(self.m, np.array([q])), shared
+        self.first_tokens: list[int] = []
 
     @cached_property
     def rivals(self) -> IntArray:
@@ -84,6 +93,8 @@ class Pair:
 
     def joint(self, wrong: WrongTokens) -> Tables:
         """The most that any of a class gains, times its factor, with slack."""
+        if wrong is self.shared.wrong:
+            return self.shared.tables
         pools = (self.above.pools[wrong.tokens] + self.slack) * wrong.factors[:, None, None]
         own = (self.above.own[wrong.tokens] + self.slack) * wrong.factors
         return Tables(pools.max(axis=0)[None], own.max(keepdims=True))
@@ -106,13 +117,22 @@ class Pair:
 
     @cached_property
     def classes(self) -> list[WrongTokens]:
-        """All wrong tokens; the first class is counted, the others stay behind m."""
-        whole = self.gauged(self.wrong)
-        if len(self.rivals) in (0, len(self.wrong)):
-            return [whole]
-        rivals = self.gauged(self.rivals)
-        shares = [self.count(self.joint(one), self.everything, ROUGH, True).shares[0] for one in (whole, rivals)]
-        return [whole] if shares[1] > BETTER * shares[0] else [rivals, *self.behind()]
+        """All wrong tokens; the first class is counted, the others stay behind m.
+
+        What pairs share is best if it is as good, then all wrong tokens at once.
+        """
+        if not len(self.rivals):
+            return self.behind()
+        tried = [self.shared.wrong, self.gauged(self.wrong), self.gauged(self.rivals)]
+        shares = [self.count(self.joint(one), self.everything, ROUGH, True).shares[0] for one in tried]
+        if shares[0] * BETTER <= min(shares):
+            return tried[:1]
+        return tried[1:2] if shares[1] * BETTER <= shares[2] else [tried[2], *self.behind()]
+
+    @property
+    def shares_class(self) -> bool:
+        """With other queries of the maximum."""
+        return self.classes[0] is self.shared.wrong
 
     def behind(self) -> list[WrongTokens]:
         """The wrong tokens that are no rivals, in classes that stay behind though each position has its favourite."""
@@ -130,11 +150,23 @@ class Pair:
             left = left[fit:]
         return found
 
-    @cached_property
-    def attended(self) -> list[int]:
-        """Tokens below m, the most attended first."""
-        order: list[int] = np.argsort(-self.maximum.high[self.q, : self.m], kind="stable").tolist()
-        return order
+    def tokens(self, depth: int) -> list[int]:
+        """So many tokens for parts to begin with: of the most attended ones those that show most sequences to be wrong.
+
+        Where a token occurs, mostly one wrong token wins.
+        """
+        attended = np.argsort(-self.maximum.high[self.q, : self.m], kind="stable")[:TRIED_TOKENS].tolist()
+        while len(self.first_tokens) < min(depth, len(attended)):
+            where = self.everything
+            for token in self.first_tokens:
+                where = where.without(token)
+            self.first_tokens.append(max(set(attended) - set(self.first_tokens), key=lambda t: self.shown(where, t)))
+        return self.first_tokens[:depth]
+
+    def shown(self, where: Where, token: int) -> float:
+        """About how many sequences are seen to be wrong if a token begins a part."""
+        found = [self.surely(those, ROUGH) for those in (where.holding(token), where.without(token))]
+        return sum(one.share for one in found if one)
 
     def parts(self, tokens: Sequence[int], steps: int) -> list[Part]:
         """By these tokens, and the last one, in which none of them occurs."""
@@ -161,12 +193,17 @@ class Pair:
             return None
         counts = self.count(self.least(tried), where, steps, False)
         best = int(counts.shares.argmax())
-        cuts = Cuts(counts.cuts.steps[best : best + 1], counts.cuts.phases[best : best + 1])
-        return Counted(WrongTokens(tried[best : best + 1], np.ones(1, dtype=int)), cuts, float(counts.shares[best]))
+        alone = WrongTokens(tried[best : best + 1], np.ones(1, dtype=int))
+        return Counted(alone, counts.cuts.of(best), float(counts.shares[best]))
 
-    def certain(self, part: Part) -> tuple[int, int]:
-        """No fewer sequences of a part than the checker counts from above, and no more than it counts from below."""
-        upper = self.bound(part.where, part.above, self.joint(part.above.wrong), True) if part.above else 0
+    def certain(self, part: Part, shared: Tables | None) -> tuple[int, int]:
+        """No fewer sequences of a part than the checker counts from above, and no more than it counts from below.
+
+        `shared` is what the class gains that is shared in the end.
+        """
+        upper = 0
+        if part.above:
+            upper = self.bound(part.where, part.above, shared or self.joint(part.above.wrong), True)
         lower = self.bound(part.where, part.below, self.least(part.below.wrong.tokens), False) if part.below else 0
         return upper, lower
 

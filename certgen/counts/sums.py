@@ -67,6 +67,10 @@ class Cuts(NamedTuple):
     steps: FloatArray
     phases: IntArray
 
+    def of(self, number: int) -> Cuts:
+        """One of them."""
+        return Cuts(self.steps[number : number + 1], self.phases[number : number + 1])
+
 
 class Losses(NamedTuple):
     """What tables are rounded to: losses [b, pool, token] from 0, and the largest sum of them that is counted, [b]."""
