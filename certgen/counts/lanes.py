@@ -39,16 +39,14 @@ def nearly(losses: IntArray, uses: Sequence[int], limits: IntArray, needed: IntA
     counted = np.bincount((rows + capped).ravel(), minlength=batch * pools * (lanes + 1))
     histogram = counted.reshape(batch, pools, lanes + 1)[..., :lanes] * (decay[:lanes] / tokens)
     whole = np.fft.rfft(histogram, size)
-    of_needed = []
+    # all choices, less those without one of the needed tokens, and so on
+    signed = [(1, whole)]
+    roots = np.exp(-2j * np.pi / size * np.arange(size))
     for column in needed.T:
         loss = np.take_along_axis(capped, column[:, None, None], axis=-1)
-        one = np.where(np.arange(lanes) == loss, decay[loss] / tokens, 0.0)
-        of_needed.append(np.fft.rfft(one, size))
-    total = np.zeros((batch, size // 2 + 1), dtype=complex)
-    for number in range(len(of_needed) + 1):
-        for without in combinations(of_needed, number):
-            factors = whole - sum(without) if without else whole
-            total += (-1) ** number * np.prod(powers(factors, uses), axis=1)
+        one = roots[loss * np.arange(size // 2 + 1) % size] * (decay[loss] / tokens)
+        signed += [(-sign, factors - one) for sign, factors in signed]
+    total = sum(sign * np.prod(powers(factors, uses), axis=1) for sign, factors in signed)
     coefficients = np.fft.irfft(total, size)[:, :lanes] / decay[:lanes]
     found = np.where(np.arange(lanes) <= limits[:, None], coefficients, 0.0).sum(axis=1)
     return np.asarray(np.maximum(found, 0.0))

@@ -16,11 +16,11 @@ from certgen.counts.gains import Maximum
 from certgen.counts.groups import Members
 from certgen.counts.lanes import certainly
 from certgen.counts.polynomials import IntArray
-from certgen.counts.sums import Counts, Cuts, Tables, Where, count, everything, largest_sums, losses_of
+from certgen.counts.sums import Counts, Cuts, Tables, Where, count, everything, joined, largest_sums, losses_of
 from certgen.models.dyadic import FloatArray
 
 COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so many times as large is the largest
-ROUGH = 64  # steps for comparing what could be done
+ROUGH, ROUGHEST = 64, 32  # steps for comparing what could be done
 BETTER = 0.97  # of what all wrong tokens count in one class, what is worth to look at rivals by themselves
 TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
 TRIED_BELOW = 6  # rivals that may be counted from below
@@ -155,18 +155,33 @@ class Pair:
 
         Where a token occurs, mostly one wrong token wins.
         """
-        attended = np.argsort(-self.maximum.high[self.q, : self.m], kind="stable")[:TRIED_TOKENS].tolist()
-        while len(self.first_tokens) < min(depth, len(attended)):
-            where = self.everything
-            for token in self.first_tokens:
-                where = where.without(token)
-            self.first_tokens.append(max(set(attended) - set(self.first_tokens), key=lambda t: self.shown(where, t)))
+        left = np.argsort(-self.maximum.high[self.q, : self.m], kind="stable")[:TRIED_TOKENS].tolist()
+        where = self.everything
+        for token in self.first_tokens:
+            left.remove(token)
+            where = where.without(token)
+        while left and len(self.first_tokens) < depth:
+            token = left.pop(int(self.shown(where, left).argmax()))
+            self.first_tokens.append(token)
+            where = where.without(token)
         return self.first_tokens[:depth]
 
-    def shown(self, where: Where, token: int) -> float:
-        """About how many sequences are seen to be wrong if a token begins a part."""
-        found = [self.surely(those, ROUGH) for those in (where.holding(token), where.without(token))]
-        return sum(one.share for one in found if one)
+    def shown(self, where: Where, tokens: list[int]) -> FloatArray:
+        """About how many sequences are seen to be wrong if one of these tokens begins a part."""
+        wrong = self.nearest(self.everything)
+        tables = self.least(np.tile(wrong, len(tokens)))
+        total = np.zeros(len(tokens))
+        for part in (where.holding, where.without):
+            each = joined([part(token).times(len(wrong)) for token in tokens])
+            shares = count(tables, self.uses, each, ROUGHEST, self.unit, False).shares
+            total += shares.reshape(len(tokens), len(wrong)).max(axis=1, initial=0.0)
+        return total
+
+    def nearest(self, where: Where) -> IntArray:
+        """The rivals that may gain most, if any reach m."""
+        reach = self.reach(self.rivals, where)
+        order = np.argsort(-reach, kind="stable")[:TRIED_BELOW]
+        return self.rivals[order[reach[order] >= 0]]
 
     def parts(self, tokens: Sequence[int], steps: int) -> list[Part]:
         """By these tokens, and the last one, in which none of them occurs."""
@@ -186,15 +201,13 @@ class Pair:
 
     def surely(self, where: Where, steps: int) -> Counted | None:
         """The rival that is surely wrong most often."""
-        reach = self.reach(self.rivals, where)
-        order = np.argsort(-reach, kind="stable")
-        tried = self.rivals[order[reach[order] >= 0]][:TRIED_BELOW]
+        tried = self.nearest(where)
         if not len(tried):
             return None
-        counts = self.count(self.least(tried), where, steps, False)
-        best = int(counts.shares.argmax())
-        alone = WrongTokens(tried[best : best + 1], np.ones(1, dtype=int))
-        return Counted(alone, counts.cuts.of(best), float(counts.shares[best]))
+        rough = self.count(self.least(tried), where, ROUGHEST, False).shares if len(tried) > 1 else np.ones(1)
+        best = tried[[int(rough.argmax())]]
+        counts = self.count(self.least(best), where, steps, False)
+        return Counted(WrongTokens(best, np.ones(1, dtype=int)), counts.cuts, float(counts.shares[0]))
 
     def certain(self, part: Part, shared: Tables | None) -> tuple[int, int]:
         """No fewer sequences of a part than the checker counts from above, and no more than it counts from below.

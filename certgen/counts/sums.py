@@ -55,6 +55,12 @@ class Where(NamedTuple):
         return Where(kept, self.needed)
 
 
+def joined(batches: Sequence[Where]) -> Where:
+    """One batch of several."""
+    kept, needed = zip(*batches, strict=True)
+    return Where(np.concatenate(kept), np.concatenate(needed))
+
+
 def everything(m: int, queries: IntArray) -> Where:
     """All sequences of pairs with this maximum and these queries, which are all m or all less."""
     needed = np.full((len(queries), int((queries < m).all())), m)
