@@ -18,9 +18,9 @@ from certgen.certificate.arguments import Block, Group, LaneArgs, Part
 from certgen.certificate.facts import ScoreApproximation
 from certgen.counts.cells import mask, sequences_of_pair
 from certgen.counts.groups import Members, Plan
-from certgen.counts.numerators import lane_args
+from certgen.counts.numerators import VALUE_BOUND, Precision, lane_args
 from certgen.counts.polynomials import NONE, PRECISION, SLACK, IntArray, Reached, count_reached, cut_of
-from certgen.models.circuits import Circuits
+from certgen.models.circuits import RELATIVE_SLACK, Circuits
 from certgen.models.dyadic import Dyadic, FloatArray
 
 Near = tuple[int, list[FloatArray]]  # the number of a block, and the tables whose entries are added up
@@ -32,15 +32,22 @@ class SeparableSearch:
 
     circuits: Circuits
     scores: ScoreApproximation
+    precision: Precision = PRECISION
 
     def args(self) -> LaneArgs:
-        return lane_args(self.circuits, PRECISION)
+        return lane_args(self.circuits, self.precision)
 
     @cached_property
     def unit(self) -> float:
         """Of the checker's tables, in that of ours."""
         args = self.args()
         return math.ldexp(1.0, args.exponent - self.circuits.value_scale - 2 * args.bits)
+
+    @cached_property
+    def slack(self) -> float:
+        """By how much an entry of the checker's tables may be larger than one of ours, or smaller."""
+        bits = self.precision
+        return VALUE_BOUND * (2.0 ** (5 - bits.weight_bits) + 2.0 ** (4 - bits.value_bits) + RELATIVE_SLACK)
 
     @cached_property
     def kept(self) -> Dyadic:

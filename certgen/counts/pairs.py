@@ -1,0 +1,247 @@
+"""One pair (q, m): in which of its sequences a wrong token may reach the maximum, and how many these are.
+
+A pair is counted in parts, by the first of some tokens that occurs before the query. In each part a class of wrong
+tokens is counted from above, and one wrong token from below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from certgen.counts.gains import Maximum
+from certgen.counts.groups import Members
+from certgen.counts.lanes import certainly
+from certgen.counts.polynomials import IntArray
+from certgen.counts.sums import Counts, Cuts, Tables, Where, count, everything, joined, largest_sums, losses_of
+from certgen.models.dyadic import FloatArray
+
+COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so many times as large is the largest
+ROUGH, ROUGHEST = 64, 32  # steps for comparing what could be done
+BETTER = 0.97  # of what all wrong tokens count in one class, what is worth to look at rivals by themselves
+TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
+TRIED_BELOW = 6  # rivals that may be counted from below
+
+
+class WrongTokens(NamedTuple):
+    """A class of wrong tokens with their factors."""
+
+    tokens: IntArray
+    factors: IntArray
+
+
+class Counted(NamedTuple):
+    """How a class or a wrong token is counted in a part, and the share of all choices that this may be."""
+
+    wrong: WrongTokens
+    cuts: Cuts
+    share: float
+
+
+class Shared(NamedTuple):
+    """All wrong tokens in one class, and what it gains for one query, with slack."""
+
+    wrong: WrongTokens
+    tables: Tables
+
+
+class Part(NamedTuple):
+    """What is counted in a part: one class from above, and one wrong token from below, where any reach m."""
+
+    token: int
+    where: Where
+    above: Counted | None
+    below: Counted | None
+
+    @property
+    def gap(self) -> float:
+        return self.upper - self.lower
+
+    @property
+    def upper(self) -> float:
+        return self.above.share if self.above else 0.0
+
+    @property
+    def lower(self) -> float:
+        return self.below.share if self.below else 0.0
+
+
+class Pair:
+    """What wrong tokens gain; shares are of all choices of tokens up to m."""
+
+    def __init__(self, maximum: Maximum, q: int, pools: tuple[Members, ...], shared: Shared) -> None:
+        self.maximum, self.m, self.q = maximum, maximum.m, q
+        self.uses = list(map(len, pools))
+        self.unit, self.slack = maximum.search.unit, maximum.search.slack
+        self.above, self.below = gains(maximum, q, pools, True), gains(maximum, q, pools, False)
+        self.wrong = np.array([y for y in range(len(self.above.own)) if y != self.m], dtype=int)
+        self.everything, self.shared = everything(self.m, np.array([q])), shared
+        self.first_tokens: list[int] = []
+
+    @cached_property
+    def rivals(self) -> IntArray:
+        """The wrong tokens that may reach m."""
+        return self.wrong[self.reach(self.wrong, self.everything) >= 0]
+
+    def reach(self, wrong: IntArray, where: Where) -> FloatArray:
+        """The most that each of these tokens gains, with slack."""
+        room = (sum(self.uses) + 2) * self.slack
+        return largest_sums(self.above.of(wrong), self.uses, where.times(len(wrong))) + room
+
+    def joint(self, wrong: WrongTokens) -> Tables:
+        """The most that any of a class gains, times its factor, with slack."""
+        if wrong is self.shared.wrong:
+            return self.shared.tables
+        pools = (self.above.pools[wrong.tokens] + self.slack) * wrong.factors[:, None, None]
+        own = (self.above.own[wrong.tokens] + self.slack) * wrong.factors
+        return Tables(pools.max(axis=0)[None], own.max(keepdims=True))
+
+    def least(self, wrong: IntArray) -> Tables:
+        """The least that single tokens gain, with slack."""
+        return Tables(self.below.pools[wrong] - self.slack, self.below.own[wrong] - self.slack)
+
+    def count(self, tables: Tables, where: Where, steps: int, upward: bool) -> Counts:
+        """Of each of several tables."""
+        return count(tables, self.uses, where.times(len(tables.own)), steps, self.unit, upward)
+
+    def gauged(self, tokens: IntArray) -> WrongTokens:
+        """Factors that make alike what wrong tokens lose where a position holds m.
+
+        Then what one of them gains elsewhere does not make up for what another one loses there.
+        """
+        lost = -self.above.pools[tokens, :, -1] @ np.array(self.uses, dtype=float)
+        return WrongTokens(tokens, factors_for(lost))
+
+    @cached_property
+    def classes(self) -> list[WrongTokens]:
+        """All wrong tokens; the first class is counted, the others stay behind m.
+
+        What pairs share is best if it is as good, then all wrong tokens at once.
+        """
+        if not len(self.rivals):
+            return self.behind()
+        tried = [self.shared.wrong, self.gauged(self.wrong), self.gauged(self.rivals)]
+        shares = [self.count(self.joint(one), self.everything, ROUGH, True).shares[0] for one in tried]
+        if shares[0] * BETTER <= min(shares):
+            return tried[:1]
+        return tried[1:2] if shares[1] * BETTER <= shares[2] else [tried[2], *self.behind()]
+
+    @property
+    def shares_class(self) -> bool:
+        """With other queries of the maximum."""
+        return self.classes[0] is self.shared.wrong
+
+    def behind(self) -> list[WrongTokens]:
+        """The wrong tokens that are no rivals, in classes that stay behind though each position has its favourite."""
+        left = np.setdiff1d(self.wrong, self.rivals)
+        left = left[np.argsort(self.reach(left, self.everything), kind="stable")]  # the furthest behind first
+        found = []
+        while len(left):
+            factors = self.gauged(left).factors
+            pools = np.maximum.accumulate((self.above.pools[left] + self.slack) * factors[:, None, None], axis=0)
+            own = np.maximum.accumulate((self.above.own[left] + self.slack) * factors)
+            sums = largest_sums(Tables(pools, own), self.uses, self.everything.times(len(left)))
+            fit = max(int((sums < 0).sum()), 1)
+            order = np.argsort(left[:fit])
+            found.append(WrongTokens(left[:fit][order], factors[:fit][order]))
+            left = left[fit:]
+        return found
+
+    def tokens(self, depth: int) -> list[int]:
+        """So many tokens for parts to begin with: of the most attended ones those that show most sequences to be wrong.
+
+        Where a token occurs, mostly one wrong token wins.
+        """
+        left = np.argsort(-self.maximum.high[self.q, : self.m], kind="stable")[:TRIED_TOKENS].tolist()
+        where = self.everything
+        for token in self.first_tokens:
+            left.remove(token)
+            where = where.without(token)
+        while left and len(self.first_tokens) < depth:
+            token = left.pop(int(self.shown(where, left).argmax()))
+            self.first_tokens.append(token)
+            where = where.without(token)
+        return self.first_tokens[:depth]
+
+    def shown(self, where: Where, tokens: list[int]) -> FloatArray:
+        """About how many sequences are seen to be wrong if one of these tokens begins a part."""
+        wrong = self.nearest(self.everything)
+        tables = self.least(np.tile(wrong, len(tokens)))
+        total = np.zeros(len(tokens))
+        for part in (where.holding, where.without):
+            each = joined([part(token).times(len(wrong)) for token in tokens])
+            shares = count(tables, self.uses, each, ROUGHEST, self.unit, False).shares
+            total += shares.reshape(len(tokens), len(wrong)).max(axis=1, initial=0.0)
+        return total
+
+    def nearest(self, where: Where) -> IntArray:
+        """The rivals that may gain most, if any reach m."""
+        reach = self.reach(self.rivals, where)
+        order = np.argsort(-reach, kind="stable")[:TRIED_BELOW]
+        return self.rivals[order[reach[order] >= 0]]
+
+    def parts(self, tokens: Sequence[int], steps: int) -> list[Part]:
+        """By these tokens, and the last one, in which none of them occurs."""
+        found, where = [], self.everything
+        for token in tokens:
+            found.append(self.part(token, where.holding(token), steps))
+            where = where.without(token)
+        return [*found, self.part(-1, where, steps)]
+
+    def part(self, token: int, where: Where, steps: int) -> Part:
+        """Counted with so many steps."""
+        if not len(self.rivals):
+            return Part(token, where, None, None)
+        counts = self.count(self.joint(self.classes[0]), where, steps, True)
+        above = Counted(self.classes[0], counts.cuts, float(counts.shares[0]))
+        return Part(token, where, above, self.surely(where, steps))
+
+    def surely(self, where: Where, steps: int) -> Counted | None:
+        """The rival that is surely wrong most often."""
+        tried = self.nearest(where)
+        if not len(tried):
+            return None
+        rough = self.count(self.least(tried), where, ROUGHEST, False).shares if len(tried) > 1 else np.ones(1)
+        best = tried[[int(rough.argmax())]]
+        counts = self.count(self.least(best), where, steps, False)
+        return Counted(WrongTokens(best, np.ones(1, dtype=int)), counts.cuts, float(counts.shares[0]))
+
+    def certain(self, part: Part, shared: Tables | None) -> tuple[int, int]:
+        """No fewer sequences of a part than the checker counts from above, and no more than it counts from below.
+
+        `shared` is what the class gains that is shared in the end.
+        """
+        upper = 0
+        if part.above:
+            upper = self.bound(part.where, part.above, shared or self.joint(part.above.wrong), True)
+        lower = self.bound(part.where, part.below, self.least(part.below.wrong.tokens), False) if part.below else 0
+        return upper, lower
+
+    def bound(self, where: Where, counted: Counted, tables: Tables, upward: bool) -> int:
+        """A certain count."""
+        losses, limits = losses_of(tables, self.uses, where, counted.cuts, upward)
+        return certainly(losses[0], self.uses, int(limits[0]), where.needed[0].tolist(), upward)
+
+
+def factors_for(sizes: FloatArray) -> IntArray:
+    """Whole numbers that make wrong tokens of these sizes alike, as far as they are not too different."""
+    if sizes.max() <= 0:
+        return np.ones(len(sizes), dtype=int)
+    factors = np.rint(COARSEST * sizes.max() / np.maximum(sizes, sizes.max() / FINEST)).astype(int)
+    return factors if len(set(factors)) > 1 else np.ones(len(sizes), dtype=int)
+
+
+def gains(maximum: Maximum, q: int, pools: tuple[Members, ...], upward: bool) -> Tables:
+    """For one query the most or the least that each wrong token gains, without slack, [y, pool, t] and [y]."""
+    worst, worse = (np.max, np.maximum) if upward else (np.min, np.minimum)
+    all_pools = [list(pool) for pool in maximum.with_last(pools)]
+    positions = maximum.search.positions[q]
+    ahead = np.stack([worst(maximum.places[pool], axis=0) for pool in all_pools])
+    ahead += maximum.direct[q] + maximum.search.circuits.float_margin
+    high = np.stack([positions[pool].max() * maximum.high[q] for pool in all_pools])
+    low = np.stack([positions[pool].min() * maximum.low[q] for pool in all_pools])
+    gain, own = maximum.values.T[:, None, :] + ahead[:-1].T[:, :, None], maximum.values[q] + ahead[-1]
+    return Tables(worse(gain * high[:-1], gain * low[:-1]), worse(own * high[-1, q], own * low[-1, q]))

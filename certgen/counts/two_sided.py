@@ -1,0 +1,168 @@
+"""Both sides of the accuracy: which pairs (q, m) are counted together, which by themselves, in which parts, how finely.
+
+Half of the wrong sequences lie in a few pairs in a hundred. All pairs of a maximum are counted with one class first;
+those that lose much are looked at by themselves, and the worst of these are split into parts and counted finely.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from certgen.certificate.arguments import Block, Group
+from certgen.certificate.arguments import Part as PartArgs
+from certgen.counts.cells import any_cell, mask, queries_of, sequences_of_pair
+from certgen.counts.gains import Maximum, SeparableSearch
+from certgen.counts.lanes import certainly
+from certgen.counts.pairs import Pair, Part, WrongTokens
+from certgen.counts.sums import Cuts, everything, losses_of
+from certgen.counts.together import Rough, Together, counted, shared_gauge, together
+from certgen.progress import Track
+
+STEPS = 64  # for pairs that are counted together
+TOGETHER = 0.01  # of all that may be wrong, what is left to pairs that are not looked at by themselves
+LADDER = ((0, 64), (2, 128), (2, 256), (4, 512))  # how many tokens parts begin with, and steps
+OPEN = 0.02  # of all that may be wrong, what may stay open in pairs that are not refined any more
+CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the maximum is small
+
+
+class Found(NamedTuple):
+    """A pair by itself: the rung of the ladder, its parts, and bounds on its wrong share of all sequences."""
+
+    pair: Pair
+    rung: int
+    parts: list[Part]
+    upper: float
+    lower: float
+
+    @property
+    def gap(self) -> float:
+        return self.upper - self.lower
+
+
+class Search:
+    """Counts all pairs together, then the worst by themselves, then the worst of these in parts."""
+
+    def __init__(self, search: SeparableSearch, track: Track) -> None:
+        self.track, self.unit = track, search.unit
+        self.v, self.k = search.circuits.v, search.circuits.k
+        self.pools = tuple((p,) for p in range(self.k - 1))
+        self.maxima = [Maximum(search, m) for m in range(self.v)]
+        self.gauges = [shared_gauge(maximum) for maximum in self.maxima]
+        self.found: dict[tuple[int, int], Found] = {}
+        self.counts: list[list[int]] = []
+        self.left = self.look_at_the_worst()
+        for rung in range(1, len(LADDER)):
+            self.refine(rung)
+
+    def share(self, m: int) -> float:
+        """Of all sequences, what all choices of tokens up to m for one query are."""
+        return float((m + 1) ** (self.k - 1) / self.v**self.k)
+
+    def look_at_the_worst(self) -> float:
+        """Pairs by themselves, until those that are left may be wrong in little; returns in how much."""
+        groups, pairs = [], []
+        for maximum, factors in zip(self.track(self.maxima, "all pairs"), self.gauges, strict=True):
+            m = maximum.m
+            groups.append(together(maximum, queries_of(self.k, m), self.pools, factors))
+            shares = counted(groups[-1], maximum, self.pools, STEPS).shares * self.share(m)
+            pairs += [(float(x), m, q) for q, x in zip(queries_of(self.k, m), shares, strict=True) if x > 0]
+        pairs.sort(reverse=True)
+        left, upper = sum(x for x, _, _ in pairs), 0.0
+        for x, m, q in self.track(pairs, "pair by pair"):
+            if left <= TOGETHER * (upper + left):
+                break
+            pair = Pair(self.maxima[m], q, self.pools, groups[m].of(q))
+            self.found[m, q] = self.counted(pair, 0)
+            left, upper = left - x, upper + self.found[m, q].upper
+        return left
+
+    def counted(self, pair: Pair, rung: int) -> Found:
+        """As this rung of the ladder says."""
+        depth, steps = LADDER[rung]
+        parts, unit = pair.parts(pair.tokens(depth), steps), self.share(pair.m)
+        return Found(pair, rung, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
+
+    def refine(self, rung: int) -> None:
+        """To this rung, the pairs with most between their bounds first, until little stays open in the others."""
+        order = sorted(self.found, key=lambda key: -self.found[key].gap)
+        left, upper = (sum(values) for values in zip(*((x.gap, x.upper) for x in self.found.values()), strict=True))
+        for key in self.track(order, f"finer, {rung} of {len(LADDER) - 1}"):
+            if left <= OPEN * upper:
+                break
+            before = self.found[key]
+            left -= before.gap
+            finer = self.counted(before.pair, rung)
+            if finer.gap < before.gap:
+                self.found[key] = finer
+
+    def groups(self) -> list[Group]:
+        """As the certificate states them; `counts` are the counts of all their blocks, in order."""
+        upper = self.left + sum(found.upper for found in self.found.values())
+        first = max([m for m in range(self.v) if (m / self.v) ** self.k <= CONCEDED * upper])
+        groups = []
+        for maximum in self.track(self.maxima[first:], "certain counts"):
+            queries = list(queries_of(self.k, maximum.m))
+            own = [q for q in queries if self.is_own(maximum.m, q)]
+            others = [q for q in queries if q not in own]
+            if others:
+                groups.append(self.sharing(maximum, others))
+            if own:
+                blocks = [self.block(self.found[maximum.m, q], None) for q in own]
+                groups.append(self.group(maximum.m, [], blocks))
+        return groups
+
+    def is_own(self, m: int, q: int) -> bool:
+        """Is this pair counted with classes of its own?"""
+        return (m, q) in self.found and not self.found[m, q].pair.shares_class
+
+    def group(self, m: int, classes: list[list[int]], blocks: list[Block]) -> Group:
+        return Group(m=m, pools=[mask(pool) for pool in self.pools], classes=classes, blocks=blocks)
+
+    def sharing(self, maximum: Maximum, queries: list[int]) -> Group:
+        """Pairs that share their class."""
+        m, blocks = maximum.m, []
+        shared = together(maximum, queries, self.pools, self.gauges[m])
+        rough = counted(shared, maximum, self.pools, STEPS)
+        for i, q in enumerate(queries):
+            if (m, q) in self.found:
+                blocks.append(self.block(self.found[m, q], shared))
+            else:
+                blocks.append(self.rough_block(m, q, shared, rough, i))
+        return self.group(m, [row_of(shared.wrong)] if self.v > 1 else [], blocks)
+
+    def rough_block(self, m: int, q: int, shared: Together, rough: Rough, i: int) -> Block:
+        """A pair that is counted once, from above."""
+        above, correct = [], sequences_of_pair(self.k, q, m)
+        if rough.reached[i]:
+            cuts, where, uses = rough.cuts.of(i), everything(m, np.array([q])), list(map(len, self.pools))
+            losses, limits = losses_of(shared.of(q).tables, uses, where, cuts, True)
+            correct -= certainly(losses[0], uses, int(limits[0]), where.needed[0].tolist(), True)
+            above = [self.cut(0, cuts)]
+        self.counts.append([m, 1 << q, any_cell(self.k), max(correct, 0), 0])
+        return Block(queries=1 << q, classes=[], parts=[PartArgs(token=-1, above=above, below=[])])
+
+    def block(self, found: Found, shared: Together | None) -> Block:
+        """A pair that was looked at by itself."""
+        pair, parts = found.pair, []
+        correct, wrong = sequences_of_pair(self.k, pair.q, pair.m), 0
+        for part in found.parts:
+            above = [self.cut(0, part.above.cuts)] if part.above else []
+            below = [self.cut(int(part.below.wrong.tokens[0]), part.below.cuts)] if part.below else []
+            parts.append(PartArgs(token=part.token, above=above, below=below))
+            more, less = pair.certain(part, shared.of(pair.q).tables if shared else None)
+            correct, wrong = correct - more, wrong + less
+        self.counts.append([pair.m, 1 << pair.q, any_cell(self.k), max(correct, 0), wrong])
+        classes = [] if shared else [row_of(one) for one in pair.classes]
+        return Block(queries=1 << pair.q, classes=classes, parts=parts)
+
+    def cut(self, of: int, cuts: Cuts) -> list[int]:
+        """How a class or a wrong token is counted."""
+        return [of, round(cuts.steps[0] / self.unit), *cuts.phases[0].tolist()]
+
+
+def row_of(wrong: WrongTokens) -> list[int]:
+    """A class as the certificate states it."""
+    factors: list[int] = wrong.factors.tolist()
+    return [mask(wrong.tokens.tolist()), *(factors if max(factors) > 1 else [])]

@@ -1,0 +1,28 @@
+"""two-sided: bounds on the accuracy from below and from above, each pair counted as finely as it is worth."""
+
+from __future__ import annotations
+
+from certgen.bounds.scores import SCORE_ERRORS
+from certgen.certificate.arguments import GroupArgs
+from certgen.certificate.facts import Tally
+from certgen.certificate.proof import Proof
+from certgen.certificate.statement import Certificate
+from certgen.certificate.steps import infer
+from certgen.counts.gains import SeparableSearch
+from certgen.counts.numerators import Precision
+from certgen.counts.two_sided import Search
+from certgen.models.circuits import Circuits
+from certgen.progress import Track
+
+PRECISION = Precision(weight_bits=40, value_bits=40)  # parts without the most attended tokens have small weights
+
+
+def two_sided(circuits: Circuits, track: Track) -> Certificate:
+    """Cost v^3 k, and a few counts per pair in which anything may be wrong."""
+    proof = Proof(circuits.model, circuits.margin)
+    step = SCORE_ERRORS["exact-EQKE"](circuits)
+    scores = SeparableSearch(circuits, step.conclusion, PRECISION)
+    search = Search(scores, track)
+    args = GroupArgs(**scores.args().model_dump(), groups=search.groups())
+    found = proof.add(infer("separable_counts", Tally(counts=search.counts), args, [proof.add(step)]))
+    return proof.certificate("two-sided", [found])
