@@ -515,6 +515,7 @@ def prove(
     target: Annotated[
         str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
+    both: Annotated[bool, typer.Option("--both", help="Adaptive: prove an upper bound on the accuracy, too.")] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -531,9 +532,10 @@ def prove(
     """Prove a lower bound on a model's accuracy.
 
     The certificate is a claim until check-cert has verified it.  The default
-    strategy, adaptive, starts with its shortest proof and refines it where
-    that wins most sequences.  It stops at --target or at --max-length; with
-    neither, when the proof is three times as long as at the start.
+    strategy, adaptive, counts the sequences in which a wrong token may win,
+    last token by last token and answer by answer, the finer the more that
+    wins.  With --target or --max-length it starts with its shortest proof and
+    makes it longer where that wins most sequences, until one of them is met.
 
     That is for max-of-K by one layer with one head.  For any other task, several
     heads or an MLP it settles all inputs of an answer at once, counts those in
@@ -581,6 +583,7 @@ def prove(
         margin=margin,
         max_length=max_length,
         target=target,
+        both=both,
         track=bar,
         search=search,
         tell=lambda line: say(line, output),

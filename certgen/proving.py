@@ -38,6 +38,7 @@ def prove(
     margin: Number = 0,
     max_length: int | None = None,
     target: Number | None = None,
+    both: bool = False,
     track: Track = quiet,
     search: Search = evaluate_pieces,
     tell: Tell = silent,
@@ -49,11 +50,12 @@ def prove(
     such as 1/8 or 0.125. Without a `strategy` it is adaptive for every model with one attention layer, unless its
     inputs are few, and else brute-force, which is for every model and problem. `target` (a bound on the accuracy, from
     0 to 1) is for the strategy adaptive; so is `max_length` (operations of the check, as `certgen length` measures
-    them), for max-of-k by one layer with one head. `track` shows the progress of the search; `tell` hears how the bound
-    grew, where regions are split; `search` is how brute-force gets at all inputs, one after another by default. The
-    certificate is a claim until the checker has verified it. Raises UserError for a strategy that is unknown or not for
-    this model and problem, a margin or target that makes no sense, or a proof too large for the strategy, and TypeError
-    for an argument of a wrong type. The cost is the strategy's; see `certgen strategies`.
+    them), and `both` (bounds from below and from above), for max-of-k by one layer with one head. `track` shows the
+    progress of the search; `tell` hears how the bound grew, where regions are split; `search` is how brute-force gets
+    at all inputs, one after another by default. The certificate is a claim until the checker has verified it. Raises
+    UserError for a strategy that is unknown or not for this model and problem, a margin or target that makes no sense,
+    or a proof too large for the strategy, and TypeError for an argument of a wrong type. The cost is the strategy's;
+    see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
         raise wrong_type("model", "a Model from load_model(), or the path of a model file", model)
@@ -68,20 +70,23 @@ def prove(
     if strategy is not None and strategy not in STRATEGIES:
         hint = did_you_mean(strategy, STRATEGIES, "certgen strategies")
         raise UserError(f"there is no strategy {strategy!r}", hint)
-    if strategy not in ("adaptive", None) and (max_length is not None or target is not None):
-        raise UserError(f"the strategy {strategy} has no length or target to choose", "the strategy adaptive has both")
+    if strategy not in ("adaptive", None) and (max_length is not None or target is not None or both):
+        raise UserError(f"the strategy {strategy} has no length or target to choose, nor both bounds", "adaptive has")
     question = ask(model, problem, exact_margin)
     require_expressible(question.model, question.task)
     require_applicable(question, strategy)
     chosen = strategy or default_strategy(question, demanding=target is not None)
     if max_length is not None and not question.is_classic:
         raise UserError(f"no length can be chosen for {given(question)}", "leave it out")
+    if both and (not question.is_classic or max_length is not None or target is not None):
+        reason = "both bounds are proved of max-of-k by one layer with one head, without a length or a target"
+        raise UserError(reason, "leave out one or the other")
     if target is not None and chosen == "brute-force":
         raise UserError(f"{why_brute_force(question)}; it has no target to choose", "leave it out")
     if chosen == "adaptive":
         if question.is_classic:
             length = None if max_length is None else int(max_length)
-            certificate = adaptive(Circuits(question.model, exact_margin), track, length, exact_target)
+            certificate = adaptive(Circuits(question.model, exact_margin), track, length, exact_target, both)
         else:
             certificate = by_splitting(question, track, exact_target, tell)
     elif chosen == "brute-force" and not question.is_classic:

@@ -42,10 +42,13 @@ class Found(NamedTuple):
 
 
 class Search:
-    """Counts all pairs together, then the worst by themselves, then the worst of these in parts."""
+    """Counts all pairs together, then the worst by themselves, then the worst of these in parts.
 
-    def __init__(self, search: SeparableSearch, track: Track) -> None:
-        self.track, self.unit = track, search.unit
+    What is counted from below says where counting from above is worth more; if not `both`, it is not written down.
+    """
+
+    def __init__(self, search: SeparableSearch, track: Track, both: bool) -> None:
+        self.track, self.unit, self.both = track, search.unit, both
         self.v, self.k = search.circuits.v, search.circuits.k
         self.pools = tuple((p,) for p in range(self.k - 1))
         self.maxima = [Maximum(search, m) for m in range(self.v)]
@@ -149,6 +152,7 @@ class Search:
         correct, wrong = sequences_of_pair(self.k, pair.q, pair.m), 0
         for part in found.parts:
             above = [self.cut(0, part.above.cuts)] if part.above else []
+            part = part if self.both else part._replace(below=None)
             below = [self.cut(int(part.below.wrong.tokens[0]), part.below.cuts)] if part.below else []
             parts.append(PartArgs(token=part.token, above=above, below=below))
             more, less = pair.certain(part, shared.of(pair.q).tables if shared else None)

@@ -16,7 +16,7 @@ from certgen.counts.cells import cells_of_pair, mask
 from certgen.counts.costs import of_tables
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.numerators import DEFAULT_PRECISION, lane_args
-from certgen.counts.refinement import Search, Stage
+from certgen.counts.refinement import FEW_SEQUENCES, Search, Stage
 from certgen.counts.units import Branched, Counted, UnitsOfMaximum
 from certgen.decimals import at_least
 from certgen.errors import UserError
@@ -24,8 +24,8 @@ from certgen.models.circuits import Circuits
 from certgen.progress import Track
 from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
+from certgen.strategies.two_sided import two_sided
 
-DEFAULT_GROWTH = 3  # without a limit or a target, the longest proof, as a multiple of the coarsest one
 ATTEMPTS = 8  # to find the last stage within a limit, where expected and measured lengths are far apart
 FURTHER = "lower the target, allow a longer proof, or try the strategy exact"
 LONG, CLOSE = 1 << 20, 0.9  # long proofs take seconds to measure; then this share of the limit is near enough
@@ -38,26 +38,33 @@ SHORTER = (
 
 
 def adaptive(
-    circuits: Circuits, track: Track, max_length: int | None = None, target: Fraction | None = None
+    circuits: Circuits,
+    track: Track,
+    max_length: int | None = None,
+    target: Fraction | None = None,
+    both: bool = False,
 ) -> Certificate:
     """At most `max_length` operations (docs/length.md), and no more than needed for the bound `target`.
 
-    With neither, three times the length of the coarsest proof; with a target alone, as long as it takes. Raises
-    UserError if no proof is found that is so short or so good. Cost: seconds to minutes, mostly for counting in numpy.
+    With neither, pair by pair until little is left to win, with a bound from above as well if `both`; with a target
+    alone, as long as it takes. Raises UserError if no proof is found that is so short or so good. Cost: seconds to
+    minutes, mostly for counting in numpy.
     """
+    few = circuits.v**circuits.k <= FEW_SEQUENCES  # then all of them are followed, which settles them exactly
+    if max_length is None and target is None and not few:
+        return two_sided(circuits, track, "adaptive", both)
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion)
     search = Search([UnitsOfMaximum(Maximum(scores, m)) for m in range(circuits.v)])
     needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
     tables = of_tables(circuits, branched=False), of_tables(circuits, branched=True)
     proofs = Proofs(circuits, step, search, track, needed, tables)
-    coarsest = proofs.expected(0)
     if max_length is not None:
         best = proofs.furthest_within(max_length)
-        if best is None or max_length < NEARLY * coarsest:
+        if best is None or max_length < NEARLY * proofs.expected(0):
             return required(no_longer(proofs, best, max_length), needed, target is not None)
     else:
-        best = proofs.furthest(DEFAULT_GROWTH * coarsest if target is None else inf)
+        best = proofs.furthest(inf)
     return required(proofs.certificate(best), needed, target is not None)
 
 

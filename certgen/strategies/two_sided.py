@@ -17,12 +17,12 @@ from certgen.progress import Track
 PRECISION = Precision(weight_bits=40, value_bits=40)  # parts without the most attended tokens have small weights
 
 
-def two_sided(circuits: Circuits, track: Track) -> Certificate:
-    """Cost v^3 k, and a few counts per pair in which anything may be wrong."""
+def two_sided(circuits: Circuits, track: Track, name: str = "two-sided", both: bool = True) -> Certificate:
+    """Cost v^3 k, and a few counts per pair in which anything may be wrong. From above only, if not `both`."""
     proof = Proof(circuits.model, circuits.margin)
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion, PRECISION)
-    search = Search(scores, track)
+    search = Search(scores, track, both)
     args = GroupArgs(**scores.args().model_dump(), groups=search.groups())
     found = proof.add(infer("separable_counts", Tally(counts=search.counts), args, [proof.add(step)]))
-    return proof.certificate("two-sided", [found])
+    return proof.certificate(name, [found])
