@@ -16,7 +16,6 @@ from certgen.counts.cells import any_cell, mask, queries_of, sequences_of_pair
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.lanes import certainly
 from certgen.counts.pairs import Pair, Part, WrongTokens
-from certgen.counts.polynomials import IntArray
 from certgen.counts.sums import Cuts, everything, losses_of
 from certgen.counts.together import Rough, Together, counted, shared_gauge, together
 from certgen.progress import Track
@@ -88,7 +87,7 @@ class Search:
     def refine(self, rung: int) -> None:
         """To this rung, the pairs with most between their bounds first, until little stays open in the others."""
         order = sorted(self.found, key=lambda key: -self.found[key].gap)
-        left, upper = (sum(values) for values in zip(*((x.gap, x.upper) for x in self.found.values()), strict=True))
+        left, upper = sum(one.gap for one in self.found.values()), sum(one.upper for one in self.found.values())
         for key in self.track(order, f"finer, {rung} of {len(LADDER) - 1}"):
             if left <= OPEN * upper:
                 break

@@ -18,6 +18,7 @@ from certgen.strategies.by_regions import by_counting, by_settling
 from certgen.strategies.cubic import cubic
 from certgen.strategies.separable import exact, separable_by_max, separable_exact, separable_relaxed
 from certgen.strategies.sub_cubic import cost_class, family, sub_cubic
+from certgen.strategies.two_sided import two_sided
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ COSTS = {
     "separable, v^4": "v^3 k per class of wrong tokens, and a count per pair and wrong token that reaches m",
     "separable, v^3": "v^3 k v, and a count per pair",
     "separable by max": "v^3 k, and a count per maximum",
+    "two-sided": "v^3 k, and several counts per pair in which much is wrong",
     "cubic": "v^3 k",
     "regions": "v^3 k per head and region of a query and label; with an MLP d_mlp per neuron, too",
     "separable": "as regions, and a count per region and wrong output that is not behind in it",
@@ -72,6 +74,9 @@ STRATEGIES = {
     "exact": Strategy(one_head(exact), "exact", "bundles of sequences settled at once; the bound is the truth"),
     "separable-exact": Strategy(
         one_head(separable_exact), "separable, v^4", "each wrong token by itself, its sequences counted"
+    ),
+    "two-sided": Strategy(
+        one_head(two_sided), "two-sided", "bounds from both sides: the worst pairs in parts, each counted twice"
     ),
     "separable-relaxed": Strategy(
         one_head(separable_relaxed), "separable, v^3", "the worst wrong token of each position, counted"
