@@ -74,12 +74,28 @@ class Pair:
 
     def __init__(self, maximum: Maximum, q: int, pools: tuple[Members, ...], shared: Shared) -> None:
         self.maximum, self.m, self.q = maximum, maximum.m, q
+        self.wrong = shared.wrong.tokens
         self.uses = list(map(len, pools))
         self.unit, self.slack = maximum.search.unit, maximum.search.slack
-        self.above, self.below = gains(maximum, q, pools, True), gains(maximum, q, pools, False)
-        self.wrong = np.array([y for y in range(len(self.above.own)) if y != self.m], dtype=int)
-        self.everything, self.shared = everything(self.m, np.array([q])), shared
+        self.pools, self.shared = pools, shared
+        self.everything = everything(self.m, np.array([q]))
+        self.classes = [shared.wrong]  # the first one is counted, the others stay behind m
         self.first_tokens: list[int] = []
+
+    @cached_property
+    def above(self) -> Tables:
+        """The most that each wrong token gains."""
+        return gains(self.maximum, self.q, self.pools, True)
+
+    @cached_property
+    def below(self) -> Tables:
+        """The least that it gains."""
+        return gains(self.maximum, self.q, self.pools, False)
+
+    def forget(self) -> None:
+        """Free the memory of the tables, which are made again when they are needed."""
+        for name in ("above", "below"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def rivals(self) -> IntArray:
@@ -107,27 +123,34 @@ class Pair:
         """Of each of several tables."""
         return count(tables, self.uses, where.times(len(tables.own)), steps, self.unit, upward)
 
-    def gauged(self, tokens: IntArray) -> WrongTokens:
-        """Factors that make alike what wrong tokens lose where a position holds m.
+    def gauges(self, tokens: IntArray) -> list[WrongTokens]:
+        """Factors that make alike what wrong tokens lose where a position holds m; or what they gain or lose; or none.
 
         Then what one of them gains elsewhere does not make up for what another one loses there.
         """
-        lost = -self.above.pools[tokens, :, -1] @ np.array(self.uses, dtype=float)
-        return WrongTokens(tokens, factors_for(lost))
+        gains, uses = self.above.pools[tokens], np.array(self.uses, dtype=float)
+        lost = -gains[:, :, -1] @ uses
+        usual = np.median(lost[lost > 0]) if (lost > 0).any() else 0.0
+        sizes = lost, np.maximum(lost, usual), np.abs(gains).mean(axis=2) @ uses
+        return [WrongTokens(tokens, factors) for factors in (*map(factors_for, sizes), np.ones(len(tokens), dtype=int))]
 
-    @cached_property
-    def classes(self) -> list[WrongTokens]:
-        """All wrong tokens; the first class is counted, the others stay behind m.
-
-        What pairs share is best if it is as good, then all wrong tokens at once.
-        """
+    def choose_classes(self) -> None:
+        """What pairs share if it is as good, then all wrong tokens at once."""
         if not len(self.rivals):
-            return self.behind()
-        tried = [self.shared.wrong, self.gauged(self.wrong), self.gauged(self.rivals)]
-        shares = [self.count(self.joint(one), self.everything, ROUGH, True).shares[0] for one in tried]
-        if shares[0] * BETTER <= min(shares):
-            return tried[:1]
-        return tried[1:2] if shares[1] * BETTER <= shares[2] else [tried[2], *self.behind()]
+            self.classes = self.behind()
+            return
+        whole, rivals = self.gauges(self.wrong), self.gauges(self.rivals)
+        tried = [self.shared.wrong, *whole, *rivals]
+        tables = [self.joint(one) for one in tried]
+        together = Tables(np.concatenate([x.pools for x in tables]), np.concatenate([x.own for x in tables]))
+        shares = self.count(together, self.everything, ROUGH, True).shares
+        best_whole, best_rivals = (int(x.argmin()) for x in np.split(shares[1:], 2))
+        if shares[0] * BETTER <= shares.min():
+            self.classes = tried[:1]
+        elif shares[1 + best_whole] * BETTER <= shares.min():
+            self.classes = [whole[best_whole]]
+        else:
+            self.classes = [rivals[best_rivals], *self.behind()]
 
     @property
     def shares_class(self) -> bool:
@@ -140,7 +163,7 @@ class Pair:
         left = left[np.argsort(self.reach(left, self.everything), kind="stable")]  # the furthest behind first
         found = []
         while len(left):
-            factors = self.gauged(left).factors
+            factors = self.gauges(left)[0].factors
             pools = np.maximum.accumulate((self.above.pools[left] + self.slack) * factors[:, None, None], axis=0)
             own = np.maximum.accumulate((self.above.own[left] + self.slack) * factors)
             sums = largest_sums(Tables(pools, own), self.uses, self.everything.times(len(left)))
@@ -169,6 +192,8 @@ class Pair:
     def shown(self, where: Where, tokens: list[int]) -> FloatArray:
         """About how many sequences are seen to be wrong if one of these tokens begins a part."""
         wrong = self.nearest(self.everything)
+        if not len(wrong):
+            return np.zeros(len(tokens))
         tables = self.least(np.tile(wrong, len(tokens)))
         total = np.zeros(len(tokens))
         for part in (where.holding, where.without):
@@ -178,10 +203,10 @@ class Pair:
         return total
 
     def nearest(self, where: Where) -> IntArray:
-        """The rivals that may gain most, if any reach m."""
-        reach = self.reach(self.rivals, where)
-        order = np.argsort(-reach, kind="stable")[:TRIED_BELOW]
-        return self.rivals[order[reach[order] >= 0]]
+        """The wrong tokens that gain most, if they surely reach m anywhere."""
+        sums = largest_sums(self.below.of(self.wrong), self.uses, where.times(len(self.wrong)))
+        order = np.argsort(-sums, kind="stable")[:TRIED_BELOW]
+        return self.wrong[order[sums[order] >= 0]]
 
     def parts(self, tokens: Sequence[int], steps: int) -> list[Part]:
         """By these tokens, and the last one, in which none of them occurs."""
@@ -193,7 +218,7 @@ class Pair:
 
     def part(self, token: int, where: Where, steps: int) -> Part:
         """Counted with so many steps."""
-        if not len(self.rivals):
+        if not self.shares_class and not len(self.rivals):
             return Part(token, where, None, None)
         counts = self.count(self.joint(self.classes[0]), where, steps, True)
         above = Counted(self.classes[0], counts.cuts, float(counts.shares[0]))

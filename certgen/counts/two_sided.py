@@ -23,7 +23,7 @@ from certgen.progress import Track
 STEPS = 64  # for pairs that are counted together
 TOGETHER = 0.01  # of all that may be wrong, what is left to pairs that are not looked at by themselves
 LADDER = ((0, 64), (2, 128), (2, 256), (4, 512))  # how many tokens parts begin with, and steps
-OPEN = 0.02  # of all that may be wrong, what may stay open in pairs that are not refined any more
+OPEN = (0.0, 0.01, 0.02, 0.03)  # of all that may be wrong, what may stay open in pairs that a rung leaves out
 CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the maximum is small
 
 
@@ -81,7 +81,10 @@ class Search:
     def counted(self, pair: Pair, rung: int) -> Found:
         """As this rung of the ladder says."""
         depth, steps = LADDER[rung]
+        if rung == 1:
+            pair.choose_classes()
         parts, unit = pair.parts(pair.tokens(depth), steps), self.share(pair.m)
+        pair.forget()
         return Found(pair, rung, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
 
     def refine(self, rung: int) -> None:
@@ -89,13 +92,11 @@ class Search:
         order = sorted(self.found, key=lambda key: -self.found[key].gap)
         left, upper = sum(one.gap for one in self.found.values()), sum(one.upper for one in self.found.values())
         for key in self.track(order, f"finer, {rung} of {len(LADDER) - 1}"):
-            if left <= OPEN * upper:
+            if left <= OPEN[rung] * upper:
                 break
             before = self.found[key]
             left -= before.gap
-            finer = self.counted(before.pair, rung)
-            if finer.gap < before.gap:
-                self.found[key] = finer
+            self.found[key] = self.counted(before.pair, rung)
 
     def groups(self) -> list[Group]:
         """As the certificate states them; `counts` are the counts of all their blocks, in order."""
@@ -153,6 +154,7 @@ class Search:
             parts.append(PartArgs(token=part.token, above=above, below=below))
             more, less = pair.certain(part, shared.of(pair.q).tables if shared else None)
             correct, wrong = correct - more, wrong + less
+        pair.forget()
         self.counts.append([pair.m, 1 << pair.q, any_cell(self.k), max(correct, 0), wrong])
         classes = [] if shared else [row_of(one) for one in pair.classes]
         return Block(queries=1 << pair.q, classes=classes, parts=parts)
