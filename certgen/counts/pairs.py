@@ -20,6 +20,7 @@ from certgen.counts.sums import Counts, Cuts, Tables, Where, count, everything, 
 from certgen.models.dyadic import FloatArray
 
 COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so many times as large is the largest
+TINY = 1e-200  # what is less is nothing
 ROUGH, ROUGHEST = 64, 32  # steps for comparing what could be done
 BETTER = 0.97  # of what all wrong tokens count in one class, what is worth to look at rivals by themselves
 TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
@@ -49,20 +50,16 @@ class Shared(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What is counted in a part: one class from above, and one wrong token from below, where any reach m."""
+    """What is counted in a part: classes from above, and one wrong token from below, where any reach m."""
 
     token: int
     where: Where
-    above: Counted | None
+    above: tuple[Counted, ...]
     below: Counted | None
 
     @property
-    def gap(self) -> float:
-        return self.upper - self.lower
-
-    @property
     def upper(self) -> float:
-        return self.above.share if self.above else 0.0
+        return sum(one.share for one in self.above)
 
     @property
     def lower(self) -> float:
@@ -74,12 +71,28 @@ class Pair:
 
     def __init__(self, maximum: Maximum, q: int, pools: tuple[Members, ...], shared: Shared) -> None:
         self.maximum, self.m, self.q = maximum, maximum.m, q
+        self.wrong = shared.wrong.tokens
         self.uses = list(map(len, pools))
         self.unit, self.slack = maximum.search.unit, maximum.search.slack
-        self.above, self.below = gains(maximum, q, pools, True), gains(maximum, q, pools, False)
-        self.wrong = np.array([y for y in range(len(self.above.own)) if y != self.m], dtype=int)
-        self.everything, self.shared = everything(self.m, np.array([q])), shared
+        self.pools, self.shared = pools, shared
+        self.everything = everything(self.m, np.array([q]))
+        self.classes, self.behind = [shared.wrong], list[WrongTokens]()  # what is counted, and what stays behind m
         self.first_tokens: list[int] = []
+
+    @cached_property
+    def above(self) -> Tables:
+        """The most that each wrong token gains."""
+        return gains(self.maximum, self.q, self.pools, True)
+
+    @cached_property
+    def below(self) -> Tables:
+        """The least that it gains."""
+        return gains(self.maximum, self.q, self.pools, False)
+
+    def forget(self) -> None:
+        """Free the memory of the tables, which are made again when they are needed."""
+        for name in ("above", "below"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def rivals(self) -> IntArray:
@@ -91,10 +104,13 @@ class Pair:
         room = (sum(self.uses) + 2) * self.slack
         return largest_sums(self.above.of(wrong), self.uses, where.times(len(wrong))) + room
 
-    def joint(self, wrong: WrongTokens) -> Tables:
-        """The most that any of a class gains, times its factor, with slack."""
-        if wrong is self.shared.wrong:
-            return self.shared.tables
+    def joint(self, classes: Sequence[WrongTokens]) -> Tables:
+        """The most that any of each class gains, times its factor, with slack."""
+        found = [self.shared.tables if one is self.shared.wrong else self.largest(one) for one in classes]
+        return Tables(np.concatenate([one.pools for one in found]), np.concatenate([one.own for one in found]))
+
+    def largest(self, wrong: WrongTokens) -> Tables:
+        """Of one class."""
         pools = (self.above.pools[wrong.tokens] + self.slack) * wrong.factors[:, None, None]
         own = (self.above.own[wrong.tokens] + self.slack) * wrong.factors
         return Tables(pools.max(axis=0)[None], own.max(keepdims=True))
@@ -107,40 +123,44 @@ class Pair:
         """Of each of several tables."""
         return count(tables, self.uses, where.times(len(tables.own)), steps, self.unit, upward)
 
-    def gauged(self, tokens: IntArray) -> WrongTokens:
-        """Factors that make alike what wrong tokens lose where a position holds m.
+    def gauges(self, tokens: IntArray) -> list[WrongTokens]:
+        """Factors that make alike what wrong tokens lose where a position holds m; or what they gain or lose; or none.
 
         Then what one of them gains elsewhere does not make up for what another one loses there.
         """
-        lost = -self.above.pools[tokens, :, -1] @ np.array(self.uses, dtype=float)
-        return WrongTokens(tokens, factors_for(lost))
+        gains, uses = self.above.pools[tokens], np.array(self.uses, dtype=float)
+        lost = -gains[:, :, -1] @ uses
+        usual = np.median(lost[lost > 0]) if (lost > 0).any() else 0.0
+        sizes = lost, np.maximum(lost, usual), np.abs(gains).mean(axis=2) @ uses
+        return [WrongTokens(tokens, factors) for factors in (*map(factors_for, sizes), np.ones(len(tokens), dtype=int))]
 
-    @cached_property
-    def classes(self) -> list[WrongTokens]:
-        """All wrong tokens; the first class is counted, the others stay behind m.
-
-        What pairs share is best if it is as good, then all wrong tokens at once.
-        """
+    def choose_classes(self) -> None:
+        """What pairs share if it is as good, then all wrong tokens at once, all rivals, or each rival by itself."""
         if not len(self.rivals):
-            return self.behind()
-        tried = [self.shared.wrong, self.gauged(self.wrong), self.gauged(self.rivals)]
-        shares = [self.count(self.joint(one), self.everything, ROUGH, True).shares[0] for one in tried]
-        if shares[0] * BETTER <= min(shares):
-            return tried[:1]
-        return tried[1:2] if shares[1] * BETTER <= shares[2] else [tried[2], *self.behind()]
+            self.classes, self.behind = [], self.staying_behind()
+            return
+        whole, rivals = self.gauges(self.wrong), self.gauges(self.rivals)
+        apart = [WrongTokens(self.rivals[i : i + 1], np.ones(1, dtype=int)) for i in range(len(self.rivals))]
+        found = self.count(self.joint([self.shared.wrong, *whole, *rivals, *apart]), self.everything, ROUGH, True)
+        shares = np.split(found.shares, np.cumsum([1, len(whole), len(rivals)]))
+        best = [float(x.min()) for x in shares[:-1]] + [float(shares[-1].sum())]
+        kind = next(i for i, share in enumerate(best) if share * BETTER <= min(best))
+        if kind > 0:
+            self.classes = apart if kind == 3 else [(whole, rivals)[kind - 1][int(shares[kind].argmin())]]
+        self.behind = self.staying_behind() if kind > 1 else []
 
     @property
     def shares_class(self) -> bool:
         """With other queries of the maximum."""
-        return self.classes[0] is self.shared.wrong
+        return bool(self.classes) and self.classes[0] is self.shared.wrong
 
-    def behind(self) -> list[WrongTokens]:
+    def staying_behind(self) -> list[WrongTokens]:
         """The wrong tokens that are no rivals, in classes that stay behind though each position has its favourite."""
         left = np.setdiff1d(self.wrong, self.rivals)
         left = left[np.argsort(self.reach(left, self.everything), kind="stable")]  # the furthest behind first
         found = []
         while len(left):
-            factors = self.gauged(left).factors
+            factors = self.gauges(left)[0].factors
             pools = np.maximum.accumulate((self.above.pools[left] + self.slack) * factors[:, None, None], axis=0)
             own = np.maximum.accumulate((self.above.own[left] + self.slack) * factors)
             sums = largest_sums(Tables(pools, own), self.uses, self.everything.times(len(left)))
@@ -169,6 +189,8 @@ class Pair:
     def shown(self, where: Where, tokens: list[int]) -> FloatArray:
         """About how many sequences are seen to be wrong if one of these tokens begins a part."""
         wrong = self.nearest(self.everything)
+        if not len(wrong):
+            return np.zeros(len(tokens))
         tables = self.least(np.tile(wrong, len(tokens)))
         total = np.zeros(len(tokens))
         for part in (where.holding, where.without):
@@ -178,10 +200,10 @@ class Pair:
         return total
 
     def nearest(self, where: Where) -> IntArray:
-        """The rivals that may gain most, if any reach m."""
-        reach = self.reach(self.rivals, where)
-        order = np.argsort(-reach, kind="stable")[:TRIED_BELOW]
-        return self.rivals[order[reach[order] >= 0]]
+        """The wrong tokens that gain most, if they surely reach m anywhere."""
+        sums = largest_sums(self.below.of(self.wrong), self.uses, where.times(len(self.wrong)))
+        order = np.argsort(-sums, kind="stable")[:TRIED_BELOW]
+        return self.wrong[order[sums[order] >= 0]]
 
     def parts(self, tokens: Sequence[int], steps: int) -> list[Part]:
         """By these tokens, and the last one, in which none of them occurs."""
@@ -193,11 +215,11 @@ class Pair:
 
     def part(self, token: int, where: Where, steps: int) -> Part:
         """Counted with so many steps."""
-        if not len(self.rivals):
-            return Part(token, where, None, None)
-        counts = self.count(self.joint(self.classes[0]), where, steps, True)
-        above = Counted(self.classes[0], counts.cuts, float(counts.shares[0]))
-        return Part(token, where, above, self.surely(where, steps))
+        if not self.classes:
+            return Part(token, where, (), None)
+        counts = self.count(self.joint(self.classes), where, steps, True)
+        above = [Counted(one, counts.cuts.of(i), float(counts.shares[i])) for i, one in enumerate(self.classes)]
+        return Part(token, where, tuple(above), self.surely(where, steps))
 
     def surely(self, where: Where, steps: int) -> Counted | None:
         """The rival that is surely wrong most often."""
@@ -214,9 +236,7 @@ class Pair:
 
         `shared` is what the class gains that is shared in the end.
         """
-        upper = 0
-        if part.above:
-            upper = self.bound(part.where, part.above, shared or self.joint(part.above.wrong), True)
+        upper = sum(self.bound(part.where, one, shared or self.joint([one.wrong]), True) for one in part.above)
         lower = self.bound(part.where, part.below, self.least(part.below.wrong.tokens), False) if part.below else 0
         return upper, lower
 
@@ -228,7 +248,7 @@ class Pair:
 
 def factors_for(sizes: FloatArray) -> IntArray:
     """Whole numbers that make wrong tokens of these sizes alike, as far as they are not too different."""
-    if sizes.max() <= 0:
+    if not len(sizes) or sizes.max() < TINY:
         return np.ones(len(sizes), dtype=int)
     factors = np.rint(COARSEST * sizes.max() / np.maximum(sizes, sizes.max() / FINEST)).astype(int)
     return factors if len(set(factors)) > 1 else np.ones(len(sizes), dtype=int)

@@ -21,9 +21,19 @@ from certgen.counts.together import Rough, Together, counted, shared_gauge, toge
 from certgen.progress import Track
 
 STEPS = 64  # for pairs that are counted together
-TOGETHER = 0.01  # of all that may be wrong, what is left to pairs that are not looked at by themselves
-LADDER = ((0, 64), (2, 128), (2, 256), (4, 512))  # how many tokens parts begin with, and steps
-OPEN = 0.02  # of all that may be wrong, what may stay open in pairs that are not refined any more
+
+
+class Rung(NamedTuple):
+    """With how many tokens parts begin, in how many steps losses are counted; what may stay open, of all that may be
+    wrong, in pairs that are left out; and how many pairs come this far at most."""
+
+    depth: int
+    steps: int
+    open: float
+    most: int
+
+
+LADDER = (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.01, 500), Rung(3, 512, 0.02, 150))
 CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the maximum is small
 
 
@@ -73,8 +83,8 @@ class Search:
             pairs += [(float(x), m, q) for q, x in zip(queries_of(self.k, m), shares, strict=True) if x > 0]
         pairs.sort(reverse=True)
         left, upper = sum(x for x, _, _ in pairs), 0.0
-        for x, m, q in self.track(pairs, "pair by pair"):
-            if left <= TOGETHER * (upper + left):
+        for x, m, q in self.track(pairs[: LADDER[0].most], "pair by pair"):
+            if left <= LADDER[0].open * (upper + left):
                 break
             pair = Pair(self.maxima[m], q, self.pools, groups[m].of(q))
             self.found[m, q] = self.counted(pair, 0)
@@ -83,22 +93,23 @@ class Search:
 
     def counted(self, pair: Pair, rung: int) -> Found:
         """As this rung of the ladder says."""
-        depth, steps = LADDER[rung]
+        depth, steps, *_ = LADDER[rung]
+        if rung == 1:
+            pair.choose_classes()
         parts, unit = pair.parts(pair.tokens(depth), steps), self.share(pair.m)
+        pair.forget()
         return Found(pair, rung, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
 
     def refine(self, rung: int) -> None:
         """To this rung, the pairs with most between their bounds first, until little stays open in the others."""
         order = sorted(self.found, key=lambda key: -self.found[key].gap)
-        left, upper = (sum(values) for values in zip(*((x.gap, x.upper) for x in self.found.values()), strict=True))
-        for key in self.track(order, f"finer, {rung} of {len(LADDER) - 1}"):
-            if left <= OPEN * upper:
+        left, upper = sum(one.gap for one in self.found.values()), sum(one.upper for one in self.found.values())
+        for key in self.track(order[: LADDER[rung].most], f"finer, {rung} of {len(LADDER) - 1}"):
+            if left <= LADDER[rung].open * upper:
                 break
             before = self.found[key]
             left -= before.gap
-            finer = self.counted(before.pair, rung)
-            if finer.gap < before.gap:
-                self.found[key] = finer
+            self.found[key] = self.counted(before.pair, rung)
 
     def groups(self) -> list[Group]:
         """As the certificate states them; `counts` are the counts of all their blocks, in order."""
@@ -151,14 +162,15 @@ class Search:
         pair, parts = found.pair, []
         correct, wrong = sequences_of_pair(self.k, pair.q, pair.m), 0
         for part in found.parts:
-            above = [self.cut(0, part.above.cuts)] if part.above else []
             part = part if self.both else part._replace(below=None)
+            above = [self.cut(i, one.cuts) for i, one in enumerate(part.above)]
             below = [self.cut(int(part.below.wrong.tokens[0]), part.below.cuts)] if part.below else []
             parts.append(PartArgs(token=part.token, above=above, below=below))
             more, less = pair.certain(part, shared.of(pair.q).tables if shared else None)
             correct, wrong = correct - more, wrong + less
+        pair.forget()
         self.counts.append([pair.m, 1 << pair.q, any_cell(self.k), max(correct, 0), wrong])
-        classes = [] if shared else [row_of(one) for one in pair.classes]
+        classes = [] if shared else [row_of(one) for one in (*pair.classes, *pair.behind)]
         return Block(queries=1 << pair.q, classes=classes, parts=parts)
 
     def cut(self, of: int, cuts: Cuts) -> list[int]:

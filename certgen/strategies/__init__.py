@@ -44,10 +44,10 @@ COSTS = {
     "adaptive": "v^3 k and more, up to the length you allow; of other models as separable, and more for each split",
     "brute-force": "v^k v; of other models a forward pass of each position, once per prefix or per input",
     "exact": "v^3 k per class of wrong tokens, v^2 k per pair with a wrong sequence, a few per prefix of one",
-    "two-sided": "v^3 k, and a few counts per pair in which anything may be wrong",
     "separable, v^4": "v^3 k per class of wrong tokens, and a count per pair and wrong token that reaches m",
     "separable, v^3": "v^3 k v, and a count per pair",
     "separable by max": "v^3 k, and a count per maximum",
+    "two-sided": "v^3 k, and several counts per pair in which much is wrong",
     "cubic": "v^3 k",
     "regions": "v^3 k per head and region of a query and label; with an MLP d_mlp per neuron, too",
     "separable": "as regions, and a count per region and wrong output that is not behind in it",
@@ -71,12 +71,12 @@ STRATEGIES = {
     "regions": Strategy(by_settling, "regions", "any task, heads, an MLP: all inputs of an answer at once", True),
     "separable": Strategy(by_counting, "separable", "the same, and counting where a wrong output is not behind", True),
     "brute-force": Strategy(one_head(brute_force), "brute-force", "evaluate every input, of any model and problem"),
-    "two-sided": Strategy(
-        one_head(two_sided), "two-sided", "bounds from below and from above, each pair as finely as it is worth"
-    ),
     "exact": Strategy(one_head(exact), "exact", "bundles of sequences settled at once; the bound is the truth"),
     "separable-exact": Strategy(
         one_head(separable_exact), "separable, v^4", "each wrong token by itself, its sequences counted"
+    ),
+    "two-sided": Strategy(
+        one_head(two_sided), "two-sided", "bounds from both sides: the worst pairs in parts, each counted twice"
     ),
     "separable-relaxed": Strategy(
         one_head(separable_relaxed), "separable, v^3", "the worst wrong token of each position, counted"

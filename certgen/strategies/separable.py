@@ -127,12 +127,16 @@ def exact(circuits: Circuits, track: Track) -> Certificate:
         if settled:
             clear.append(by_token(maximum, settled, 1))
         pairs += [(q, m) for q in range(m + 1) if q not in settled]
-    precision, counts = closest_counts(circuits, pairs, track)
     first = counts_step(proof, circuits, proof.add(step), clear)
+    return proof.certificate("exact", [first, branch_step(proof, circuits, pairs, track)])
+
+
+def branch_step(proof: Proof, circuits: Circuits, pairs: list[tuple[int, int]], track: Track) -> int:
+    """The step that follows sequences of these pairs as far as they are not settled."""
+    precision, counts = closest_counts(circuits, pairs, track)
     queries = [mask([q for q, other in pairs if other == m]) for m in range(circuits.v)]
     args = BranchArgs(**lane_args(circuits, precision).model_dump(), queries=queries)
-    second = proof.add(infer("branch_sequences", Tally(counts=counts), args))
-    return proof.certificate("exact", [first, second])
+    return proof.add(infer("branch_sequences", Tally(counts=counts), args))
 
 
 def closest_counts(circuits: Circuits, pairs: list[tuple[int, int]], track: Track) -> tuple[Precision, list[list[int]]]:

@@ -8,11 +8,13 @@ from certgen.certificate.facts import Tally
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
+from certgen.counts.cells import pairs_of
 from certgen.counts.gains import SeparableSearch
 from certgen.counts.numerators import Precision
 from certgen.counts.two_sided import Search
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
+from certgen.strategies.separable import branch_step
 
 PRECISION = Precision(weight_bits=40, value_bits=40)  # parts without the most attended tokens have small weights
 
@@ -20,6 +22,9 @@ PRECISION = Precision(weight_bits=40, value_bits=40)  # parts without the most a
 def two_sided(circuits: Circuits, track: Track, name: str = "two-sided", both: bool = True) -> Certificate:
     """Cost v^3 k, and a few counts per pair in which anything may be wrong. From above only, if not `both`."""
     proof = Proof(circuits.model, circuits.margin)
+    if 1 in (circuits.v, circuits.k):  # a handful of sequences, and nothing that could be split
+        pairs = list(pairs_of(circuits.v, circuits.k))
+        return proof.certificate("two-sided", [branch_step(proof, circuits, pairs, track)])
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion, PRECISION)
     search = Search(scores, track, both)

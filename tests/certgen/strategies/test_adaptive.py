@@ -26,7 +26,7 @@ from certgen.errors import UserError
 from certgen.length import length_of
 from certgen.models.circuits import Circuits
 from certgen.progress import Item
-from certgen.strategies.adaptive import DEFAULT_GROWTH, Proofs, written
+from certgen.strategies.adaptive import Proofs, written
 from tests.support.checking import verdict
 from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of, trained_looking
 from tests.support.oracle import Oracle, Truth
@@ -117,7 +117,7 @@ def test_what_is_proved_of_any_model_is_true(run: settings, workspace: Path) -> 
 @quick_and_slow_seeds(16)
 def test_lengths_are_kept_and_more_of_it_proves_no_less(seeds: range, workspace: Path) -> None:
     """Three limits around the length of the coarsest proof, below which a sub-cubic one may do; then what is found
-    without a limit, no longer than promised, and with one beyond reach."""
+    without a limit, and with one beyond reach: the same, where sequences are few."""
     seen: Counter[str] = Counter()
     for rng, case in cases(seeds, workspace):
         truth = case.truth()
@@ -140,8 +140,7 @@ def test_lengths_are_kept_and_more_of_it_proves_no_less(seeds: range, workspace:
         assert all(less.correct <= more.correct for less, more in pairwise([*found, most]))
         seen["more proves more"] += sum(less.correct < more.correct for less, more in pairwise(found))
         usual = case.prove(truth)
-        assert coarsest.correct <= usual.correct <= most.correct
-        assert usual.length <= DEFAULT_GROWTH * coarsest.length
+        assert coarsest.correct <= usual.correct == most.correct
         seen["coarsest < usual"] += coarsest.correct < usual.correct
         seen["limited < most"] += any(less.correct < most.correct for less in found)
         seen["0 < most < truth"] += 0 < most.correct < truth.correct
