@@ -20,8 +20,6 @@ from certgen.counts.sums import Cuts, everything, losses_of
 from certgen.counts.together import Rough, Together, counted, shared_gauge, together
 from certgen.progress import Track
 
-STEPS = 64  # for pairs that are counted together
-
 
 class Rung(NamedTuple):
     """With how many tokens parts begin, in how many steps losses are counted; what may stay open, of all that may be
@@ -33,7 +31,25 @@ class Rung(NamedTuple):
     most: int
 
 
-LADDER = (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.01, 500), Rung(3, 512, 0.02, 150))
+class Fineness(NamedTuple):
+    """In how many steps losses of pairs are counted that are counted together; then the ladder that the others climb,
+    as far as they are worth it."""
+
+    steps: int
+    ladder: tuple[Rung, ...]
+
+
+LEVELS = (  # each proves more than the one before it, and is longer
+    Fineness(4, ()),
+    Fineness(8, ()),
+    Fineness(8, (Rung(0, 16, 0.3, 3000),)),
+    Fineness(8, (Rung(0, 16, 0.2, 3000), Rung(0, 32, 0.1, 500))),
+    Fineness(8, (Rung(0, 32, 0.05, 3000), Rung(1, 32, 0.1, 500))),
+    Fineness(16, (Rung(0, 64, 0.02, 3000), Rung(2, 64, 0.1, 500))),
+    Fineness(32, (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.05, 500))),
+    Fineness(64, (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.01, 500), Rung(3, 512, 0.02, 150))),
+)
+USUAL, FINEST = LEVELS[5], LEVELS[-1]
 CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the maximum is small
 
 
@@ -57,8 +73,9 @@ class Search:
     What is counted from below says where counting from above is worth more; if not `both`, it is not written down.
     """
 
-    def __init__(self, search: SeparableSearch, track: Track, both: bool) -> None:
+    def __init__(self, search: SeparableSearch, track: Track, fineness: Fineness, both: bool) -> None:
         self.track, self.unit, self.both = track, search.unit, both
+        self.steps, self.ladder = fineness
         self.v, self.k = search.circuits.v, search.circuits.k
         self.pools = tuple((p,) for p in range(self.k - 1))
         self.maxima = [Maximum(search, m) for m in range(self.v)]
@@ -66,7 +83,7 @@ class Search:
         self.found: dict[tuple[int, int], Found] = {}
         self.counts: list[list[int]] = []
         self.left = self.look_at_the_worst()
-        for rung in range(1, len(LADDER)):
+        for rung in range(1, len(self.ladder)):
             self.refine(rung)
 
     def share(self, m: int) -> float:
@@ -79,12 +96,13 @@ class Search:
         for maximum, factors in zip(self.track(self.maxima, "all pairs"), self.gauges, strict=True):
             m = maximum.m
             groups.append(together(maximum, queries_of(self.k, m), self.pools, factors))
-            shares = counted(groups[-1], maximum, self.pools, STEPS).shares * self.share(m)
+            shares = counted(groups[-1], maximum, self.pools, self.steps).shares * self.share(m)
             pairs += [(float(x), m, q) for q, x in zip(queries_of(self.k, m), shares, strict=True) if x > 0]
         pairs.sort(reverse=True)
         left, upper = sum(x for x, _, _ in pairs), 0.0
-        for x, m, q in self.track(pairs[: LADDER[0].most], "pair by pair"):
-            if left <= LADDER[0].open * (upper + left):
+        first = self.ladder[0] if self.ladder else Rung(0, 1, 1.0, 0)
+        for x, m, q in self.track(pairs[: first.most], "pair by pair"):
+            if left <= first.open * (upper + left):
                 break
             pair = Pair(self.maxima[m], q, self.pools, groups[m].of(q))
             self.found[m, q] = self.counted(pair, 0)
@@ -93,7 +111,7 @@ class Search:
 
     def counted(self, pair: Pair, rung: int) -> Found:
         """As this rung of the ladder says."""
-        depth, steps, *_ = LADDER[rung]
+        depth, steps, *_ = self.ladder[rung]
         if rung == 1:
             pair.choose_classes()
         parts, unit = pair.parts(pair.tokens(depth), steps), self.share(pair.m)
@@ -104,8 +122,8 @@ class Search:
         """To this rung, the pairs with most between their bounds first, until little stays open in the others."""
         order = sorted(self.found, key=lambda key: -self.found[key].gap)
         left, upper = sum(one.gap for one in self.found.values()), sum(one.upper for one in self.found.values())
-        for key in self.track(order[: LADDER[rung].most], f"finer, {rung} of {len(LADDER) - 1}"):
-            if left <= LADDER[rung].open * upper:
+        for key in self.track(order[: self.ladder[rung].most], f"finer, {rung} of {len(self.ladder) - 1}"):
+            if left <= self.ladder[rung].open * upper:
                 break
             before = self.found[key]
             left -= before.gap
@@ -138,7 +156,7 @@ class Search:
         """Pairs that share their class."""
         m, blocks = maximum.m, []
         shared = together(maximum, queries, self.pools, self.gauges[m])
-        rough = counted(shared, maximum, self.pools, STEPS)
+        rough = counted(shared, maximum, self.pools, self.steps)
         for i, q in enumerate(queries):
             if (m, q) in self.found:
                 blocks.append(self.block(self.found[m, q], shared))

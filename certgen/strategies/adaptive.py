@@ -17,6 +17,7 @@ from certgen.counts.costs import of_tables
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.numerators import DEFAULT_PRECISION, lane_args
 from certgen.counts.refinement import FEW_SEQUENCES, Search, Stage
+from certgen.counts.two_sided import FINEST, USUAL
 from certgen.counts.units import Branched, Counted, UnitsOfMaximum
 from certgen.decimals import at_least
 from certgen.errors import UserError
@@ -24,7 +25,7 @@ from certgen.models.circuits import Circuits
 from certgen.progress import Track
 from certgen.strategies.separable import counts_step
 from certgen.strategies.sub_cubic import sub_cubic
-from certgen.strategies.two_sided import two_sided
+from certgen.strategies.two_sided import pair_by_pair
 
 ATTEMPTS = 8  # to find the last stage within a limit, where expected and measured lengths are far apart
 FURTHER = "lower the target, allow a longer proof, or try the strategy exact"
@@ -52,7 +53,7 @@ def adaptive(
     """
     few = circuits.v**circuits.k <= FEW_SEQUENCES  # then all of them are followed, which settles them exactly
     if max_length is None and target is None and not few:
-        return two_sided(circuits, track, "adaptive", both)
+        return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both)
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion)
     search = Search([UnitsOfMaximum(Maximum(scores, m)) for m in range(circuits.v)])
