@@ -23,6 +23,7 @@ COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so man
 TINY = 1e-200  # what is less is nothing
 ROUGH, ROUGHEST = 64, 32  # steps for comparing what could be done
 BETTER = 0.97  # of what all wrong tokens count in one class, what is worth to look at rivals by themselves
+APART = 16  # rivals that are counted each by itself, at most
 TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
 TRIED_BELOW = 6  # rivals that may be counted from below
 
@@ -143,7 +144,7 @@ class Pair:
         apart = [WrongTokens(self.rivals[i : i + 1], np.ones(1, dtype=int)) for i in range(len(self.rivals))]
         found = self.count(self.joint([self.shared.wrong, *whole, *rivals, *apart]), self.everything, ROUGH, True)
         shares = np.split(found.shares, np.cumsum([1, len(whole), len(rivals)]))
-        best = [float(x.min()) for x in shares[:-1]] + [float(shares[-1].sum())]
+        best = [float(x.min()) for x in shares[:-1]] + [float(shares[-1].sum()) if len(apart) <= APART else np.inf]
         kind = next(i for i, share in enumerate(best) if share * BETTER <= min(best))
         if kind > 0:
             self.classes = apart if kind == 3 else [(whole, rivals)[kind - 1][int(shares[kind].argmin())]]

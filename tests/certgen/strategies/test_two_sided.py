@@ -4,9 +4,7 @@ from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
-import pytest
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from tests.support.checking import prove, verdict
 from tests.support.generators import KINDS, SEEDS, TinyModel, margins, models, trained_looking
@@ -36,4 +34,6 @@ def test_both_bounds_are_accepted_and_true(run: settings, workspace: Path) -> No
         seen["both exact"] += found.correct + found.wrong == truth.total
 
     true()
-    print(seen)
+    # tiny models are mostly decided as a whole, on either side
+    assert seen["some wrong"] > seen["cases"] // 4
+    assert seen["both exact"] > seen["cases"] // 2
