@@ -17,7 +17,7 @@ from certgen.counts.costs import of_tables
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.numerators import DEFAULT_PRECISION, lane_args
 from certgen.counts.refinement import FEW_SEQUENCES, Search, Stage
-from certgen.counts.two_sided import FINEST, USUAL
+from certgen.counts.two_sided import FINEST, LEVELS, USUAL
 from certgen.counts.units import Branched, Counted, UnitsOfMaximum
 from certgen.decimals import at_least
 from certgen.errors import UserError
@@ -51,22 +51,57 @@ def adaptive(
     alone, as long as it takes. Raises UserError if no proof is found that is so short or so good. Cost: seconds to
     minutes, mostly for counting in numpy.
     """
-    few = circuits.v**circuits.k <= FEW_SEQUENCES  # then all of them are followed, which settles them exactly
-    if max_length is None and target is None and not few:
-        return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both)
+    needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
+    if circuits.v**circuits.k > FEW_SEQUENCES:  # fewer are all followed, which settles them exactly
+        if max_length is None and target is None:
+            return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both)
+        found = level_for(circuits, track, max_length, needed)
+        if found is not None:
+            return required(found, needed, target is not None)
+    return unit_by_unit(circuits, track, max_length, needed, target is not None)
+
+
+def level_for(circuits: Circuits, track: Track, max_length: int | None, needed: int) -> Certificate | None:
+    """Pair by pair: with a limit the finest level within it, else the first that proves enough.
+
+    None if that may be had shorter: if the coarsest level is too long, or proves enough; or if not even the finest one
+    proves enough.
+    """
+    levels = [lambda level=level: pair_by_pair(circuits, track, "adaptive", level, both=False) for level in LEVELS]
+    if max_length is None:
+        for number, level in enumerate(levels):
+            certificate = level()
+            if certificate.predicate.claim.correct >= needed:
+                return certificate if number else None
+        return None
+    best, first, last = None, 0, len(levels)
+    while first < last:
+        middle = (first + last) // 2
+        certificate = levels[middle]()
+        if measured(circuits, certificate) > max_length:
+            last = middle
+        else:
+            best, first = certificate, middle + 1
+            if certificate.predicate.claim.correct >= needed:
+                break
+    return best
+
+
+def unit_by_unit(
+    circuits: Circuits, track: Track, max_length: int | None, needed: int, demanded: bool
+) -> Certificate:
+    """Start with one count for each maximum, and refine where an operation of the check proves most."""
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion)
     search = Search([UnitsOfMaximum(Maximum(scores, m)) for m in range(circuits.v)])
-    needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
     tables = of_tables(circuits, branched=False), of_tables(circuits, branched=True)
     proofs = Proofs(circuits, step, search, track, needed, tables)
-    if max_length is not None:
-        best = proofs.furthest_within(max_length)
-        if best is None or max_length < NEARLY * proofs.expected(0):
-            return required(no_longer(proofs, best, max_length), needed, target is not None)
-    else:
-        best = proofs.furthest(inf)
-    return required(proofs.certificate(best), needed, target is not None)
+    if max_length is None:
+        return required(proofs.certificate(proofs.furthest(inf)), needed, demanded)
+    best = proofs.furthest_within(max_length)
+    if best is None or max_length < NEARLY * proofs.expected(0):
+        return required(no_longer(proofs, best, max_length), needed, demanded)
+    return required(proofs.certificate(best), needed, demanded)
 
 
 class Proofs(NamedTuple):
