@@ -18,10 +18,10 @@ from checker.arithmetic.packing import members
 from checker.errors import Refusal, Rejected
 from checker.kernel import Verdict
 from checker.lemmas.gains import Gains
-from tests.support.attacks import Draw, cover, critical, groups, partition
+from tests.support.attacks import Draw, critical, generator
 from tests.support.checking import outcome
 from tests.support.counting import reaching
-from tests.support.derivations import Derivation, ScoreApproximation, group, tally_holds, truth_of_region
+from tests.support.derivations import Derivation, ScoreApproximation, tally_holds, truth_of_region
 from tests.support.generators import (
     GOOD_KINDS,
     KINDS,
@@ -33,6 +33,7 @@ from tests.support.generators import (
     tensors_of,
     trained_looking,
 )
+from tests.support.groups import Args, any_groups, cover, fitting, group, partition, with_blocks, with_cuts, with_pools
 from tests.support.one_rule import (
     Refused,
     attacked,
@@ -48,7 +49,7 @@ from tests.support.one_rule import (
 )
 from tests.support.oracle import Oracle
 from tests.support.quick_and_slow import quick_and_slow
-from tests.support.regions import ARGS, all_pairs, branched, coarse, counted, masks, some_scores
+from tests.support.regions import ARGS, all_pairs, branched, coarse, counted, masks, some_scores, tally
 from tests.support.tiny import tiny_model, zero_tensors
 
 RULE = "separable_counts"
@@ -137,8 +138,13 @@ def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspa
         mine = [masks(v, [pair for pair, other in zip(pairs, owner, strict=True) if other == n]) for n in range(3)]
         tallies = [derivation.step("branch_sequences", [], {**data.draw(coarse()), "queries": mine[0]})]
         for wanted in mine[1:]:
-            args = {**data.draw(coarse()), "groups": groups(data.draw, wanted, k)}
-            tallies.append(derivation.step("separable_counts", [some_scores(derivation, data.draw)], args))
+            scores, args = some_scores(derivation, data.draw), data.draw(coarse())
+            args = any_groups(generator(data.draw), derivation, scores, args, wanted)
+            tallies.append(derivation.step("separable_counts", [scores], args))
+            below = [part["below"] for group in args["groups"] for block in group["blocks"] for part in block["parts"]]
+            seen["from below"] += any(below)
+            seen["found wrong"] += any(count.wrong for count in derivation.facts[-1].counts)
+            seen["some correct"] += any(count.correct for count in derivation.facts[-1].counts)
         correct = oracle.correct_sequences(margin)
         assert all(tally_holds(derivation.facts[number], v, k, correct) for number in tallies)
         statement = derivation.statement(list(data.draw(st.permutations(tallies))))
@@ -197,7 +203,8 @@ def test_errors_of_scores_that_are_used_up(seeds: range, workspace: Path) -> Non
                 return ScoreApproximation(fact.exponent, kept, tuple(error for _ in fact.error))
 
             scores = derivation.step("score_exact", [], {}, off)
-            args = {"exponent": -60, "bits": 60, "groups": [group((sizes.v, sizes.k), m, 3000, blocks=[1 << q])]}
+            args = {"exponent": -60, "bits": 60, "groups": [group((sizes.v, sizes.k), m, blocks=[1 << q])]}
+            args = with_cuts(derivation, scores, args, fitting(3000))
             (count,) = derivation.derive("separable_counts", [scores], args).counts
             true, _ = truth_of_region(count, sizes.v, sizes.k, correct)
             assert count.correct <= true, seed

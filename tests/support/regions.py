@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from checker.facts import Tally
 from tests.support.attacks import Draw
 from tests.support.derivations import Derivation, ScoreApproximation, mask_of
+from tests.support.groups import Args, fitting, with_cuts
 
 
 def all_pairs(v: int, k: int) -> list[tuple[int, int]]:
@@ -24,12 +25,17 @@ def masks(v: int, pairs: list[tuple[int, int]]) -> list[int]:
 ARGS = {"exponent": -40, "bits": 40}
 
 
-def counted(path: Path, *wanted: dict[str, Any], margin: Fraction = Fraction(0), **args: int) -> list[int]:
-    """The correct sequences that separable_counts finds, block by block, with exact scores."""
+def tally(path: Path, *wanted: Args, margin: Fraction = Fraction(0), steps: int = 1000, **args: int) -> Tally:
+    """What separable_counts finds, block by block, with exact scores and cuts of so many steps."""
     derivation = Derivation(path, margin)
     scores = derivation.step("score_exact", [], {})
-    tally = derivation.derive("separable_counts", [scores], {**ARGS, **args, "groups": list(wanted)})
-    return [count.correct for count in tally.counts]
+    made = with_cuts(derivation, scores, {**ARGS, **args, "groups": list(wanted)}, fitting(steps))
+    return derivation.derive("separable_counts", [scores], made)
+
+
+def counted(path: Path, *wanted: Args, **given: Any) -> list[int]:
+    """The correct sequences of `tally`."""
+    return [count.correct for count in tally(path, *wanted, **given).counts]
 
 
 def branched(path: Path, pairs: list[tuple[int, int]], margin: Fraction = Fraction(0), **args: Any) -> Tally:
