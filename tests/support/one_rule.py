@@ -146,7 +146,7 @@ def sensible(proof: Derivation, rule: str) -> Args:
         case "attention_ranges":
             return {"bits": 40, "gaps": gaps}
         case "separable_counts":
-            wanted = [group((v, k), m, parts=range(min(m, 1)), below=(m + 1) % v) for m in range(v)]
+            wanted = [group((v, k), m, parts=range(min(m, 1)), below=(m - 1) % v) for m in range(v)]
             return with_cuts(proof, len(proof.facts) - 1, {**lanes, "groups": wanted}, fitting(1000))
         case "branch_sequences":
             return {**lanes, "queries": masks(v, all_pairs(v, k))}
