@@ -81,6 +81,14 @@ def with_pools(wanted: Args, pools: list[int]) -> Args:
     return changed
 
 
+def with_parts(wanted: Args, tokens: list[int]) -> Args:
+    """The same group with parts by these tokens, all of them like the last one of its block."""
+    changed = copy.deepcopy(wanted)
+    for block in changed["blocks"]:
+        block["parts"] = [{**copy.deepcopy(block["parts"][-1]), "token": token} for token in (*tokens, -1)]
+    return changed
+
+
 def rows_of(groups: list[Args]) -> list[list[int]]:
     """What is counted, in the order in which the rule counts it; to be changed."""
     parts = [part for group in groups for block in group["blocks"] for part in block["parts"]]
@@ -103,8 +111,12 @@ def calls(derivation: Derivation, scores: int, args: Args) -> list[Call]:
 
 def with_cuts(derivation: Derivation, scores: int, args: Args, cutter: Cutter) -> Args:
     """The same arguments with other steps and phases; refused as the rule refuses them."""
+    return cut(args, calls(derivation, scores, args), cutter)
+
+
+def cut(args: Args, asked: list[Call], cutter: Cutter) -> Args:
+    """The same arguments, with steps and phases for what the rule asks for."""
     args = copy.deepcopy(args)
-    asked = calls(derivation, scores, args)
     for row, call in zip(rows_of(args["groups"]), asked, strict=True):
         step, phases = cutter(call)
         row[1:] = [step, *phases]
@@ -114,7 +126,7 @@ def with_cuts(derivation: Derivation, scores: int, args: Args, cutter: Cutter) -
 def fitting(steps: int) -> Cutter:
     """A sum that reaches 0 loses at most `steps`, and the largest entries lose nothing."""
 
-    def cut(call: Call) -> tuple[int, list[int]]:
+    def fit(call: Call) -> tuple[int, list[int]]:
         peaks = [max(row.values()) for row in call.tables]
         most = max(sum(peak * count for peak, count in zip(peaks, call.uses, strict=True)), 0)
         # phases that are rounded up allow for another 65536th at each position
@@ -122,7 +134,7 @@ def fitting(steps: int) -> Cutter:
         phases = [-(-peak * PHASES // step) if call.upper else peak * PHASES // step for peak in peaks]
         return step, [phase % PHASES for phase in phases]
 
-    return cut
+    return fit
 
 
 def lanes(call: Call, step: int, phases: list[int]) -> int:
@@ -135,7 +147,7 @@ def lanes(call: Call, step: int, phases: list[int]) -> int:
 def any_cut(rng: random.Random) -> Cutter:
     """Any steps, as far as the polynomials stay small, and phases of any size."""
 
-    def cut(call: Call) -> tuple[int, list[int]]:
+    def fit(call: Call) -> tuple[int, list[int]]:
         step, phases = fitting(rng.choice([1, 7, 100, 1000]))(call)
         if rng.random() < 0.5:
             step = max(rng.choice([1, step // 3, step * 2, step + 1, step << rng.randrange(300)]), 1)
@@ -150,7 +162,7 @@ def any_cut(rng: random.Random) -> Cutter:
                 phases[-1] -= sum(phase * count for phase, count in zip(phases, call.uses, strict=True))
         return (step, phases) if lanes(call, step, phases) <= MOST_LANES else fitting(100)(call)
 
-    return cut
+    return fit
 
 
 def partition(rng: random.Random, members: list[int], most: int = 3) -> list[int]:
@@ -205,12 +217,13 @@ def any_groups(rng: random.Random, derivation: Derivation, scores: int, args: Ar
         left = [q for q in range(m + 1) if wanted >> q & 1]
         for mask in partition(rng, left, 2):
             groups.append(any_group(rng, v, k, m, [q for q in left if mask >> q & 1]))
-    args = {**args, "bits": min(args["bits"], 3000), "groups": rng.sample(groups, len(groups))}
+    args = {**args, "bits": min(args["bits"], 600), "groups": rng.sample(groups, len(groups))}
     while True:
         try:
-            entries = [x for call in calls(derivation, scores, args) for row in call.tables for x in row.values()]
+            asked = calls(derivation, scores, args)
+            entries = [x for call in asked for row in call.tables for x in row.values()]
             if (excess := max([x.bit_length() for x in entries], default=0) - MOST_BITS) <= 0:
-                return with_cuts(derivation, scores, args, any_cut(rng))
+                return cut(args, asked, any_cut(rng))
             args["exponent"] += excess
         except Rejected as refused:
             if refused.code != "not-behind":

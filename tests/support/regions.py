@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from checker.facts import Tally
 from tests.support.attacks import Draw
 from tests.support.derivations import Derivation, ScoreApproximation, mask_of
-from tests.support.groups import Args, fitting, with_cuts
+from tests.support.groups import Args, Cutter, fitting, with_cuts
 
 
 def all_pairs(v: int, k: int) -> list[tuple[int, int]]:
@@ -25,11 +25,14 @@ def masks(v: int, pairs: list[tuple[int, int]]) -> list[int]:
 ARGS = {"exponent": -40, "bits": 40}
 
 
-def tally(path: Path, *wanted: Args, margin: Fraction = Fraction(0), steps: int = 1000, **args: int) -> Tally:
-    """What separable_counts finds, block by block, with exact scores and cuts of so many steps."""
+USUAL = fitting(1000)
+
+
+def tally(path: Path, *wanted: Args, margin: Fraction = Fraction(0), cutter: Cutter = USUAL, **args: int) -> Tally:
+    """What separable_counts finds, block by block, with exact scores."""
     derivation = Derivation(path, margin)
     scores = derivation.step("score_exact", [], {})
-    made = with_cuts(derivation, scores, {**ARGS, **args, "groups": list(wanted)}, fitting(steps))
+    made = with_cuts(derivation, scores, {**ARGS, **args, "groups": list(wanted)}, cutter)
     return derivation.derive("separable_counts", [scores], made)
 
 
@@ -45,10 +48,10 @@ def branched(path: Path, pairs: list[tuple[int, int]], margin: Fraction = Fracti
 
 
 @st.composite
-def coarse(draw: st.DrawFn) -> dict[str, int]:
-    """Any precision, mostly coarse."""
-    bits = st.integers(8, 24) | st.integers(8, 80) | st.sampled_from([8, 500, 4096])
-    return {"exponent": draw(st.integers(-60, 5) | st.integers(-(1 << 14), 1 << 14)), "bits": draw(bits)}
+def coarse(draw: st.DrawFn, most: int = 1 << 14) -> dict[str, int]:
+    """Any precision, mostly coarse; the exponent at most so far from 0, so that a step can be as large as entries."""
+    bits = st.integers(8, 24) | st.integers(8, 80) | st.sampled_from([8, 500, min(most, 4096)])
+    return {"exponent": draw(st.integers(-60, 5) | st.integers(-most, most)), "bits": draw(bits)}
 
 
 def far_off(draw: Draw, fact: Any) -> Any:

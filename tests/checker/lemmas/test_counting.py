@@ -51,7 +51,7 @@ def defined(call: Call) -> int:
 def tables_of(draw: st.DrawFn) -> tuple[Tables, list[int]]:
     """Up to four choices from fewer tables, each over tokens up to M; the last table, of the query, is used once."""
     times = draw(st.sampled_from([[], [1], [2], [3], [1, 1], [2, 1], [1, 2], [1, 1, 1]]))
-    tokens = sorted(draw(st.sets(st.integers(0, M - 1)))) + [M]
+    tokens = [*sorted(draw(st.sets(st.integers(0, M - 1)))), M]
     queries = draw(st.lists(st.sampled_from([M, ~0, ~1, ~2]), min_size=1, max_size=3, unique=True))
     return [{t: draw(NUMBERS) for t in row} for row in [*[tokens for _ in times], queries]], [*times, 1]
 
@@ -93,10 +93,15 @@ def test_counting_is_at_least_and_at_most_the_truth(run: settings) -> None:
         every = choices(call.tables, call.uses, call.needed)
         assert exact <= found <= every if call.upper else 0 <= found <= exact
         assert found == defined(call)
-        each = Cut(0, call.cut.step, tuple(repeated(list(call.cut.phases), call.uses)))
-        assert found == counted(
-            call._replace(tables=repeated(call.tables, call.uses), uses=[1] * len(each.phases), cut=each)
+        phases = [phase for phase, count in zip(call.cut.phases, call.uses, strict=True) for _ in range(count)]
+        each = Call(
+            repeated(call.tables, call.uses),
+            [1 for _ in phases],
+            Cut(0, call.cut.step, tuple(phases)),
+            call.upper,
+            call.needed,
         )
+        assert found == counted(each)
         side = "above" if call.upper else "below"
         seen["cases"] += 1
         seen[f"{side}: neither all nor none"] += 0 < exact < every
