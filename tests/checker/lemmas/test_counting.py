@@ -51,7 +51,7 @@ def defined(call: Call) -> int:
 def tables_of(draw: st.DrawFn) -> tuple[Tables, list[int]]:
     """Up to four choices from fewer tables, each over tokens up to M; the last table, of the query, is used once."""
     times = draw(st.sampled_from([[], [1], [2], [3], [1, 1], [2, 1], [1, 2], [1, 1, 1]]))
-    tokens = [*sorted(draw(st.sets(st.integers(0, M - 1)))), M]
+    tokens = [*sorted(draw(st.sets(st.integers(0, M - 1), min_size=1))), M]
     queries = draw(st.lists(st.sampled_from([M, ~0, ~1, ~2]), min_size=1, max_size=3, unique=True))
     return [{t: draw(NUMBERS) for t in row} for row in [*[tokens for _ in times], queries]], [*times, 1]
 
@@ -69,7 +69,7 @@ def cases(draw: st.DrawFn) -> Call:
     near = draw(st.integers(-30, 60) | st.none())
     if near is not None:  # most often 0 is reached exactly by some choices
         tables = moved(tables, times, near)
-    needed = draw(st.sampled_from([[M], [M], [M, 0], [M, 1], [0], []]))
+    needed = draw(st.sampled_from([[M], [M], [M], [M, 0], [M, 1], []]))
     call = Call(tables, times, Cut(0, 1, tuple(0 for _ in times)), draw(st.booleans()), needed)
     step, phases = fitting(draw(st.integers(1, 40) | st.integers(1, 1000)))(call)
     step = draw(st.just(step) | st.sampled_from([1, 2, 7, 10**9]) | st.integers(1, 60))
@@ -116,7 +116,7 @@ def test_counting_is_at_least_and_at_most_the_truth(run: settings) -> None:
     between()
     print(f"\ncounting: {dict(seen)}")
     for side in ("above", "below"):
-        assert seen[f"{side}: neither all nor none"] > 0.1 * seen["cases"]
+        assert seen[f"{side}: neither all nor none"] > 0.08 * seen["cases"]
         assert seen[f"{side}: neither exact nor none"] > 0.02 * seen["cases"]
     assert all(seen[rare] > 10 for rare in ("two needed", "one table", "a table used again", "several queries"))
     assert seen["no choice"] > 10
