@@ -585,8 +585,8 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
         ("negative-beside-a-right-class", [0b10111, ~0b01000]),
         ("huge", [1 << 9999]),
     ):
-        value = [[tokens] for tokens in classes]
-        yield f"wrong-token-left-out--{what}", edited(together, put(*group, "classes", value=value))
+        sets = [[tokens] for tokens in classes]
+        yield f"wrong-token-left-out--{what}", edited(together, put(*group, "classes", value=sets))
     yield from rejected_parts()
     for what, pools in (
         ("no-pools", []),
