@@ -228,12 +228,13 @@ def any_groups(rng: random.Random, derivation: Derivation, scores: int, args: Ar
         except Rejected as refused:
             if refused.code != "not-behind":
                 raise
-            count_everywhere(args, refused.path)
+            count_everywhere(args, refused)
 
 
-def count_everywhere(args: Args, path: str) -> None:
-    """The class at this place, in every part of its block."""
-    at, index, number = map(int, re.findall(r"\d+", path))
+def count_everywhere(args: Args, refused: Rejected) -> None:
+    """The class that does not stay behind, in every part of its block."""
+    at, index = map(int, re.findall(r"\d+", refused.path))
+    number = int(re.findall(r"class (\d+)", refused.expected)[0])
     group = args["groups"][at]
     for part in group["blocks"][index]["parts"]:
         if number not in [row[0] for row in part["above"]]:
