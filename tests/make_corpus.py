@@ -19,8 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from checker.model.weights import read_weights
+from checker.rules import RULES
 from tests import general_corpus, region_corpus
+from tests.support.derivations import Derivation
 from tests.support.edits import Edit, Statement, at, change, drop, edited, put, step_of, to_bytes
+from tests.support.groups import fitting, rows_of, with_cuts
+from tests.support.groups import group as group_of
 from tests.support.problems import max_of_k
 from tests.support.tiny import AXES, BIASES, near_correct, random_tensors, tiny_model, zero_tensors
 
@@ -54,11 +59,18 @@ def write_models() -> None:
 
 
 def prove(model: str, strategy: str, margin: str = "0") -> Statement:
-    """The generator's certificate, as JSON, its tensor digests in the order of tiny.AXES."""
+    """The generator's certificate, as JSON, its tensor digests in the order of tiny.AXES.
+
+    The one in accept/ if it is there: hints are found in floating-point numbers, in which machines differ, so all but
+    plain ones are proved anew only by main().
+    """
     from certgen.progress import quiet
     from certgen.proving import ask
     from certgen.strategies import STRATEGIES
 
+    path = CERTIFICATES / "accept" / name_of(model, strategy, margin)
+    if strategy not in PLAIN and path.exists():
+        return json.loads(path.read_bytes())
     question = ask(MODELS / f"{model}.safetensors", None, Fraction(margin))
     statement = json.loads(STRATEGIES[strategy].prove(question, quiet).to_bytes())
     info = statement["predicate"]["model"]
@@ -66,6 +78,12 @@ def prove(model: str, strategy: str, margin: str = "0") -> Statement:
     return statement
 
 
+def name_of(model: str, strategy: str, margin: str = "0") -> str:
+    """The file in accept/; the only other margin is 1/8."""
+    return f"{model}--{strategy.replace('/', '--')}{'' if margin == '0' else '-margin'}.cert.json"
+
+
+PLAIN = ("brute-force", "cubic")
 SEPARABLE = ("separable-relaxed", "separable-exact", "separable-by-max", "exact")
 # Together they use every rule of the family.
 SUB_CUBIC = (
@@ -77,26 +95,15 @@ SUB_CUBIC = (
 )
 
 
-def kept(strategy: str) -> Statement:
-    """The certificate in accept/ if it is there: its hints are found in floating-point numbers, in which machines
-    differ, so it is proved anew only by main()."""
-    path = CERTIFICATES / "accept" / kept_name(strategy)
-    return json.loads(path.read_bytes()) if path.exists() else prove("tiny", strategy)
-
-
-def kept_name(strategy: str) -> str:
-    return f"tiny--{strategy.replace('/', '--')}.cert.json"
-
-
 def accepted() -> Iterator[tuple[str, bytes]]:
     """accept/MODEL--what.cert.json"""
     for model in ("tiny", "mixed-dtypes", "one-token", "one-position", "all-ties"):
-        for strategy in ("brute-force", "cubic", *SEPARABLE):
-            yield f"{model}--{strategy}.cert.json", to_bytes(prove(model, strategy))
-    for strategy in ("brute-force", "cubic", *SEPARABLE):
-        yield f"tiny--{strategy}-margin.cert.json", to_bytes(prove("tiny", strategy, "1/8"))
+        for strategy in (*PLAIN, *SEPARABLE):
+            yield name_of(model, strategy), to_bytes(prove(model, strategy))
+    for strategy in (*PLAIN, *SEPARABLE):
+        yield name_of("tiny", strategy, "1/8"), to_bytes(prove("tiny", strategy, "1/8"))
     for strategy in (*SUB_CUBIC, "adaptive"):
-        yield kept_name(strategy), to_bytes(kept(strategy))
+        yield name_of("tiny", strategy), to_bytes(prove("tiny", strategy))
     yield "tiny--cubic.cert.json.gz", gzip.compress(to_bytes(prove("tiny", "cubic")), mtime=0)
 
     cubic, brute = prove("tiny", "cubic"), prove("tiny", "brute-force")
@@ -139,11 +146,18 @@ def accepted_separable() -> Iterator[tuple[str, Statement]]:
     """Groups that no strategy makes, and claims about wrong sequences."""
     apart, together, exact = (prove("tiny", strategy) for strategy in ("separable-exact", "separable-by-max", "exact"))
     scores, group = at(together, "score_exact", "conclusion"), at(together, "separable_counts", "args", "groups", 3)
-    yield "tiny--one-pool", restated(together, put(*group, "pools", value=[0b111]))
-    yield "tiny--pool-with-a-hole", restated(together, put(*group, "pools", value=[0b010, 0b101]))
-    yield "tiny--classes-that-overlap", restated(together, put(*group, "classes", value=[0b00111, 0b10101]))
-    yield "tiny--one-step", restated(together, put(*group, "steps", value=1))
-    yield "tiny--most-steps", restated(together, put(*group, "steps", value=1 << 16))
+    above = (*group, "blocks", 0, "parts", 0, "above")
+    yield "tiny--one-pool", restated(refitted(together, put(*group, "pools", value=[0b111])))
+    yield "tiny--pool-with-a-hole", restated(refitted(together, put(*group, "pools", value=[0b010, 0b101])))
+    overlapping = put(*group, "classes", value=[[0b00111], [0b10101]]), put(*above, value=[[0, 1], [1, 1]])
+    yield "tiny--classes-that-overlap", restated(refitted(together, *overlapping))
+    yield "tiny--one-step", restated(refitted(together, steps=1))
+    yield "tiny--many-steps", restated(refitted(together, steps=1 << 12))
+    yield "tiny--largest-step", restated(together, put(*above, 0, 1, value=1 << 8192))
+    yield "tiny--smallest-step", restated(together, *(put(*args, value=x) for args, x in smallest_step(together)))
+    moved = [change(*above, 0, i, by=(-1) ** i << 16 + 9 * i) for i in range(2, 6)]
+    yield "tiny--phases-of-many-steps", restated(together, *moved)
+    yield from counted_in_parts()
     groups = step_at(apart, "separable_counts")["args"]["groups"]
     backwards = [{**group, "blocks": group["blocks"][::-1]} for group in groups[::-1]]
     yield (
@@ -161,11 +175,73 @@ def accepted_separable() -> Iterator[tuple[str, Statement]]:
     yield "all-ties--no-wrong-claimed", edited(ties, put(*wrong, value=0))
 
 
+def refitted(base: Statement, *edits: Edit, steps: int = 128) -> Statement:
+    """A changed copy, with a step and phases for all that separable_counts counts: rows of `above` and `below` need no
+    more than what is counted."""
+    statement = edited(base, *edits)
+    listed = statement["predicate"]["steps"]
+    proof = Derivation(MODELS / statement["subject"][0]["name"], Fraction(statement["predicate"]["margin"]))
+    proof.facts = [RULES[step["rule"]].concludes.decode(step["conclusion"], "") for step in listed]
+    step = step_at(statement, "separable_counts")
+    for group in step["args"]["groups"]:
+        for row in rows_of([group]):
+            row[1:] = [1, *[0 for _ in [*group["pools"], 1]]]
+    step["args"] = with_cuts(proof, step["premises"][0], step["args"], fitting(steps))
+    return statement
+
+
+def smallest_step(base: Statement) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    """Whole units, where these are so coarse that few of them are between the least and the most."""
+    args = at(base, "separable_counts", "args")
+    yield (*args, "bits"), 8
+    yield (*args, "exponent"), 0
+    for i, group in enumerate(step_at(base, "separable_counts")["args"]["groups"]):
+        cut = [1, *[0 for _ in [*group["pools"], 1]]]
+        yield (*args, "groups", i, "blocks", 0, "parts", 0, "above"), [[0, *cut]]
+
+
+def two_sided(model: str, parts: int = 2) -> Statement:
+    """Every query by itself, in parts by the largest tokens below the maximum, wrong tokens counted together and with
+    factors from above, and from below the token before the maximum."""
+    base = prove(model, "separable-by-max")
+    sizes = base["predicate"]["model"]
+    v, k = sizes["d_vocab"], sizes["n_ctx"]
+    groups = []
+    for m in range(v):
+        tokens = list(range(m))[::-1][:parts]
+        queries = [1 << q for q in range(m if k == 1 else 0, m + 1)]
+        made = group_of((v, k), m, [(1 << v) - 1 ^ 1 << m], queries, parts=tokens, below=(m - 1) % v)
+        made["classes"][0] += [1 + abs(y - m) for y in range(v) if y != m]
+        groups.append(made)
+    return restated(refitted(base, put(*at(base, "separable_counts", "args", "groups"), value=groups)))
+
+
+def counted_in_parts() -> Iterator[tuple[str, Statement]]:
+    """From above and from below."""
+    both = two_sided("tiny")
+    yield "tiny--both-sides", both
+    for model in ("one-position", "all-ties", "mixed-dtypes"):
+        yield f"{model}--both-sides", two_sided(model)
+    groups = at(both, "separable_counts", "args", "groups")
+    alone = [put(*groups, m, "classes", 0, value=[0b11111 ^ 1 << m]) for m in range(5)]
+    yield "tiny--both-sides-without-factors", restated(refitted(both, *alone))
+    huge = [put(*groups, m, "classes", 0, value=[0b11111 ^ 1 << m, *[3 << 400] * 4]) for m in range(5)]
+    yield "tiny--both-sides-huge-factors", restated(refitted(both, *huge))
+
+    def own_classes(statement: Statement) -> None:
+        """Of each block, and nothing shared; what stays behind counted in no part."""
+        for group in step_at(statement, "separable_counts")["args"]["groups"]:
+            (shared,) = group["classes"]
+            group["classes"] = []
+            for block in group["blocks"]:
+                block["classes"] = [list(shared)]
+
+    yield "tiny--both-sides-own-classes", restated(refitted(both, own_classes))
+    yield "tiny--both-sides-less-claimed", edited(both, change("predicate", "claim", "wrong", by=-3))
+
+
 def derived(statement: Statement, number: int) -> list[list[int]]:
     """The counts that the checker derives at a step, from the stated premises."""
-    from checker.model.weights import read_weights
-    from checker.rules import RULES
-
     model = (MODELS / statement["subject"][0]["name"]).read_bytes()
     margin = Fraction(statement["predicate"]["margin"]).as_integer_ratio()
     steps = statement["predicate"]["steps"]
@@ -231,7 +307,7 @@ def left_out() -> Iterator[tuple[str, Statement]]:
 
     yield "group", edited(together, skip_group)
     blocks = (*at(together, "separable_counts"), "args", "groups", 3, "blocks")
-    fewer = restated(together, put(*blocks, value=[0b1101]))
+    fewer = restated(together, put(*blocks, 0, "queries", value=0b1101))
     yield "group-query", edited(fewer, *same_claim(together))
     yield "group-all", edited(together, skip_all)
     yield "pair", edited(exact, skip_pair)
@@ -392,7 +468,7 @@ def rejected() -> Iterator[tuple[str, Statement]]:
 
 def rejected_sub_cubic() -> Iterator[tuple[str, Statement]]:
     """The same for the rules of the sub-cubic family."""
-    exact, residual, product, recursive, singular = map(kept, SUB_CUBIC)
+    exact, residual, product, recursive, singular = (prove("tiny", strategy) for strategy in SUB_CUBIC)
     owner: dict[str, Statement] = {}
     for base in (exact, residual, product, recursive, singular):
         for step in base["predicate"]["steps"]:
@@ -470,9 +546,10 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
             edited(base, *(put(*counts, i, 3, value=block_total(c[0], c[1], 4)) for i, c in enumerate(listed))),
         )
         yield f"count-too-large--{strategy}-wrong", edited(base, change(*counts, -1, 4, by=1))
-        yield f"count-too-large--{strategy}-margin-forgotten", edited(base, put("predicate", "margin", value="3"))
+        code = "count-too-large" if strategy == "separable-by-max" else "not-behind"  # pairs may not be counted at all
+        yield f"{code}--{strategy}-margin-forgotten", edited(base, put("predicate", "margin", value="3"))
         errors = put(*at(base, "score_exact", "conclusion", "error"), value=[1 << 99] * 5)
-        yield f"count-too-large--{strategy}-looser-scores", edited(base, errors)
+        yield f"{code}--{strategy}-looser-scores", edited(base, errors)
         yield f"wrong-premises--{strategy}-no-scores", edited(base, put(*place, "premises", value=[]))
         yield f"wrong-premises--{strategy}-scores-twice", edited(base, put(*place, "premises", value=[0, 0]))
         yield f"wrong-region--{strategy}-other-queries", edited(base, change(*counts, -1, 1, by=-1))
@@ -485,6 +562,7 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
     group = (*place, "args", "groups", 3)
     for what, number in (("negative", -1), ("too-large", 5), ("huge", 10**3000)):
         yield f"no-such-region--group-m-{what}", edited(together, put(*group, "m", value=number))
+    (block,) = step_at(together, "separable_counts")["args"]["groups"][3]["blocks"]
     for what, blocks in (
         ("none", []),
         ("one-empty", [0b1111, 0]),
@@ -493,7 +571,8 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
         ("negative", [-1]),
         ("huge", [1 << 9999]),
     ):
-        yield f"no-such-region--blocks-{what}", edited(together, put(*group, "blocks", value=blocks))
+        value = [{**block, "queries": queries} for queries in blocks]
+        yield f"no-such-region--blocks-{what}", edited(together, put(*group, "blocks", value=value))
     for what, classes in (
         ("no-classes", []),
         ("the-smallest", [0b10110]),
@@ -502,12 +581,13 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
         ("and-the-maximum-let-in", [0b11111]),
         ("for-the-maximum", [0b01111]),
         ("for-a-token-that-there-is-not", [0b110111]),
-        ("empty-class", [0b10111, 0]),
         ("negative", [-1]),
         ("negative-beside-a-right-class", [0b10111, ~0b01000]),
         ("huge", [1 << 9999]),
     ):
-        yield f"wrong-token-left-out--{what}", edited(together, put(*group, "classes", value=classes))
+        sets = [[tokens] for tokens in classes]
+        yield f"wrong-token-left-out--{what}", edited(together, put(*group, "classes", value=sets))
+    yield from rejected_parts()
     for what, pools in (
         ("no-pools", []),
         ("position-missing", [0b001, 0b010]),
@@ -523,15 +603,12 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
         ("huge", [0b111, 1 << 9999]),
     ):
         yield f"not-a-partition--{what}", edited(together, put(*group, "pools", value=pools))
-    yield (
-        "count-too-large--fewer-steps",
-        edited(apart, put(*at(apart, "separable_counts", "args", "groups", -1, "steps"), value=1)),
-    )
-    yield "count-too-large--coarser-pools", edited(together, put(*group, "pools", value=[0b111]))
+    yield "count-too-large--fewer-steps", refitted(apart, steps=1)
+    yield "count-too-large--coarser-pools", refitted(together, put(*group, "pools", value=[0b111]))
     yield "count-too-large--coarser-bits", edited(together, put(*place, "args", "bits", value=8))
 
     zero = [put("predicate", *path, "correct", value=0) for path in (("claim",), ("steps", -1, "conclusion"))]
-    overlapping = put(*group, "blocks", value=[0b0111, 0b1100])
+    overlapping = put(*group, "blocks", value=[{**block, "queries": queries} for queries in (0b0111, 0b1100)])
     yield "region-covered-twice--blocks-overlap", edited(restated(together, overlapping), *zero)
 
     def twice(statement: Statement) -> None:
@@ -539,6 +616,85 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
         groups.append(groups[0])
 
     yield "region-covered-twice--group-repeated", edited(restated(together, twice), *zero)
+
+
+def rejected_parts() -> Iterator[tuple[str, Statement]]:
+    """The same for what is counted in parts, from above and from below."""
+    both = two_sided("tiny")
+    counts = at(both, "separable_counts", "conclusion", "counts")
+    groups = at(both, "separable_counts", "args", "groups")
+    block = (*groups, 3, "blocks", 2)  # q = 2, m = 3
+    part = (*block, "parts", 1)
+    listed = step_at(both, "separable_counts")["conclusion"]["counts"]
+    wrong = [i for i, count in enumerate(listed) if count[4]][-1]
+    yield "count-too-large--both-sides", edited(both, change(*counts, wrong, 3, by=1))
+    yield "count-too-large--both-sides-wrong", edited(both, change(*counts, wrong, 4, by=1))
+    yield "count-too-large--both-sides-margin-forgotten", refitted(both, put("predicate", "margin", value="1/2"))
+    plain = [put(*groups, m, "classes", 0, value=[0b11111 ^ 1 << m]) for m in range(5)]
+    yield "count-too-large--factors-left-out", refitted(both, *plain)
+    yield (
+        "count-too-large--one-wrong-token-for-another",
+        edited(both, put(*groups, 4, "blocks", 1, "parts", 0, "below", 0, 0, value=0)),
+    )
+    yield (
+        "count-too-large--nothing-from-below",
+        edited(both, put(*groups, 4, "blocks", 1, "parts", 0, "below", value=[])),
+    )
+    first = step_at(both, "separable_counts")["args"]["groups"][3]["blocks"][2]["parts"]
+    for what, tokens in (
+        ("none", []),
+        ("without-a-last-one", [2, 1]),
+        ("two-last-ones", [2, -1, -1]),
+        ("the-last-one-first", [-1, 2]),
+        ("a-token-twice", [2, 2, -1]),
+        ("a-token-again-later", [2, 1, 2, -1]),
+        ("the-maximum", [3, -1]),
+        ("a-larger-token", [4, -1]),
+        ("minus-two", [-2, -1]),
+        ("huge", [1 << 9999, -1]),
+    ):
+        value = [{**first[0], "token": token} for token in tokens]
+        yield f"not-a-partition--parts-{what}", edited(both, put(*block, "parts", value=value))
+    for what, row in (
+        ("empty", [0]),
+        ("empty-with-a-factor", [0, 1]),
+        ("zero-factor", [0b10111, 1, 1, 0, 1]),
+        ("negative-factor", [0b10111, 1, -1, 1, 1]),
+        ("factor-missing", [0b10111, 1, 1, 1]),
+        ("factor-for-the-maximum", [0b10111, 1, 1, 1, 1, 1]),
+    ):
+        yield f"no-such-class--{what}", edited(both, put(*groups, 3, "classes", 0, value=row))
+        yield f"no-such-class--{what}-of-a-block", edited(both, put(*block, "classes", value=[row]))
+    cut = first[1]["above"][0][1:]
+    for what, field, rows in (
+        ("number-too-large", "above", [[1, *cut]]),
+        ("number-negative", "above", [[-1, *cut]]),
+        ("number-huge", "above", [[1 << 9999, *cut]]),
+        ("phase-missing", "above", [[0, *cut[:-1]]]),
+        ("phase-too-many", "above", [[0, *cut, 0]]),
+        ("no-phases", "above", [[0, 1]]),
+        ("below-the-maximum", "below", [[3, *cut]]),
+        ("below-no-token", "below", [[5, *cut]]),
+        ("below-a-negative-token", "below", [[-1, *cut]]),
+        ("below-huge", "below", [[1 << 9999, *cut]]),
+        ("below-phase-missing", "below", [[2, *cut[:-1]]]),
+        ("below-two-tokens", "below", [[2, *cut], [1, *cut]]),
+    ):
+        yield f"no-such-class--{what}", edited(both, put(*part, field, value=rows))
+    yield "no-such-class--below-of-two-queries", edited(both, put(*block, "queries", value=0b0110))
+    yield "no-such-class--below-of-all-queries", edited(both, put(*block, "queries", value=0b1111))
+    yield "not-behind--in-one-part", edited(both, put(*groups, 4, "blocks", 1, "parts", 0, "above", value=[]))
+    yield (
+        "not-behind--in-all-parts",
+        edited(both, *(put(*groups, 4, "blocks", 1, "parts", i, "above", value=[]) for i in range(3))),
+    )
+    ties = two_sided("all-ties")
+    yield (
+        "not-behind--tie",
+        edited(
+            ties, put(*at(ties, "separable_counts", "args", "groups", 2, "blocks", 2, "parts", 0, "above"), value=[])
+        ),
+    )
 
 
 def rejected_branching() -> Iterator[tuple[str, Statement]]:
@@ -576,7 +732,7 @@ def rejected_branching() -> Iterator[tuple[str, Statement]]:
     yield f"wrong-region--{rule}-other-maximum", edited(base, put(*counts, -1, 0, value=m - 1))
     yield f"wrong-region--{rule}-one-n-less", edited(base, change(*counts, -1, 2, by=-1))
     yield f"wrong-premises--{rule}", edited(base, put(*place, "premises", value=[0]))
-    yield "count-too-large--margin-forgotten-exact", edited(base, put("predicate", "margin", value="3"))
+    yield "not-behind--margin-forgotten-exact", edited(base, put("predicate", "margin", value="3"))
 
     settled, block = step_at(base, "separable_counts")["conclusion"]["counts"][-1][:2]
 
@@ -728,6 +884,10 @@ def over_limits() -> Iterator[tuple[str, Statement]]:
         "conclusion": {"counts": []},
     }
     yield "over-budget--5-to-the-12-sequences", edited(cubic, put("predicate", "steps", value=[step]))
+    base = prove("tiny", "separable-by-max")
+    cut = at(base, "separable_counts", "args", "groups", 3, "blocks", 0, "parts", 0, "above", 0)
+    yield "over-budget--step-of-one-unit", edited(base, put(*cut, 1, value=1))
+    yield "over-budget--phase-of-1000-digits", edited(base, put(*cut, 2, value=-(10**1000)), put(*cut, 1, value=1))
 
 
 def malformed() -> Iterator[tuple[str, bytes]]:
@@ -849,8 +1009,8 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     }
     first = ("args", "peels", 0, "onto")
     for what, rows in (("no-rows", []), ("empty-rows", [[], []]), ("ragged", [[1], [1, 2]])):
-        path = at(kept(SUB_CUBIC[4]), "score_singular_value", *first)
-        yield f"not-a-matrix--{what}", to_bytes(edited(kept(SUB_CUBIC[4]), put(*path, value=rows)))
+        path = at(prove("tiny", SUB_CUBIC[4]), "score_singular_value", *first)
+        yield f"not-a-matrix--{what}", to_bytes(edited(prove("tiny", SUB_CUBIC[4]), put(*path, value=rows)))
     for what, (path, value) in unsupported.items():
         yield f"unsupported--{what}", to_bytes(edited(cubic, put(*path, value=value)))
     for version in ("v2", "v10"):
@@ -921,7 +1081,7 @@ def malformed_counts(cubic: Statement) -> Iterator[tuple[str, Statement]]:
     for what, numbers in (("no", []), ("four", [0, 1, 1, 1]), ("six", [0, 1, 1, 1, 0, 0])):
         yield f"wrong-type--region-of-{what}-integers", edited(cubic, put(*region, value=numbers))
     yield "wrong-type--true-as-wrong-count", edited(cubic, put(*region, 4, value=False))
-    ranges, exact, together = kept(SUB_CUBIC[0]), prove("tiny", "exact"), prove("tiny", "separable-by-max")
+    ranges, exact, together = prove("tiny", SUB_CUBIC[0]), prove("tiny", "exact"), prove("tiny", "separable-by-max")
     for rule, base in (
         ("pure_sequences", cubic),
         ("cubic_tokens", cubic),
@@ -935,15 +1095,37 @@ def malformed_counts(cubic: Statement) -> Iterator[tuple[str, Statement]]:
     group = (*args, "groups", 3)
     for rule in ("separable_relaxed", "separable_exact"):
         yield f"unknown-rule--{rule}", edited(together, put(*args[:-1], "rule", value=rule))
-    for what, number in (("none", 0), ("negative", -1), ("too-many", (1 << 16) + 1), ("huge", 10**3000)):
-        yield f"out-of-range--steps-{what}", edited(together, put(*group, "steps", value=number))
-    for field in ("m", "steps", "classes", "blocks", "pools"):
-        yield f"missing-field--{field}-of-a-group", edited(together, drop(*group, field))
-        yield f"wrong-type--text-as-{field}-of-a-group", edited(together, put(*group, field, value="1"))
-    for field in ("classes", "blocks", "pools"):
-        yield f"wrong-type--true-in-{field}", edited(together, put(*group, field, 0, value=True))
-    yield "unknown-field--group", edited(together, put(*group, "queries", value=[1]))
-    yield "wrong-type--list-as-group", edited(together, put(*group, value=[3, 128, [23], [15], [1, 2, 4]]))
+    block = (*group, "blocks", 0)
+    part = (*block, "parts", 0)
+    above = (*part, "above", 0)
+    for what, number in (("none", 0), ("negative", -1), ("too-large", (1 << 8192) + 1), ("huge", 10**3000)):
+        yield f"out-of-range--step-{what}", edited(together, put(*above, 1, value=number))
+        yield f"out-of-range--step-{what}-below", edited(together, put(*part, "below", value=[[0, number, 0, 0, 0, 0]]))
+    yield "out-of-range--no-step", edited(together, put(*above, value=[0]))
+    for level, path, fields in (
+        ("group", group, ("m", "pools", "classes", "blocks")),
+        ("block", block, ("queries", "classes", "parts")),
+        ("part", part, ("token", "above", "below")),
+    ):
+        for field in fields:
+            yield f"missing-field--{field}-of-a-{level}", edited(together, drop(*path, field))
+            yield f"wrong-type--text-as-{field}-of-a-{level}", edited(together, put(*path, field, value="1"))
+        yield f"unknown-field--steps-of-a-{level}", edited(together, put(*path, "steps", value=1))
+        yield f"wrong-type--list-as-{level}", edited(together, put(*path, value=[3, [1, 2, 4], [23], [15]]))
+    for what, path in (
+        ("pools", (*group, "pools", 0)),
+        ("classes", (*group, "classes", 0)),
+        ("a-class", (*group, "classes", 0, 0)),
+        ("blocks", block),
+        ("parts", part),
+        ("above", above),
+        ("a-step", (*above, 1)),
+        ("phases", (*above, 2)),
+        ("queries", (*block, "queries")),
+    ):
+        yield f"wrong-type--true-in-{what}", edited(together, put(*path, value=True))
+    yield "wrong-type--empty-class", edited(together, put(*group, "classes", value=[[0b10111], []]))
+    yield "wrong-type--empty-class-of-a-block", edited(together, put(*block, "classes", value=[[]]))
     yield "wrong-type--object-as-groups", edited(together, put(*args, "groups", value={}))
     yield "missing-field--groups", edited(together, drop(*args, "groups"))
     yield "unknown-field--queries-of-groups", edited(together, put(*args, "queries", value=[1, 3, 7, 15, 31]))

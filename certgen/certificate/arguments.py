@@ -44,6 +44,11 @@ class EvaluateArgs(Shape):
     bits: Annotated[list[Bits], Field(min_length=1, max_length=8)]
 
 
+Class = Annotated[list[int], Field(min_length=1)]
+INTEGER = {"type": "integer"}
+Cut = Annotated[list[int], Field(min_length=2, json_schema_extra={"prefixItems": [INTEGER, {**INTEGER, "minimum": 1}]})]
+
+
 class Part(Shape):
     """Sequences by the first of some tokens that occurs before the query; -1: those in which none of them does.
 
@@ -52,15 +57,15 @@ class Part(Shape):
     """
 
     token: Annotated[int, Field(ge=-1)]
-    above: list[list[int]]
-    below: list[list[int]]
+    above: list[Cut]
+    below: list[Cut]
 
 
 class Block(Shape):
     """Queries counted together, as a bit mask; classes that only they have; parts."""
 
     queries: Natural
-    classes: list[list[int]]
+    classes: list[Class]
     parts: list[Part]
 
 
@@ -70,7 +75,7 @@ class Group(Shape):
 
     m: Natural
     pools: list[Natural]
-    classes: list[list[int]]
+    classes: list[Class]
     blocks: list[Block]
 
 

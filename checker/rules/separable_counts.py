@@ -51,8 +51,8 @@ def counts_of_blocks(tables: Numerators, attention: QueryWeights, group: Group) 
         counted = set.intersection(*[{cut.of for cut in part.above} for part in block.parts])
         for number in set(range(len(classes))) - counted:
             if (ahead := largest_sum(classes[number], uses, m)) >= 0:
-                path = f"blocks[{index}].classes[{number}]"
-                raise Rejected("not-behind", path, "a class that every part counts, or that stays behind", show(ahead))
+                expected = f"class {number} counted in every part, or a largest sum below 0"
+                raise Rejected("not-behind", f"blocks[{index}].parts", expected, show(ahead))
         correct, wrong, excluded = sum([sequences_of_pair(problem, q, m) for q in those]), 0, set[int]()
         for part in block.parts:
             needed = [m, part.token] if part.token >= 0 else [m]

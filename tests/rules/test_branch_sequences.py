@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from checker.errors import Rejected, ResourceLimit
 from checker.problem.budget import Budget
-from tests.support.derivations import Derivation, group, tally_holds
+from tests.support.derivations import Derivation, tally_holds
 from tests.support.generators import GOOD_KINDS, KINDS, Sizes, TinyModel, margins, models, tensors_of
+from tests.support.groups import fitting, group
 from tests.support.one_rule import (
     Refused,
     attacked,
@@ -145,4 +146,4 @@ def test_branching_does_not_enumerate(workspace: Path) -> None:
     derivation.problem.budget = Budget(4 * 11)
     args = {"exponent": -40, "bits": 40, "queries": [0, 0, 0, 8]}
     assert derivation.derive("branch_sequences", [], args).counts[0][3:] == (4**11 - 1, 1)
-    assert counted(path, group((4, 12), 3, 11, [7], [8])) == [4**11 - 1]
+    assert counted(path, group((4, 12), 3, [7], [8]), cutter=fitting(11)) == [4**11 - 1]

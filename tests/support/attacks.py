@@ -1,6 +1,7 @@
 """An attacker who asks the checker's own rules for the strongest facts that they grant under arbitrary arguments."""
 
 import dataclasses
+import random
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from checker.rules import RULES
-from tests.support.derivations import Derivation, Loosen, Statement, group, mask_of
+from tests.support.derivations import Derivation, Loosen, Statement
+from tests.support.groups import any_groups, fitting, group, with_cuts
 from tests.support.oracle import Oracle
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -68,42 +70,18 @@ def region_attack(path: Path, margin: Fraction, draw: Draw) -> Statement:
             queries[draw(st.sampled_from(rules))][m] |= 1 << q
     first, second = (queries[name] for name in rules)
     scores = attacker.step("score_exact", [], {})
+    args = any_groups(generator(draw), attacker, scores, lane_args(draw), second)
     return attacker.statement(
         [
             attacker.step("branch_sequences", [], {"queries": first, **lane_args(draw)}),
-            attacker.step("separable_counts", [scores], {"groups": groups(draw, second, k), **lane_args(draw)}),
+            attacker.step("separable_counts", [scores], args),
         ]
     )
 
 
-def cover(draw: Draw, tokens: list[int]) -> list[int]:
-    """Sets that together hold these tokens: apart, all together, anything between; some tokens more than once."""
-    if not tokens:
-        return []
-    owner = draw(st.lists(st.integers(0, len(tokens) - 1), min_size=len(tokens), max_size=len(tokens)))
-    classes = [[y for y, other in zip(tokens, owner, strict=True) if other == number] for number in set(owner)]
-    more = draw(st.just([]) | st.lists(st.lists(st.sampled_from(tokens), min_size=1, max_size=3, unique=True)))
-    return [mask_of(members) for members in draw(st.permutations([*classes, *more[:2]]))]
-
-
-def partition(draw: Draw, members: list[int], most: int = 3) -> list[int]:
-    """These members, each in exactly one set."""
-    owner = draw(st.lists(st.integers(0, most - 1), min_size=len(members), max_size=len(members)))
-    parts = [mask_of(x for x, other in zip(members, owner, strict=True) if other == number) for number in set(owner)]
-    return list(draw(st.permutations(parts)))
-
-
-def groups(draw: Draw, queries: list[int], k: int) -> list[dict[str, Any]]:
-    """Groups that count every query of these masks, one mask per maximum, exactly once."""
-    made = []
-    steps = st.integers(1, 8) | st.integers(1, 300) | st.sampled_from([255, 256, 1 << 10])
-    for m, wanted in enumerate(queries):
-        left = [q for q in range(m + 1) if wanted >> q & 1]
-        for mask in partition(draw, left, 2):
-            classes = cover(draw, [y for y in range(len(queries)) if y != m])
-            blocks = partition(draw, [q for q in left if mask >> q & 1])
-            made.append(group((len(queries), k), m, draw(steps), classes, blocks, partition(draw, list(range(k - 1)))))
-    return draw(st.permutations(made))
+def generator(draw: Draw) -> random.Random:
+    """For what is drawn in many small pieces."""
+    return random.Random(draw(st.integers(0, 2**32 - 1)))
 
 
 def drawn_table(draw: Draw, rows: int, columns: int) -> list[list[int]]:
@@ -192,9 +170,11 @@ def coarse_proofs(path: Path, margin: Fraction, rng: np.random.Generator) -> Ite
         args: dict[str, Any] = {"exponent": int(rng.integers(-60, 0)), **weights()}
         args["queries"] = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
         steps, apart = int(rng.integers(1, 3000)), rng.integers(0, 2)
-        args["groups"] = [group((v, k), m, steps, None if apart else [(1 << v) - 1 ^ 1 << m]) for m in range(v)]
+        args["groups"] = [group((v, k), m, None if apart or v == 1 else [(1 << v) - 1 ^ 1 << m]) for m in range(v)]
         premises = [attacker.step("score_exact", [], {})] if name == "separable_counts" else []
-        yield total(name, attacker, [attacker.step(name, premises, {key: args[key] for key in RULES[name].args})])
+        args = {key: args[key] for key in RULES[name].args}
+        args = with_cuts(attacker, premises[0], args, fitting(steps)) if premises else args
+        yield total(name, attacker, [attacker.step(name, premises, args)])
 
     attacker = Derivation(path, margin)
     u = attacker.step("direct_path_upper", [], {"exponent": -40}, restated(int(rng.integers(-5, 80))))

@@ -2,23 +2,24 @@
 
 from itertools import product
 
-Tables = list[list[int]]
+Tables = list[dict[int, int]]  # table -> token -> number
 
 
-def repeated(tables: Tables, times: list[int]) -> Tables:
+def repeated(tables: list[dict[int, int]], times: list[int]) -> list[dict[int, int]]:
     """Each table as often as it is used."""
     return [row for row, count in zip(tables, times, strict=True) for _ in range(count)]
 
 
-def reaching(tables: Tables, times: list[int], last_has_final: bool) -> int:
-    """The definition: choices of times[i] entries of tables[i] with a sum >= 0, one of them final; the last table may
-    have no final entry."""
-    places = [[len(row) - 1] * count for row, count in zip(tables, times, strict=True)]
-    places[-1] = places[-1] if last_has_final else [-1] * times[-1]
-    final = [place for each in places for place in each]
+def reaching(tables: Tables, times: list[int], needed: list[int]) -> int:
+    """The definition: choices of times[i] tokens of tables[i] whose numbers have a sum >= 0, every needed one among
+    them."""
     rows = repeated(tables, times)
     return sum(
-        sum(row[i] for row, i in zip(rows, choice, strict=True)) >= 0
-        and any(i == place for i, place in zip(choice, final, strict=True))
-        for choice in product(*(range(len(row)) for row in rows))
+        sum(row[t] for row, t in zip(rows, choice, strict=True)) >= 0 and all(t in choice for t in needed)
+        for choice in product(*rows)
     )
+
+
+def choices(tables: Tables, times: list[int], needed: list[int]) -> int:
+    """All choices with every needed token."""
+    return sum(all(t in choice for t in needed) for choice in product(*repeated(tables, times)))

@@ -20,7 +20,6 @@ from checker.certificate import decode_certificate
 from checker.errors import Refusal
 from checker.facts import Accuracy, Count, CubicTokens, DirectPathUpper, Fact, Tally, UpperTable, ValuePathUpper
 from checker.kernel import Verdict, verify
-from checker.lemmas.groups import Group
 from checker.model.weights import read_weights
 from checker.rules import RULES
 from tests.support.oracle import Oracle, precision
@@ -109,27 +108,6 @@ def step(rule: str, premises: list[int], args: dict[str, Any], conclusion: dict[
 def mask_of(members: Iterable[int]) -> int:
     """A set as a bit mask."""
     return sum(1 << member for member in members)
-
-
-def group(
-    size: tuple[int, int],
-    m: int,
-    steps: int = 1000,
-    classes: list[int] | None = None,
-    blocks: list[int] | None = None,
-    pools: list[int] | None = None,
-) -> dict[str, Any]:
-    """An entry of args.groups of separable_counts for d_vocab and n_ctx; all apart where nothing is given."""
-    v, k = size
-    made = {
-        "m": m,
-        "steps": steps,
-        "classes": [1 << y for y in range(v) if y != m] if classes is None else classes,
-        "blocks": [1 << q for q in range(m + 1)] if blocks is None else blocks,
-    }
-    if "pools" in Group._fields:
-        made["pools"] = [1 << p for p in range(k - 1)] if pools is None else pools
-    return made
 
 
 def fractions(rows: Any, exponent: int) -> np.ndarray:

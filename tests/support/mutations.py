@@ -182,9 +182,51 @@ def reshape(draw: Draw, statement: Statement) -> None:
         target.append(copy.deepcopy(target[-1]) if target else 0)
 
 
+def change_counting(draw: Draw, statement: Statement) -> None:
+    """Another part, class, factor or row of what is counted; one more, one less, or the same twice; from below, too."""
+    groups = [group for step in statement["predicate"]["steps"] for group in step["args"].get("groups", [])]
+    group = choose(draw, [group for group in groups if "pools" in group])
+    block = choose(draw, group["blocks"])
+    part = choose(draw, block["parts"])
+    rows = [row for other in block["parts"] for row in (*other["above"], *other["below"])]
+    tokens = st.integers(-1, group["m"] + 1)
+    match draw(st.integers(0, 5)):
+        case 0:
+            part["token"] = draw(tokens)
+        case 1:
+            block["parts"].insert(
+                draw(st.integers(0, len(block["parts"]))), copy.deepcopy({**part, "token": draw(tokens)})
+            )
+        case 2:
+            block["parts"].remove(part)
+        case 3:
+            listed = draw(st.sampled_from([part["above"], part["below"]]))
+            if listed and draw(st.booleans()):
+                listed.pop(draw(st.integers(0, len(listed) - 1)))
+            else:
+                listed.append([draw(tokens), *choose(draw, rows)[1:]])
+        case 4:
+            listed = draw(st.sampled_from([group["classes"], block["classes"]]))
+            listed.append([choose(draw, group["classes"])[0]])
+        case 5:
+            row = choose(draw, [*group["classes"], *block["classes"]])
+            row[1:] = [draw(st.integers(0, 9)) for _ in range(abs(row[0]).bit_count())]
+
+
 MUTATIONS = [
     *(change_any_integer, change_any_integer, change_arguments, change_arguments, change_margin, permute_premises),
-    *(edit_steps, move_counts, change_region, move_region, raise_counts, extra_bits, all_bits, tighten_table, reshape),
+    *(
+        change_counting,
+        edit_steps,
+        move_counts,
+        change_region,
+        move_region,
+        raise_counts,
+        extra_bits,
+        all_bits,
+        tighten_table,
+        reshape,
+    ),
 ]
 
 

@@ -24,7 +24,8 @@ from checker.facts import Accuracy, Count, CubicTokens, RegionGaps, Regions, Tal
 from tests.second_verifier.regions import holds as region_fact_holds
 from tests.support.any_case import Case
 from tests.support.any_problem import max_of_k
-from tests.support.derivations import Derivation, Meaning, group, statement, tally_holds, truth_of_region
+from tests.support.derivations import Derivation, Meaning, statement, tally_holds, truth_of_region
+from tests.support.groups import any_groups, fitting, group, with_cuts
 from tests.support.hints import (
     any_gap,
     any_peel,
@@ -145,7 +146,8 @@ def sensible(proof: Derivation, rule: str) -> Args:
         case "attention_ranges":
             return {"bits": 40, "gaps": gaps}
         case "separable_counts":
-            return {**lanes, "groups": [group((v, k), m) for m in range(v)]}
+            wanted = [group((v, k), m, parts=range(min(m, 1)), below=(m - 1) % v) for m in range(v)]
+            return with_cuts(proof, len(proof.facts) - 1, {**lanes, "groups": wanted}, fitting(1000))
         case "branch_sequences":
             return {**lanes, "queries": masks(v, all_pairs(v, k))}
         case "evaluate_inputs":
@@ -251,7 +253,7 @@ def arbitrary(proof: Derivation, rule: str, rng: random.Random) -> Args:
             gaps = [[[any_gap(rng, q, m, n) for n in range(k - (q < m))] for q in range(m + 1)] for m in range(v)]
             return {**bits, "gaps": gaps}
         case "separable_counts":
-            return {**lanes, "groups": any_groups(rng, v, k)}
+            return any_groups(rng, proof, len(proof.facts) - 1, lanes, masks(v, all_pairs(v, k)))
         case "branch_sequences":
             return {**lanes, "queries": masks(v, [pair for pair in all_pairs(v, k) if rng.random() < 0.7])}
         case "evaluate_inputs":
@@ -266,24 +268,6 @@ def arbitrary(proof: Derivation, rule: str, rng: random.Random) -> Args:
             hints = count_hints(proof.problem, proof.facts[-1], rng.choice([1, 7, 100, 3000]), chord)
             return {"hints": [[[*hint[:1], *[integer(rng, 50) for _ in hint[1:]]] for hint in row] for row in hints]}
     return {}
-
-
-def any_groups(rng: random.Random, v: int, k: int) -> list[Args]:
-    """One for each maximum, of any fineness."""
-
-    def parts(members: list[int]) -> list[int]:
-        owner = [rng.randrange(2) for _ in members]
-        return [
-            mask for n in range(2) if (mask := sum(1 << x for x, own in zip(members, owner, strict=True) if own == n))
-        ]
-
-    groups = []
-    for m in range(v):
-        queries = [q for q in range(m + 1) if k > 1 or q == m]
-        others = [y for y in range(v) if y != m]
-        made = group((v, k), m, rng.choice([1, 7, 100, 3000]), parts(others), parts(queries), parts(list(range(k - 1))))
-        groups.append(made)
-    return groups
 
 
 def any_regions(rng: random.Random, v: int) -> list[Args]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from checker.facts import Tally
 from tests.support.attacks import Draw
 from tests.support.derivations import Derivation, ScoreApproximation, mask_of
+from tests.support.groups import Args, Cutter, fitting, with_cuts
 
 
 def all_pairs(v: int, k: int) -> list[tuple[int, int]]:
@@ -24,12 +25,20 @@ def masks(v: int, pairs: list[tuple[int, int]]) -> list[int]:
 ARGS = {"exponent": -40, "bits": 40}
 
 
-def counted(path: Path, *wanted: dict[str, Any], margin: Fraction = Fraction(0), **args: int) -> list[int]:
-    """The correct sequences that separable_counts finds, block by block, with exact scores."""
+USUAL = fitting(1000)
+
+
+def tally(path: Path, *wanted: Args, margin: Fraction = Fraction(0), cutter: Cutter = USUAL, **args: int) -> Tally:
+    """What separable_counts finds, block by block, with exact scores."""
     derivation = Derivation(path, margin)
     scores = derivation.step("score_exact", [], {})
-    tally = derivation.derive("separable_counts", [scores], {**ARGS, **args, "groups": list(wanted)})
-    return [count.correct for count in tally.counts]
+    made = with_cuts(derivation, scores, {**ARGS, **args, "groups": list(wanted)}, cutter)
+    return derivation.derive("separable_counts", [scores], made)
+
+
+def counted(path: Path, *wanted: Args, **given: Any) -> list[int]:
+    """The correct sequences of `tally`."""
+    return [count.correct for count in tally(path, *wanted, **given).counts]
 
 
 def branched(path: Path, pairs: list[tuple[int, int]], margin: Fraction = Fraction(0), **args: Any) -> Tally:
@@ -39,10 +48,10 @@ def branched(path: Path, pairs: list[tuple[int, int]], margin: Fraction = Fracti
 
 
 @st.composite
-def coarse(draw: st.DrawFn) -> dict[str, int]:
-    """Any precision, mostly coarse."""
-    bits = st.integers(8, 24) | st.integers(8, 80) | st.sampled_from([8, 500, 4096])
-    return {"exponent": draw(st.integers(-60, 5) | st.integers(-(1 << 14), 1 << 14)), "bits": draw(bits)}
+def coarse(draw: st.DrawFn, most: int = 1 << 14) -> dict[str, int]:
+    """Any precision, mostly coarse; the exponent at most so far from 0, so that a step can be as large as entries."""
+    bits = st.integers(8, 24) | st.integers(8, 80) | st.sampled_from([8, 500, min(most, 4096)])
+    return {"exponent": draw(st.integers(-60, 5) | st.integers(-most, most)), "bits": draw(bits)}
 
 
 def far_off(draw: Draw, fact: Any) -> Any:
