@@ -67,17 +67,20 @@ def level_for(circuits: Circuits, track: Track, max_length: int | None, needed: 
     None if that may be had shorter: if the coarsest level is too long, or proves enough; or if not even the finest one
     proves enough.
     """
-    levels = [lambda level=level: pair_by_pair(circuits, track, "adaptive", level, both=False) for level in LEVELS]
+
+    def proof(number: int) -> Certificate:
+        return pair_by_pair(circuits, track, "adaptive", LEVELS[number], both=False)
+
     if max_length is None:
-        for number, level in enumerate(levels):
-            certificate = level()
+        for number in range(len(LEVELS)):
+            certificate = proof(number)
             if certificate.predicate.claim.correct >= needed:
                 return certificate if number else None
         return None
-    best, first, last = None, 0, len(levels)
+    best, first, last = None, 0, len(LEVELS)
     while first < last:
         middle = (first + last) // 2
-        certificate = levels[middle]()
+        certificate = proof(middle)
         if measured(circuits, certificate) > max_length:
             last = middle
         else:
@@ -87,9 +90,7 @@ def level_for(circuits: Circuits, track: Track, max_length: int | None, needed: 
     return best
 
 
-def unit_by_unit(
-    circuits: Circuits, track: Track, max_length: int | None, needed: int, demanded: bool
-) -> Certificate:
+def unit_by_unit(circuits: Circuits, track: Track, max_length: int | None, needed: int, demanded: bool) -> Certificate:
     """Start with one count for each maximum, and refine where an operation of the check proves most."""
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion)
