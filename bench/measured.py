@@ -68,13 +68,13 @@ ROWS = (
     *(Row(SMALL, "adaptive", f"--max-length {limit}") for limit in LIMITS),
     Row(SMALL, "adaptive"),
     *(Row(FIVE, name) for name in ("separable-by-max", "adaptive")),
-    Row(FIVE, "exact", length=False),
+    *(Row(FIVE, name, length=False) for name in ("exact", "two-sided")),
     *(Row(TEN, name) for name in ("cubic", "separable-by-max", "adaptive")),
-    Row(TEN, "separable-relaxed", length=False),
+    *(Row(TEN, name, length=False) for name in ("separable-relaxed", "two-sided")),
     *(Row(TWENTY, name) for name in ("cubic", "separable-by-max", "adaptive")),
-    Row(TWENTY, "separable-relaxed", length=False),
+    *(Row(TWENTY, name, length=False) for name in ("separable-relaxed", "two-sided")),
     Row(WIDE, "separable-by-max"),
-    Row(WIDE, "separable-relaxed", length=False),
+    *(Row(WIDE, name, length=False) for name in ("separable-relaxed", "adaptive", "two-sided")),
 )
 
 

@@ -32,7 +32,7 @@ SHORT = {  # labels in the picture, where there is room for one: x and y offsets
 README_ROWS = (  # of the model of MODEL, and of another
     *((MODEL, name) for name in (MEAN, "separable-by-max", "adaptive --max-length 10000000")),
     *((MODEL, name) for name in ("adaptive", "cubic", "adaptive --max-length 22000000", "exact")),
-    *(("max-of-20-seed-123", name) for name in ("cubic", "separable-by-max", "adaptive")),
+    *(("max-of-20-seed-123", name) for name in ("cubic", "separable-by-max", "adaptive", "two-sided")),
 )
 
 
@@ -568,10 +568,12 @@ def replace_table(page: Path, lines: list[str]) -> None:
 
 
 def bound(row: dict[str, str], places: int) -> str:
-    """The proved share, rounded down; with "=" if nothing is left open."""
+    """The proved share, rounded down; with "=" if nothing is left open, and with what is proved from above, rounded up."""
     correct, wrong, total = (int(row[field]) for field in ("correct", "wrong", "total"))
     relation = "= " if correct + wrong == total else ""
-    return f"{relation}{correct * 10**places // total / 10**places:.{places}f}"
+    above = -(-(total - wrong) * 10**places // total) / 10**places
+    upper = f" to {above:.{places}f}" if wrong and not relation else ""
+    return f"{relation}{correct * 10**places // total / 10**places:.{places}f}{upper}"
 
 
 def million(row: dict[str, str]) -> str:

@@ -26,9 +26,9 @@ CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
 MOST_KERNEL_LINES = 80
-MOST_ENGINE_LINES = 1683  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 2955
-MOST_RULE_LINES = 47
+MOST_ENGINE_LINES = 1684  # all but lemmas and rules: what every proof goes through
+MOST_LINES = 3068
+MOST_RULE_LINES = 54
 RULES_TABLE = "__init__.py"
 
 
