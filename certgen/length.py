@@ -56,7 +56,7 @@ class ProofLength:
 
 
 def proof_length(model: str | Path, certificate: str | Path) -> ProofLength:
-    """Check the certificate while counting; UserError if it does not verify. Six to eight times slower than checking."""
+    """Check the certificate while counting; UserError if it does not verify. Six to eight times as slow as checking."""
     return length_of(read_input(model), read_input(certificate))
 
 

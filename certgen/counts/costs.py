@@ -97,6 +97,8 @@ def of_counts(plan: Plan, v: int, k: int, counting: float) -> float:
     masks = OF_MEMBER * words(v) * (wrong + queries) + 2 * OF_MEMBER * k
     weights = queries * (OF_QUERY + OF_TOKEN_WEIGHT * tokens + OF_POSITION_WEIGHT * k + OF_PRODUCT * pools * tokens)
     gains = wrong * (4 * queries + 2 * k + 2 * (pools + 1) * tokens)
+    with_factors = sum(len(members) for members in plan.classes if plan.gauged and len(members) > 1)
+    gains += with_factors * (OF_MEMBER + queries + (pools + 2) * tokens)
     of_entry = OF_WEIGHTED_GAIN * queries + OF_LARGEST_GAIN * (queries - blocks)
     tables = len(plan.classes) * (pools * tokens * of_entry + OF_WEIGHTED_GAIN * queries)
     peaks = len(plan.classes) * (OF_PEAK * (blocks * pools * tokens + queries) + 6 * blocks * (pools + 1))

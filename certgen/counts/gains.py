@@ -6,7 +6,7 @@ The words are those of docs/rules.md, separable_counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -17,11 +17,14 @@ import numpy.typing as npt
 from certgen.certificate.arguments import Block, Group, LaneArgs, Part
 from certgen.certificate.facts import ScoreApproximation
 from certgen.counts.cells import mask, sequences_of_pair
-from certgen.counts.groups import Members, Plan
+from certgen.counts.groups import Cut, Members, Plan
 from certgen.counts.numerators import VALUE_BOUND, Precision, lane_args
 from certgen.counts.polynomials import NONE, PRECISION, SLACK, IntArray, Reached, count_reached, cut_of
 from certgen.models.circuits import RELATIVE_SLACK, Circuits
 from certgen.models.dyadic import Dyadic, FloatArray
+
+COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so many times as large is the largest
+TINY = 1e-200  # what is less is nothing
 
 Near = tuple[int, list[FloatArray]]  # the number of a block, and the tables whose entries are added up
 
@@ -86,20 +89,37 @@ class Maximum:
         self.low, self.high = search.tokens(m)
         self.near: dict[Hashable, list[Near]] = {}  # what was asked of `reached`
 
-    def tables(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...]) -> Tables:
+    def tables(
+        self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], factors: Sequence[int]
+    ) -> Tables:
         """The most that any query of each block lets any of these wrong tokens gain.
 
         `blocks` are all blocks of a plan, because its queries share one bound on what they gain directly.
         """
         queries = np.concatenate([np.asarray(block) for block in blocks])
-        return self.weighted(self.gains(np.asarray(wrong), queries, pools), queries, blocks, pools)
+        return self.weighted(self.gains(np.asarray(wrong), queries, pools, factors), queries, blocks, pools)
 
-    def gains(self, wrong: IntArray, queries: IntArray, pools: tuple[Members, ...]) -> Gains:
-        """Bounds without the weights, for a class of wrong tokens."""
-        centre = self.direct[np.ix_(queries, wrong)].max(axis=0)
-        of_query = (self.direct[np.ix_(queries, wrong)] - centre).max(axis=1) + self.search.circuits.float_margin
+    @cached_property
+    def gauge(self) -> IntArray:
+        """Factors that make alike what wrong tokens lose where a position holds m, for most queries, [y]; 0 of m."""
+        lost = -(self.values[self.m] + self.places.mean(axis=0) + self.direct.mean(axis=0))
+        return np.insert(factors_for(np.delete(lost, self.m)), self.m, 0)
+
+    def factors(self, wrong: Members, gauged: bool) -> list[int]:
+        """Of a class of wrong tokens; none if all are 1."""
+        factors: list[int] = self.gauge[np.asarray(wrong)].tolist() if gauged and len(wrong) > 1 else []
+        return factors if len(set(factors)) > 1 else []
+
+    def gains(
+        self, wrong: IntArray, queries: IntArray, pools: tuple[Members, ...], factors: Sequence[int] = ()
+    ) -> Gains:
+        """Bounds without the weights, for a class of wrong tokens; with factors, over the largest of these."""
+        scale = np.array(factors) / max(factors) if factors else np.ones(len(wrong))
+        centre = self.direct[np.ix_(queries, wrong)].max(axis=0) + self.search.circuits.float_margin
+        margin = self.search.circuits.float_margin
+        of_query = ((self.direct[np.ix_(queries, wrong)] + margin - centre) * scale).max(axis=1)
         ahead = [self.places[np.ix_(np.asarray(pool), wrong)].max(axis=0) + centre for pool in self.with_last(pools)]
-        return Gains(np.stack([(self.values[:, wrong] + row).max(axis=1) for row in ahead]), of_query)
+        return Gains(np.stack([((self.values[:, wrong] + row) * scale).max(axis=1) for row in ahead]), of_query)
 
     def with_last(self, pools: tuple[Members, ...]) -> list[Members]:
         """And the last position, which holds the query."""
@@ -151,45 +171,51 @@ class Maximum:
                 together.append(([y], alone[y]))
         return classes + [members for members, _ in together]
 
-    def reached(
-        self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...], steps: int
-    ) -> list[Reached]:
+    def reached(self, plan: Plan, wrong: Members) -> list[Reached]:
         """Per block, at least as many sequences as the checker counts for one class."""
-        counts, unit = [NONE] * len(blocks), self.search.unit
-        for number, tables in self.near_blocks(wrong, blocks, pools):
-            uses = [*map(len, pools), 1]
-            cut = cut_of(tables, uses, steps, unit)
-            counts[number] = count_reached(tables, uses, self.m in blocks[number], cut, unit)
+        counts, uses = [NONE] * len(plan.blocks), [*map(len, plan.pools), 1]
+        for number, tables, cut, unit in self.cuts(plan, wrong):
+            counts[number] = count_reached(tables, uses, self.m in plan.blocks[number], cut, unit)
         return counts
 
-    def near_blocks(self, wrong: Members, blocks: Sequence[Members], pools: tuple[Members, ...]) -> list[Near]:
-        """The blocks in which a class may reach the maximum."""
-        key = tuple(wrong), tuple(map(tuple, blocks)), tuple(map(tuple, pools))
+    def cuts(self, plan: Plan, wrong: Members) -> Iterator[tuple[int, list[FloatArray], Cut, float]]:
+        """The blocks in which a class may reach the maximum, how they are counted, and the unit of that."""
+        factors = self.factors(wrong, plan.gauged)
+        key = tuple(wrong), tuple(map(tuple, plan.blocks)), tuple(map(tuple, plan.pools)), tuple(factors)
         if key not in self.near:
-            self.near[key] = self.tables(wrong, blocks, pools).near()
-        return self.near[key]
+            self.near[key] = self.tables(wrong, plan.blocks, plan.pools, factors).near()
+        unit = self.search.unit / max(factors, default=1)
+        for number, tables in self.near[key]:
+            yield number, tables, cut_of(tables, [*map(len, plan.pools), 1], plan.steps, unit), unit
 
     def group(self, plan: Plan) -> Group:
         """A plan as the certificate states it: every class shared by all blocks, and counted where it comes near."""
         above: list[list[list[int]]] = [[] for _ in plan.blocks]
         for number, wrong in enumerate(plan.classes):
-            for block, tables in self.near_blocks(wrong, plan.blocks, plan.pools):
-                cut = cut_of(tables, [*map(len, plan.pools), 1], plan.steps, self.search.unit)
+            for block, _, cut, _ in self.cuts(plan, wrong):
                 above[block].append([number, cut.step, *cut.phases])
         blocks = [
             Block(queries=mask(block), classes=[], parts=[Part(token=-1, above=cuts, below=[])])
             for block, cuts in zip(plan.blocks, above, strict=True)
         ]
-        classes = [[mask(members)] for members in plan.classes]
+        classes = [[mask(members), *self.factors(sorted(members), plan.gauged)] for members in plan.classes]
         return Group(m=plan.m, pools=[mask(pool) for pool in plan.pools], classes=classes, blocks=blocks)
 
     def correct(self, plan: Plan) -> list[int]:
         """Per block, no more sequences than the checker finds correct."""
         left = [sum(sequences_of_pair(self.search.circuits.k, q, self.m) for q in block) for block in plan.blocks]
         for wrong in plan.classes:
-            lost = self.reached(wrong, plan.blocks, plan.pools, plan.steps)
+            lost = self.reached(plan, wrong)
             left = [before - less.number for before, less in zip(left, lost, strict=True)]
         return [max(found, 0) for found in left]
+
+
+def factors_for(sizes: FloatArray) -> IntArray:
+    """Whole numbers that make wrong tokens of these sizes alike, as far as they are not too different."""
+    if not len(sizes) or sizes.max() < TINY:
+        return np.ones(len(sizes), dtype=int)
+    factors = np.rint(COARSEST * sizes.max() / np.maximum(sizes, sizes.max() / FINEST)).astype(int)
+    return factors if len(set(factors)) > 1 else np.ones(len(sizes), dtype=int)
 
 
 class Gains(NamedTuple):

@@ -12,13 +12,14 @@ Members = Sequence[int]
 @dataclass(frozen=True)
 class Plan:
     """What is counted together for one maximum, and how finely: classes of wrong tokens, blocks of queries, pools of
-    positions."""
+    positions. If `gauged`, wrong tokens that are together have factors that make alike what they lose."""
 
     m: int
     steps: int
     classes: tuple[Members, ...]
     blocks: tuple[Members, ...]
     pools: tuple[Members, ...]
+    gauged: bool = False
 
 
 class Cut(NamedTuple):

@@ -12,15 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from certgen.counts.gains import Maximum
+from certgen.counts.gains import Maximum, factors_for
 from certgen.counts.groups import Members
 from certgen.counts.lanes import certainly
 from certgen.counts.polynomials import IntArray
 from certgen.counts.sums import Counts, Cuts, Tables, Where, count, everything, joined, largest_sums, losses_of
 from certgen.models.dyadic import FloatArray
 
-COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so many times as large is the largest
-TINY = 1e-200  # what is less is nothing
 ROUGH, ROUGHEST = 64, 32  # steps for comparing what could be done
 BETTER = 0.97  # of what all wrong tokens count in one class, what is worth to look at rivals by themselves
 APART = 16  # rivals that are counted each by itself, at most
@@ -245,14 +243,6 @@ class Pair:
         """A certain count."""
         losses, limits = losses_of(tables, self.uses, where, counted.cuts, upward)
         return certainly(losses[0], self.uses, int(limits[0]), where.needed[0].tolist(), upward)
-
-
-def factors_for(sizes: FloatArray) -> IntArray:
-    """Whole numbers that make wrong tokens of these sizes alike, as far as they are not too different."""
-    if not len(sizes) or sizes.max() < TINY:
-        return np.ones(len(sizes), dtype=int)
-    factors = np.rint(COARSEST * sizes.max() / np.maximum(sizes, sizes.max() / FINEST)).astype(int)
-    return factors if len(set(factors)) > 1 else np.ones(len(sizes), dtype=int)
 
 
 def gains(maximum: Maximum, q: int, pools: tuple[Members, ...], upward: bool) -> Tables:

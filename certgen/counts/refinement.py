@@ -41,13 +41,17 @@ def coarse_refinements(units: UnitsOfMaximum, unit: Counted, finer: Counted) -> 
     blocks = min(2 * unit.blocks, len(unit.queries))
     single = replace(unit, steps=max(unit.steps, FINE_STEPS), pools=units.single_positions)
     by_query = replace(single, blocks=len(unit.queries))
+    gauged = replace(unit, gauged=True)
+    yield gauged
+    if gauged != unit:
+        yield replace(gauged, steps=finer.steps)
     yield replace(unit, apart=apart)
     yield replace(unit, pools=pools)
     yield replace(unit, blocks=blocks)
     yield replace(finer, apart=apart)
     yield replace(finer, apart=apart, pools=pools)
     yield replace(single, apart=apart, blocks=blocks)
-    yield from (single, by_query, replace(by_query, apart=apart), replace(by_query, apart=0, behind=True))
+    yield from (single, by_query, replace(by_query, apart=apart), replace(by_query, apart=0, behind=True, gauged=False))
 
 
 def splits(units: UnitsOfMaximum, unit: Counted) -> Iterator[Parts]:

@@ -10,7 +10,7 @@ import numpy as np
 from certgen.counts.gains import Maximum
 from certgen.counts.groups import Members
 from certgen.counts.numerators import VALUE_BOUND
-from certgen.counts.pairs import Shared, WrongTokens, factors_for
+from certgen.counts.pairs import Shared, WrongTokens
 from certgen.counts.polynomials import IntArray
 from certgen.counts.sums import BoolArray, Cuts, Tables, count, everything, largest_sums
 from certgen.models.dyadic import FloatArray
@@ -55,12 +55,6 @@ def together(maximum: Maximum, queries: Sequence[int], pools: tuple[Members, ...
         tables.append(np.maximum(gain * most, gain * least) + room)
     own = tables.pop()[np.arange(len(number)), number]
     return Together(number, WrongTokens(wrong, factors), Tables(np.stack(tables, axis=1), own))
-
-
-def shared_gauge(maximum: Maximum) -> IntArray:
-    """Factors that make alike what wrong tokens lose where a position holds m, for most queries."""
-    lost = -(maximum.values[maximum.m] + maximum.places.mean(axis=0) + maximum.direct.mean(axis=0))
-    return factors_for(np.delete(lost, maximum.m))
 
 
 def counted(found: Together, maximum: Maximum, pools: tuple[Members, ...], steps: int) -> Rough:

@@ -17,7 +17,7 @@ from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.lanes import certainly
 from certgen.counts.pairs import Pair, Part, WrongTokens
 from certgen.counts.sums import Cuts, everything, losses_of
-from certgen.counts.together import Rough, Together, counted, shared_gauge, together
+from certgen.counts.together import Rough, Together, counted, together
 from certgen.progress import Track
 
 
@@ -78,7 +78,7 @@ class Search:
         self.v, self.k = search.circuits.v, search.circuits.k
         self.pools = tuple((p,) for p in range(self.k - 1))
         self.maxima = [Maximum(search, m) for m in range(self.v)]
-        self.gauges = [shared_gauge(maximum) for maximum in self.maxima]
+        self.gauges = [np.delete(maximum.gauge, maximum.m) for maximum in self.maxima]
         self.found: dict[tuple[int, int], Found] = {}
         self.counts: list[list[int]] = []
         self.left = self.look_at_the_worst()

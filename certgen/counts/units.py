@@ -28,8 +28,8 @@ class Counted:
     """Queries in blocks of neighbours, each counted at once, with losses rounded to `steps` units.
 
     The wrong tokens that reach m most often are `apart`, each in a class of its own; the others are together. Or, if
-    `behind`, all are in classes that reach m in no block, as far as there are such classes. Positions of a pool share
-    one table.
+    `behind`, all are in classes that reach m in no block, as far as there are such classes. Those that are together
+    have factors if `gauged`. Positions of a pool share one table.
     """
 
     m: int
@@ -39,6 +39,7 @@ class Counted:
     apart: int
     pools: Pools
     behind: bool = False
+    gauged: bool = False
 
     def members_of_blocks(self) -> tuple[Queries, ...]:
         """The queries, block by block."""
@@ -115,7 +116,7 @@ class UnitsOfMaximum:
 
     def counted(self, unit: Counted) -> Outcome:
         plan = self.plan(unit)
-        reached = [self.maximum.reached(wrong, plan.blocks, plan.pools, plan.steps) for wrong in plan.classes]
+        reached = [self.maximum.reached(plan, wrong) for wrong in plan.classes]
         totals = [self.sequences(block) for block in plan.blocks]
         lost = [min(sum(row[i].number for row in reached), total) for i, total in enumerate(totals)]
         correct = tuple(total - less for total, less in zip(totals, lost, strict=True))
@@ -133,7 +134,8 @@ class UnitsOfMaximum:
 
     def plan(self, unit: Counted) -> Plan:
         """The group that counts a unit."""
-        return Plan(unit.m, unit.steps, tuple(self.classes(unit)), unit.members_of_blocks(), unit.pools)
+        classes = tuple(self.classes(unit))
+        return Plan(unit.m, unit.steps, classes, unit.members_of_blocks(), unit.pools, gauged=unit.gauged)
 
     def classes(self, unit: Counted) -> list[list[int]]:
         """The wrong tokens of a unit, class by class."""
@@ -149,13 +151,8 @@ class UnitsOfMaximum:
             # what reaches m for none of more queries does so for none of these
             larger = [tokens for known, tokens in self.rankings.items() if set(queries) <= set(known)]
             candidates = min(larger, key=len, default=self.wrong_tokens)
-            blocks = tuple((q,) for q in queries)
-            counts = {
-                y: sum(
-                    found.number for found in self.maximum.reached([y], blocks, self.single_positions, RANKING_STEPS)
-                )
-                for y in candidates
-            }
+            plan = Plan(self.m, RANKING_STEPS, (), tuple((q,) for q in queries), self.single_positions)
+            counts = {y: sum(found.number for found in self.maximum.reached(plan, [y])) for y in candidates}
             self.rankings[queries] = sorted((y for y in counts if counts[y]), key=lambda y: -counts[y])
         return self.rankings[queries]
 

@@ -12,6 +12,7 @@ from certgen.certificate.facts import Tally
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
+from certgen.counts.branching import MOST_SEQUENCES
 from certgen.counts.cells import cells_of_pair, mask
 from certgen.counts.costs import of_tables
 from certgen.counts.gains import Maximum, SeparableSearch
@@ -52,9 +53,10 @@ def adaptive(
     minutes, mostly for counting in numpy.
     """
     needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
-    if circuits.v**circuits.k > FEW_SEQUENCES:  # fewer are all followed, which settles them exactly
-        if max_length is None and target is None:
-            return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both)
+    sequences = circuits.v**circuits.k
+    if max_length is None and target is None and sequences > FEW_SEQUENCES:  # fewer are all followed, and so settled
+        return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both)
+    if sequences > MOST_SEQUENCES:  # then refining takes minutes
         found = level_for(circuits, track, max_length, needed)
         if found is not None:
             return required(found, needed, target is not None)
