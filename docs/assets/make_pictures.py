@@ -568,7 +568,7 @@ def replace_table(page: Path, lines: list[str]) -> None:
 
 
 def bound(row: dict[str, str], places: int) -> str:
-    """The proved share, rounded down; with "=" if nothing is left open, and with what is proved from above, rounded up."""
+    """The proved share, rounded down, "=" if nothing is left open; and what is proved from above, rounded up."""
     correct, wrong, total = (int(row[field]) for field in ("correct", "wrong", "total"))
     relation = "= " if correct + wrong == total else ""
     above = -(-(total - wrong) * 10**places // total) / 10**places
