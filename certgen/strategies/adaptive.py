@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from math import inf
 from typing import NamedTuple
@@ -52,37 +53,41 @@ def adaptive(
     alone, as long as it takes. Raises UserError if no proof is found that is so short or so good. Cost: seconds to
     minutes, mostly for counting in numpy.
     """
-    needed = circuits.v**circuits.k if target is None else -(-(circuits.v**circuits.k) * target // 1)
     sequences = circuits.v**circuits.k
+    needed = sequences if target is None else -(-sequences * target // 1)
     if max_length is None and target is None and sequences > FEW_SEQUENCES:  # fewer are all followed, and so settled
         return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both)
-    if sequences > MOST_SEQUENCES:  # then refining takes minutes
-        found = level_for(circuits, track, max_length, needed)
-        if found is not None:
-            return required(found, needed, target is not None)
-    return unit_by_unit(circuits, track, max_length, needed, target is not None)
+    demanded = target is not None
+    if sequences <= MOST_SEQUENCES:
+        return unit_by_unit(circuits, track, max_length, needed, demanded)
+    if max_length is None:  # refining takes minutes
+        level = first_level(circuits, track, needed)
+        return level or unit_by_unit(circuits, track, None, needed, demanded)
+    found = finest_level(circuits, track, max_length, needed)
+    if found is None:
+        return unit_by_unit(circuits, track, max_length, needed, demanded)
+    if found.predicate.claim.correct < needed:
+        with suppress(UserError):  # it may be longer at its coarsest
+            refined = unit_by_unit(circuits, track, max_length, needed, False)
+            found = max(found, refined, key=lambda certificate: certificate.predicate.claim.correct)
+    return required(found, needed, demanded)
 
 
-def level_for(circuits: Circuits, track: Track, max_length: int | None, needed: int) -> Certificate | None:
-    """Pair by pair: with a limit the finest level within it, else the first that proves enough.
+def first_level(circuits: Circuits, track: Track, needed: int) -> Certificate | None:
+    """Pair by pair, at the first level that proves enough; None if none does, or the coarsest: then less will do."""
+    for level in LEVELS:
+        certificate = pair_by_pair(circuits, track, "adaptive", level, both=False)
+        if certificate.predicate.claim.correct >= needed:
+            return None if level == LEVELS[0] else certificate
+    return None
 
-    None if that may be had shorter: if the coarsest level is too long, or proves enough; or if not even the finest one
-    proves enough.
-    """
 
-    def proof(number: int) -> Certificate:
-        return pair_by_pair(circuits, track, "adaptive", LEVELS[number], both=False)
-
-    if max_length is None:
-        for number in range(len(LEVELS)):
-            certificate = proof(number)
-            if certificate.predicate.claim.correct >= needed:
-                return certificate if number else None
-        return None
+def finest_level(circuits: Circuits, track: Track, max_length: int, needed: int) -> Certificate | None:
+    """Pair by pair, at the finest level within this length, or one that proves enough; None if all are too long."""
     best, first, last = None, 0, len(LEVELS)
     while first < last:
         middle = (first + last) // 2
-        certificate = proof(middle)
+        certificate = pair_by_pair(circuits, track, "adaptive", LEVELS[middle], both=False)
         if measured(circuits, certificate) > max_length:
             last = middle
         else:

@@ -318,3 +318,40 @@ def test_a_trained_model(shipped: Path) -> None:
     assert found["cubic"].correct == BOUND_OF_CUBIC
     assert found["adaptive"].correct > 1.04 * BOUND_OF_CUBIC
     assert found["adaptive"].length < found["cubic"].length
+
+
+@pytest.fixture(scope="module")
+def many(workspace: Path) -> Path:
+    """A model of more sequences than are all followed: most of them correct, but not all."""
+    return TinyModel("near", "F64", tensors_of("near", Sizes(17, 4, 8, 4), 2)).write(workspace / "many")
+
+
+def test_pair_by_pair(many: Path) -> None:
+    """Without a length or a target; from both sides if both are asked for."""
+    truth = verdict(many, json.loads(prove(many, "exact").to_bytes()))
+    assert truth.correct + truth.wrong == truth.total > 1 << 16
+    assert 0 < truth.wrong < truth.total // 2
+    usual, both = (verdict(many, json.loads(prove(many, both=value).to_bytes())) for value in (False, True))
+    assert 0 < usual.correct <= both.correct <= truth.correct
+    assert usual.wrong == 0 < both.wrong <= truth.wrong
+
+
+@pytest.mark.parametrize("options", [{"max_length": 10**7}, {"target": "1/2"}])
+def test_both_bounds_have_no_length_or_target(many: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="without a length or a target"):
+        prove(many, both=True, **options)
+
+
+def test_levels_of_fineness(workspace: Path) -> None:
+    """Of more sequences than are followed one by one: the finest within a length, the first that proves enough."""
+    path = TinyModel("near", "F64", tensors_of("near", Sizes(6, 13, 8, 4), 8)).write(workspace / "longer")
+    usual = prove(path).predicate.claim
+    assert usual.total > 1 << 31
+    length = length_of(path.read_bytes(), prove(path).to_bytes()).total
+    within = prove(path, max_length=length)
+    assert length_of(path.read_bytes(), within.to_bytes()).total <= length
+    assert within.predicate.claim.correct >= usual.correct
+    enough = prove(path, target=Fraction(usual.correct, usual.total))
+    assert verdict(path, json.loads(enough.to_bytes())).correct >= usual.correct
+    coarser = prove(path, max_length=length * 2 // 3).predicate.claim
+    assert 0 < coarser.correct <= within.predicate.claim.correct
