@@ -21,6 +21,7 @@ STYLES = {
     "adaptive": Style("#D55E00", "star"),
     "exact": Style("#000000", "circle"),
     "brute-force": Style("#8C564B", "x"),
+    "two-sided": Style("#454E0A", "star-diamond"),
     "separable, v^4": Style("#CC79A7", "hourglass"),
     "separable, v^3": Style("#9966FF", "bowtie"),
     "separable by max": Style("#009E73", "diamond"),

@@ -3,14 +3,14 @@
 from typing import NamedTuple
 
 from checker.arithmetic.packing import members
-from checker.decode import MAX_DIGITS, array, bounded, integer, record
+from checker.decode import array, bounded, integer, record
 from checker.errors import Malformed, Rejected, located, show
 from checker.facts import Rows, decode_row, decode_rows
 from checker.problem import Problem
 
 Row = tuple[int, ...]
 STEPS = bounded(1, 1 << 16)
-STEP = bounded(1, 10**MAX_DIGITS)  # above every number that can be written
+STEP = bounded(1, 1 << 8192)
 
 
 class Cut(NamedTuple):

@@ -537,7 +537,7 @@ def test_proofs_of_almost_nothing_are_mentioned_not_drawn(tmp_path: Path) -> Non
 
 def test_every_class_has_its_own_colour_and_mark() -> None:
     assert [*STYLES] and set(STYLES) == set(COSTS)
-    assert len({style.colour for style in STYLES.values()}) == len({style.symbol for style in STYLES.values()}) == 15
+    assert len({style.colour for style in STYLES.values()}) == len({style.symbol for style in STYLES.values()}) == 16
     looks = [*STYLES.values(), *OTHERS]
     assert len(set(looks)) == len(looks)
     found = styles(["zeta", "cubic", "alpha"])
