@@ -49,8 +49,12 @@ def counting() -> CountingType:
 
         return counted
 
-    def linear(operation: Operation) -> tuple[Operation, Operation]:
-        """a + b and the like, and the same with operands exchanged, cost the limbs of the longer one."""
+    def both_ways(operation: Operation) -> tuple[Operation, Operation]:
+        """The operation, and the same with operands exchanged."""
+        return operation, lambda self, other: operation(other, self)
+
+    def linear(operation: Operation, compares: bool = False) -> Operation:
+        """a + b and the like cost the limbs of the longer one; so does a < b, but nothing with what is no integer."""
 
         def counted(self: int, other: Any) -> Any:
             nonlocal total
@@ -62,28 +66,11 @@ def counting() -> CountingType:
                 total += 1
             else:
                 total += (max(a.bit_length(), b.bit_length()) + 63) // 64
-            return Counting(operation(a, b))
-
-        return counted, lambda self, other: counted(other, self)
-
-    def comparison(operation: Operation) -> Operation:
-        """a < b and the like cost as much as a - b; what is no integer costs nothing."""
-
-        def counted(self: int, other: Any) -> Any:
-            nonlocal total
-            try:
-                a, b = self.real, other.real
-            except AttributeError:
-                return NotImplemented
-            if a.bit_length() | b.bit_length() < 64:
-                total += 1
-            else:
-                total += (max(a.bit_length(), b.bit_length()) + 63) // 64
-            return operation(a, b)
+            return operation(a, b) if compares else Counting(operation(a, b))
 
         return counted
 
-    def shift(operation: Operation) -> tuple[Operation, Operation]:
+    def shift(operation: Operation) -> Operation:
         """a << b and a >> b cost the limbs of the longest number."""
 
         def counted(self: int, other: int) -> Any:
@@ -96,7 +83,7 @@ def counting() -> CountingType:
                 total += (max(a.bit_length(), b.bit_length(), result.bit_length()) + 63) // 64
             return Counting(result)
 
-        return counted, lambda self, other: counted(other, self)
+        return counted
 
     def product(self: int, other: Any) -> Any:
         """a * b costs one operation for each pair of limbs; to repeat a sequence costs nothing."""
@@ -111,7 +98,7 @@ def counting() -> CountingType:
             total += ((a.bit_length() + 63) // 64 or 1) * ((b.bit_length() + 63) // 64 or 1)
         return Counting(a * b)
 
-    def quotient(part: int) -> tuple[Operation, Operation]:
+    def quotient(part: int) -> Operation:
         """a // b and a % b cost one operation for each pair of limbs of quotient and divisor."""
 
         def counted(self: int, other: int) -> Any:
@@ -121,7 +108,7 @@ def counting() -> CountingType:
             total += ((parts[0].bit_length() + 63) // 64 or 1) * ((b.bit_length() + 63) // 64)
             return Counting(parts[part])
 
-        return counted, lambda self, other: counted(other, self)
+        return counted
 
     def power(self: int, exponent: int) -> Any:
         """By squaring: a ** b costs what repeated multiplication of the growing powers costs."""
@@ -139,18 +126,18 @@ def counting() -> CountingType:
 
         __neg__, __abs__, __invert__ = unary(operator.neg), unary(operator.abs), unary(operator.invert)
         bit_length, bit_count = unary(int.bit_length), unary(int.bit_count)
-        __add__, __radd__ = linear(operator.add)
-        __sub__, __rsub__ = linear(operator.sub)
-        __and__, __rand__ = linear(operator.and_)
-        __or__, __ror__ = linear(operator.or_)
-        __xor__, __rxor__ = linear(operator.xor)
-        __lshift__, __rlshift__ = shift(operator.lshift)
-        __rshift__, __rrshift__ = shift(operator.rshift)
-        __lt__, __le__, __eq__ = comparison(operator.lt), comparison(operator.le), comparison(operator.eq)
-        __gt__, __ge__, __ne__ = comparison(operator.gt), comparison(operator.ge), comparison(operator.ne)
+        __add__, __radd__ = both_ways(linear(operator.add))
+        __sub__, __rsub__ = both_ways(linear(operator.sub))
+        __and__, __rand__ = both_ways(linear(operator.and_))
+        __or__, __ror__ = both_ways(linear(operator.or_))
+        __xor__, __rxor__ = both_ways(linear(operator.xor))
+        __lshift__, __rlshift__ = both_ways(shift(operator.lshift))
+        __rshift__, __rrshift__ = both_ways(shift(operator.rshift))
+        __lt__, __le__, __eq__ = linear(operator.lt, True), linear(operator.le, True), linear(operator.eq, True)
+        __gt__, __ge__, __ne__ = linear(operator.gt, True), linear(operator.ge, True), linear(operator.ne, True)
         __mul__ = __rmul__ = product
-        __floordiv__, __rfloordiv__ = quotient(0)
-        __mod__, __rmod__ = quotient(1)
+        __floordiv__, __rfloordiv__ = both_ways(quotient(0))
+        __mod__, __rmod__ = both_ways(quotient(1))
         __pow__ = power  # type: ignore[assignment]  # without a modulus, which the checker never takes
         __hash__ = int.__hash__
 

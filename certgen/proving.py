@@ -71,7 +71,10 @@ def prove(
         hint = did_you_mean(strategy, STRATEGIES, "certgen strategies")
         raise UserError(f"there is no strategy {strategy!r}", hint)
     if strategy not in ("adaptive", None) and (max_length is not None or target is not None or both):
-        raise UserError(f"the strategy {strategy} has no length or target to choose, nor both bounds", "adaptive has")
+        raise UserError(
+            f"the strategy {strategy} has no length or target to choose, nor both bounds",
+            "the strategy adaptive has them",
+        )
     question = ask(model, problem, exact_margin)
     require_expressible(question.model, question.task)
     require_applicable(question, strategy)

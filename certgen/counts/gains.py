@@ -18,9 +18,9 @@ from certgen.certificate.arguments import Block, Group, LaneArgs, Part
 from certgen.certificate.facts import ScoreApproximation
 from certgen.counts.cells import mask, sequences_of_pair
 from certgen.counts.groups import Cut, Members, Plan
-from certgen.counts.numerators import VALUE_BOUND, Precision, lane_args
+from certgen.counts.numerators import Precision, lane_args
 from certgen.counts.polynomials import NONE, PRECISION, SLACK, IntArray, Reached, count_reached, cut_of
-from certgen.models.circuits import RELATIVE_SLACK, Circuits
+from certgen.models.circuits import Circuits
 from certgen.models.dyadic import Dyadic, FloatArray
 
 COARSEST, FINEST = 16, 256  # the smallest factor of a gauge, and at most so many times as large is the largest
@@ -45,12 +45,6 @@ class SeparableSearch:
         """Of the checker's tables, in that of ours."""
         args = self.args()
         return math.ldexp(1.0, args.exponent - self.circuits.value_scale - 2 * args.bits)
-
-    @cached_property
-    def slack(self) -> float:
-        """By how much an entry of the checker's tables may be larger than one of ours, or smaller."""
-        bits = self.precision
-        return VALUE_BOUND * (2.0 ** (5 - bits.weight_bits) + 2.0 ** (4 - bits.value_bits) + RELATIVE_SLACK)
 
     @cached_property
     def kept(self) -> Dyadic:
@@ -115,9 +109,9 @@ class Maximum:
     ) -> Gains:
         """Bounds without the weights, for a class of wrong tokens; with factors, over the largest of these."""
         scale = np.array(factors) / max(factors) if factors else np.ones(len(wrong))
-        centre = self.direct[np.ix_(queries, wrong)].max(axis=0) + self.search.circuits.float_margin
-        margin = self.search.circuits.float_margin
-        of_query = ((self.direct[np.ix_(queries, wrong)] + margin - centre) * scale).max(axis=1)
+        direct = self.direct[np.ix_(queries, wrong)] + self.search.circuits.float_margin
+        centre = direct.max(axis=0)
+        of_query = ((direct - centre) * scale).max(axis=1)
         ahead = [self.places[np.ix_(np.asarray(pool), wrong)].max(axis=0) + centre for pool in self.with_last(pools)]
         return Gains(np.stack([((self.values[:, wrong] + row) * scale).max(axis=1) for row in ahead]), of_query)
 

@@ -24,6 +24,11 @@ class Precision:
     weight_bits: int
     value_bits: int
 
+    @property
+    def slack(self) -> float:
+        """By how much an entry of the checker's tables may be larger than one of ours, or smaller."""
+        return VALUE_BOUND * (2.0 ** (5 - self.weight_bits) + 2.0 ** (4 - self.value_bits) + RELATIVE_SLACK)
+
 
 # Enough to decide the sequences of a trained model, in which some token of weight near 1 always occurs.
 DEFAULT_PRECISION = Precision(36, 32)

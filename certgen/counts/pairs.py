@@ -72,7 +72,7 @@ class Pair:
         self.maximum, self.m, self.q = maximum, maximum.m, q
         self.wrong = shared.wrong.tokens
         self.uses = list(map(len, pools))
-        self.unit, self.slack = maximum.search.unit, maximum.search.slack
+        self.unit, self.slack = maximum.search.unit, maximum.search.precision.slack
         self.pools, self.shared = pools, shared
         self.everything = everything(self.m, np.array([q]))
         self.classes, self.behind = [shared.wrong], list[WrongTokens]()  # what is counted, and what stays behind m
@@ -235,14 +235,18 @@ class Pair:
 
         `shared` is what the class gains that is shared in the end.
         """
-        upper = sum(self.bound(part.where, one, shared or self.joint([one.wrong]), True) for one in part.above)
-        lower = self.bound(part.where, part.below, self.least(part.below.wrong.tokens), False) if part.below else 0
+        where, upper, lower = part.where, 0, 0
+        for one in part.above:
+            upper += certain_count(shared or self.joint([one.wrong]), self.uses, where, one.cuts, True)
+        if part.below:
+            lower = certain_count(self.least(part.below.wrong.tokens), self.uses, where, part.below.cuts, False)
         return upper, lower
 
-    def bound(self, where: Where, counted: Counted, tables: Tables, upward: bool) -> int:
-        """A certain count."""
-        losses, limits = losses_of(tables, self.uses, where, counted.cuts, upward)
-        return certainly(losses[0], self.uses, int(limits[0]), where.needed[0].tolist(), upward)
+
+def certain_count(tables: Tables, uses: Sequence[int], where: Where, cuts: Cuts, upward: bool) -> int:
+    """No fewer sequences than the checker counts by these cuts; or if not `upward`, no more."""
+    losses, limits = losses_of(tables, uses, where, cuts, upward)
+    return certainly(losses[0], uses, int(limits[0]), where.needed[0].tolist(), upward)
 
 
 def gains(maximum: Maximum, q: int, pools: tuple[Members, ...], upward: bool) -> Tables:

@@ -13,14 +13,12 @@ import numpy.typing as npt
 
 from certgen.counts import costs
 from certgen.counts.groups import Cut
-from certgen.counts.numerators import VALUE_BOUND, Precision
-from certgen.models.circuits import RELATIVE_SLACK
+from certgen.counts.numerators import Precision
 from certgen.models.dyadic import FloatArray
 
 # Gains, and products of two weights with a gain, of one and two machine words.
 PRECISION = Precision(weight_bits=30, value_bits=28)
-# By how much an entry of the checker's tables may be larger than one of ours.
-SLACK = VALUE_BOUND * (2.0 ** (5 - PRECISION.weight_bits) + 2.0 ** (4 - PRECISION.value_bits) + RELATIVE_SLACK)
+SLACK = PRECISION.slack
 IntArray = npt.NDArray[np.intp]
 
 PHASES = 1 << 16  # to a step, as the checker has them

@@ -43,11 +43,11 @@ def together(maximum: Maximum, queries: Sequence[int], pools: tuple[Members, ...
     wrong = np.delete(np.arange(search.circuits.v), m)
     direct = maximum.direct[np.ix_(number, wrong)] + search.circuits.float_margin
     centre = direct.max(axis=0)
-    of_query = ((direct - centre + search.slack) * factors).max(axis=1)
+    of_query = ((direct - centre + search.precision.slack) * factors).max(axis=1)
     positions, tables = search.positions[number], []
     room = VALUE_BOUND * factors.max(initial=1) * 2.0 ** (5 - search.precision.weight_bits)
     for pool in maximum.with_last(pools):
-        ahead = maximum.places[np.ix_(np.asarray(pool), wrong)].max(axis=0) + centre + search.slack
+        ahead = maximum.places[np.ix_(np.asarray(pool), wrong)].max(axis=0) + centre + search.precision.slack
         of_token = ((maximum.values[:, wrong] + ahead) * factors).max(axis=1)
         heavy, light = positions[:, pool].max(axis=1), positions[:, pool].min(axis=1)
         gain = of_token + of_query[:, None]

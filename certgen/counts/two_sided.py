@@ -14,9 +14,8 @@ from certgen.certificate.arguments import Block, Group
 from certgen.certificate.arguments import Part as PartArgs
 from certgen.counts.cells import any_cell, mask, queries_of, sequences_of_pair
 from certgen.counts.gains import Maximum, SeparableSearch
-from certgen.counts.lanes import certainly
-from certgen.counts.pairs import Pair, Part, WrongTokens
-from certgen.counts.sums import Cuts, everything, losses_of
+from certgen.counts.pairs import Pair, Part, WrongTokens, certain_count
+from certgen.counts.sums import Cuts, everything
 from certgen.counts.together import Rough, Together, counted, together
 from certgen.progress import Track
 
@@ -53,10 +52,9 @@ CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the m
 
 
 class Found(NamedTuple):
-    """A pair by itself: the rung of the ladder, its parts, and bounds on its wrong share of all sequences."""
+    """A pair by itself: its parts, and bounds on its wrong share of all sequences."""
 
     pair: Pair
-    rung: int
     parts: list[Part]
     upper: float
     lower: float
@@ -115,7 +113,7 @@ class Search:
             pair.choose_classes()
         parts, unit = pair.parts(pair.tokens(depth), steps), self.share(pair.m)
         pair.forget()
-        return Found(pair, rung, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
+        return Found(pair, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
 
     def refine(self, rung: int) -> None:
         """To this rung, the pairs with most between their bounds first, until little stays open in the others."""
@@ -168,8 +166,7 @@ class Search:
         above, correct = [], sequences_of_pair(self.k, q, m)
         if rough.reached[i]:
             cuts, where, uses = rough.cuts.of(i), everything(m, np.array([q])), list(map(len, self.pools))
-            losses, limits = losses_of(shared.of(q).tables, uses, where, cuts, True)
-            correct -= certainly(losses[0], uses, int(limits[0]), where.needed[0].tolist(), True)
+            correct -= certain_count(shared.of(q).tables, uses, where, cuts, True)
             above = [self.cut(0, cuts)]
         self.counts.append([m, 1 << q, any_cell(self.k), max(correct, 0), 0])
         return Block(queries=1 << q, classes=[], parts=[PartArgs(token=-1, above=above, below=[])])

@@ -8,16 +8,13 @@ from math import inf
 from typing import NamedTuple
 
 from certgen.bounds.scores import SCORE_ERRORS, ScoreStep
-from certgen.certificate.arguments import BranchArgs
-from certgen.certificate.facts import Tally
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
-from certgen.certificate.steps import infer
 from certgen.counts.branching import MOST_SEQUENCES
 from certgen.counts.cells import cells_of_pair, mask
 from certgen.counts.costs import of_tables
 from certgen.counts.gains import Maximum, SeparableSearch
-from certgen.counts.numerators import DEFAULT_PRECISION, lane_args
+from certgen.counts.numerators import DEFAULT_PRECISION
 from certgen.counts.refinement import FEW_SEQUENCES, Search, Stage
 from certgen.counts.two_sided import FINEST, LEVELS, USUAL
 from certgen.counts.units import Branched, Counted, UnitsOfMaximum
@@ -25,7 +22,7 @@ from certgen.decimals import at_least
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
-from certgen.strategies.separable import counts_step
+from certgen.strategies.separable import branch_step, counts_step
 from certgen.strategies.sub_cubic import sub_cubic
 from certgen.strategies.two_sided import pair_by_pair
 
@@ -105,7 +102,7 @@ def unit_by_unit(circuits: Circuits, track: Track, max_length: int | None, neede
     tables = of_tables(circuits, branched=False), of_tables(circuits, branched=True)
     proofs = Proofs(circuits, step, search, track, needed, tables)
     if max_length is None:
-        return required(proofs.certificate(proofs.furthest(inf)), needed, demanded)
+        return required(proofs.certificate(proofs.furthest()), needed, demanded)
     best = proofs.furthest_within(max_length)
     if best is None or max_length < NEARLY * proofs.expected(0):
         return required(no_longer(proofs, best, max_length), needed, demanded)
@@ -142,9 +139,9 @@ class Proofs(NamedTuple):
                 pass
         return max([number for number in range(len(self.search.stages)) if self.expected(number) <= limit], default=0)
 
-    def furthest(self, limit: float) -> int:
-        """The number of the last stage that is expected to be within the limit."""
-        number = self.last_within(limit)
+    def furthest(self) -> int:
+        """The number of the last stage, or of an earlier one that proves as much and is no longer."""
+        number = self.last_within(inf)
         first = self.first_as_good(number)
         return first if self.expected(first) <= self.expected(number) else number
 
@@ -205,13 +202,11 @@ def written(circuits: Circuits, step: ScoreStep, stage: Stage) -> Certificate:
     tallies = [counts_step(proof, circuits, proof.add(step), counted)] if counted else []
     branched = [(unit, found) for _, unit, found in outcomes if isinstance(unit, Branched)]
     if branched:
-        queries = [mask([unit.query for unit, _ in branched if unit.m == m]) for m in range(circuits.v)]
-        args = BranchArgs(**lane_args(circuits, DEFAULT_PRECISION).model_dump(), queries=queries)
         counts = [
             [unit.m, mask(unit.queries), cells_of_pair(circuits.k, unit.query, unit.m), *found.correct, found.wrong]
             for unit, found in branched
         ]
-        tallies.append(proof.add(infer("branch_sequences", Tally(counts=counts), args)))
+        tallies.append(branch_step(proof, circuits, DEFAULT_PRECISION, counts))
     return proof.certificate("adaptive", tallies)
 
 

@@ -12,7 +12,7 @@ from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
-from certgen.counts.cells import any_cell, cells_of_pair, mask, sequences_of_pair
+from certgen.counts.cells import any_cell, cells_of_pair, sequences_of_pair
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.groups import Members, Plan
 from certgen.counts.numerators import DEFAULT_PRECISION, Precision, full_precision, lane_args
@@ -128,13 +128,12 @@ def exact(circuits: Circuits, track: Track) -> Certificate:
             clear.append(by_token(maximum, settled, 1))
         pairs += [(q, m) for q in range(m + 1) if q not in settled]
     first = counts_step(proof, circuits, proof.add(step), clear)
-    return proof.certificate("exact", [first, branch_step(proof, circuits, pairs, track)])
+    return proof.certificate("exact", [first, branch_step(proof, circuits, *closest_counts(circuits, pairs, track))])
 
 
-def branch_step(proof: Proof, circuits: Circuits, pairs: list[tuple[int, int]], track: Track) -> int:
-    """The step that follows sequences of these pairs as far as they are not settled."""
-    precision, counts = closest_counts(circuits, pairs, track)
-    queries = [mask([q for q, other in pairs if other == m]) for m in range(circuits.v)]
+def branch_step(proof: Proof, circuits: Circuits, precision: Precision, counts: list[list[int]]) -> int:
+    """The step that follows sequences as far as they are not settled; each count is about a pair."""
+    queries = [sum(row[1] for row in counts if row[0] == m) for m in range(circuits.v)]
     args = BranchArgs(**lane_args(circuits, precision).model_dump(), queries=queries)
     return proof.add(infer("branch_sequences", Tally(counts=counts), args))
 

@@ -14,7 +14,7 @@ from certgen.counts.numerators import Precision
 from certgen.counts.two_sided import FINEST, Fineness, Search
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
-from certgen.strategies.separable import branch_step
+from certgen.strategies.separable import branch_step, closest_counts
 
 PRECISION = Precision(weight_bits=40, value_bits=40)  # parts without the most attended tokens have small weights
 
@@ -29,7 +29,7 @@ def pair_by_pair(circuits: Circuits, track: Track, name: str, fineness: Fineness
     proof = Proof(circuits.model, circuits.margin)
     if 1 in (circuits.v, circuits.k):  # a handful of sequences, and nothing that could be split
         pairs = list(pairs_of(circuits.v, circuits.k))
-        return proof.certificate(name, [branch_step(proof, circuits, pairs, track)])
+        return proof.certificate(name, [branch_step(proof, circuits, *closest_counts(circuits, pairs, track))])
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion, PRECISION)
     search = Search(scores, track, fineness, both)
