@@ -19,8 +19,8 @@ from certgen.counts.polynomials import IntArray
 from certgen.counts.sums import Counts, Cuts, Tables, Where, count, everything, joined, largest_sums, losses_of
 from certgen.models.dyadic import FloatArray
 
-ROUGH, ROUGHEST = 64, 32  # steps for comparing what could be done
-BETTER = 0.97  # of what all wrong tokens count in one class, what is worth to look at rivals by themselves
+ROUGH, ROUGHEST = 128, 32  # steps for comparing what could be done, at most
+BETTER = 0.97  # of what is counted with the class that pairs share, what is worth classes of a pair's own
 APART = 16  # rivals that are counted each by itself, at most
 TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
 TRIED_BELOW = 6  # rivals that may be counted from below
@@ -75,7 +75,7 @@ class Pair:
         self.unit, self.slack = maximum.search.unit, maximum.search.precision.slack
         self.pools, self.shared = pools, shared
         self.everything = everything(self.m, np.array([q]))
-        self.classes, self.behind = [shared.wrong], list[WrongTokens]()  # what is counted, and what stays behind m
+        self.shares_class = True  # with other queries of the maximum
         self.first_tokens: list[int] = []
 
     @cached_property
@@ -92,11 +92,6 @@ class Pair:
         """Free the memory of the tables, which are made again when they are needed."""
         for name in ("above", "below"):
             self.__dict__.pop(name, None)
-
-    @cached_property
-    def rivals(self) -> IntArray:
-        """The wrong tokens that may reach m."""
-        return self.wrong[self.reach(self.wrong, self.everything) >= 0]
 
     def reach(self, wrong: IntArray, where: Where) -> FloatArray:
         """The most that each of these tokens gains, with slack."""
@@ -133,36 +128,39 @@ class Pair:
         sizes = lost, np.maximum(lost, usual), np.abs(gains).mean(axis=2) @ uses
         return [WrongTokens(tokens, factors) for factors in (*map(factors_for, sizes), np.ones(len(tokens), dtype=int))]
 
-    def choose_classes(self) -> None:
-        """What pairs share if it is as good, then all wrong tokens at once, all rivals, or each rival by itself."""
-        if not len(self.rivals):
-            self.classes, self.behind = [], self.staying_behind()
-            return
-        whole, rivals = self.gauges(self.wrong), self.gauges(self.rivals)
-        apart = [WrongTokens(self.rivals[i : i + 1], np.ones(1, dtype=int)) for i in range(len(self.rivals))]
-        found = self.count(self.joint([self.shared.wrong, *whole, *rivals, *apart]), self.everything, ROUGH, True)
-        shares = np.split(found.shares, np.cumsum([1, len(whole), len(rivals)]))
-        best = [float(x.min()) for x in shares[:-1]] + [float(shares[-1].sum()) if len(apart) <= APART else np.inf]
-        kind = next(i for i, share in enumerate(best) if share * BETTER <= min(best))
-        if kind > 0:
-            self.classes = apart if kind == 3 else [(whole, rivals)[kind - 1][int(shares[kind].argmin())]]
-        self.behind = self.staying_behind() if kind > 1 else []
+    def classes(self, where: Where, steps: int) -> list[WrongTokens]:
+        """The tokens that may reach m in some of these sequences: all at once, or each by itself if that is better."""
+        rivals = self.wrong[self.reach(self.wrong, where) >= 0]
+        if not len(rivals):
+            return []
+        joint = self.gauges(rivals)
+        apart = [WrongTokens(rivals[i : i + 1], np.ones(1, dtype=int)) for i in range(len(rivals))]
+        tried = [*joint, *(apart if len(apart) <= APART else [])]
+        shares = self.count(self.joint(tried), where, min(steps, ROUGH), True).shares
+        best = int(shares[: len(joint)].argmin())
+        return apart if len(tried) > len(joint) and shares[len(joint) :].sum() < shares[best] else [joint[best]]
 
-    @property
-    def shares_class(self) -> bool:
-        """With other queries of the maximum."""
-        return bool(self.classes) and self.classes[0] is self.shared.wrong
+    def classes_of_all(self, parts: Sequence[Part]) -> list[WrongTokens]:
+        """Of all parts: those that are counted, and those that stay behind m where they are not, each of them once."""
+        found: dict[tuple[bytes, bytes], WrongTokens] = {}
+        for part in parts:
+            counted = [one.wrong for one in part.above]
+            left = np.setdiff1d(self.wrong, np.concatenate([self.wrong[:0], *[one.tokens for one in counted]]))
+            never = self.reach(left, self.everything) < 0  # in no part
+            behind = self.staying_behind(left[never], self.everything)
+            behind += self.staying_behind(left[~never], part.where)
+            found |= {(one.tokens.tobytes(), one.factors.tobytes()): one for one in (*counted, *behind)}
+        return list(found.values())
 
-    def staying_behind(self) -> list[WrongTokens]:
-        """The wrong tokens that are no rivals, in classes that stay behind though each position has its favourite."""
-        left = np.setdiff1d(self.wrong, self.rivals)
-        left = left[np.argsort(self.reach(left, self.everything), kind="stable")]  # the furthest behind first
+    def staying_behind(self, left: IntArray, where: Where) -> list[WrongTokens]:
+        """These wrong tokens, in classes that stay behind though each position has its favourite."""
+        left = left[np.argsort(self.reach(left, where), kind="stable")]  # the furthest behind first
         found = []
         while len(left):
             factors = self.gauges(left)[0].factors
             pools = np.maximum.accumulate((self.above.pools[left] + self.slack) * factors[:, None, None], axis=0)
             own = np.maximum.accumulate((self.above.own[left] + self.slack) * factors)
-            sums = largest_sums(Tables(pools, own), self.uses, self.everything.times(len(left)))
+            sums = largest_sums(Tables(pools, own), self.uses, where.times(len(left)))
             fit = max(int((sums < 0).sum()), 1)
             order = np.argsort(left[:fit])
             found.append(WrongTokens(left[:fit][order], factors[:fit][order]))
@@ -204,21 +202,29 @@ class Pair:
         order = np.argsort(-sums, kind="stable")[:TRIED_BELOW]
         return self.wrong[order[sums[order] >= 0]]
 
-    def parts(self, tokens: Sequence[int], steps: int) -> list[Part]:
-        """By these tokens, and the last one, in which none of them occurs."""
+    def parts(self, tokens: Sequence[int], steps: int, own: bool) -> list[Part]:
+        """By these tokens, and the last one, in which none of them occurs; with classes of its own if that is better,
+        and once it was."""
         found, where = [], self.everything
         for token in tokens:
-            found.append(self.part(token, where.holding(token), steps))
+            found.append(Part(token, where.holding(token), (), None))
             where = where.without(token)
-        return [*found, self.part(-1, where, steps)]
+        found.append(Part(-1, where, (), None))
+        found = [part._replace(below=self.surely(part.where, steps)) for part in found]
+        shared = [self.above_in(part, [self.shared.wrong], steps) for part in found] if self.shares_class else []
+        if not own:
+            return shared
+        other = [self.above_in(part, self.classes(part.where, steps), steps) for part in found]
+        self.shares_class &= BETTER * sum(one.upper for one in shared) <= sum(one.upper for one in other)
+        return shared if self.shares_class else other
 
-    def part(self, token: int, where: Where, steps: int) -> Part:
-        """Counted with so many steps."""
-        if not self.classes:
-            return Part(token, where, (), None)
-        counts = self.count(self.joint(self.classes), where, steps, True)
-        above = [Counted(one, counts.cuts.of(i), float(counts.shares[i])) for i, one in enumerate(self.classes)]
-        return Part(token, where, tuple(above), self.surely(where, steps))
+    def above_in(self, part: Part, classes: list[WrongTokens], steps: int) -> Part:
+        """A part with these classes counted from above."""
+        if not classes:
+            return part
+        counts = self.count(self.joint(classes), part.where, steps, True)
+        counted = [Counted(one, counts.cuts.of(i), float(counts.shares[i])) for i, one in enumerate(classes)]
+        return part._replace(above=tuple(counted))
 
     def surely(self, where: Where, steps: int) -> Counted | None:
         """The rival that is surely wrong most often."""

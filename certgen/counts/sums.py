@@ -86,17 +86,12 @@ class Losses(NamedTuple):
 
 
 def largest_sums(tables: Tables, uses: Sequence[int], where: Where) -> FloatArray:
-    """The most that sequences add up to, [b]; minus infinity where there are no such sequences."""
+    """No sequences add up to more, [b]: needed tokens are somewhere, at different positions."""
     peaks = np.where(where.kept[:, None, :], tables.pools, -np.inf).max(axis=-1, initial=-np.inf)
     total = tables.own + (peaks * np.asarray(uses, dtype=float)).sum(axis=-1)
-    lost = [
-        peaks - np.take_along_axis(tables.pools, column[:, None, None], axis=-1)[..., 0] for column in where.needed.T
-    ]
-    if len(lost) == 1:
-        total = total - lost[0].min(axis=-1, initial=np.inf)
-    elif lost:
-        same = np.diag(np.where(np.asarray(uses) > 1, 0.0, np.inf))
-        total = total - (lost[0][:, :, None] + lost[1][:, None, :] + same).min(axis=(-2, -1), initial=np.inf)
+    for column in where.needed.T:
+        found = np.take_along_axis(tables.pools, column[:, None, None], axis=-1)[..., 0]
+        total = total - (peaks - found).min(axis=-1, initial=np.inf)
     return np.asarray(total)
 
 

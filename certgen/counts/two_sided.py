@@ -45,7 +45,7 @@ LEVELS = (  # each proves more than the one before it, and is longer
     Fineness(8, (Rung(0, 32, 0.05, 3000), Rung(1, 32, 0.1, 500))),
     Fineness(16, (Rung(0, 64, 0.02, 3000), Rung(2, 64, 0.1, 500))),
     Fineness(32, (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.05, 500))),
-    Fineness(64, (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.01, 500), Rung(3, 512, 0.02, 150))),
+    Fineness(64, (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.01, 500), Rung(3, 512, 0.02, 150), Rung(5, 512, 0.03, 50))),
 )
 USUAL, FINEST = LEVELS[4], LEVELS[-1]
 CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the maximum is small
@@ -109,9 +109,7 @@ class Search:
     def counted(self, pair: Pair, rung: int) -> Found:
         """As this rung of the ladder says."""
         depth, steps, *_ = self.ladder[rung]
-        if rung == 1:
-            pair.choose_classes()
-        parts, unit = pair.parts(pair.tokens(depth), steps), self.share(pair.m)
+        parts, unit = pair.parts(pair.tokens(depth), steps, own=rung > 0), self.share(pair.m)
         pair.forget()
         return Found(pair, parts, unit * sum(p.upper for p in parts), unit * sum(p.lower for p in parts))
 
@@ -174,17 +172,17 @@ class Search:
     def block(self, found: Found, shared: Together | None) -> Block:
         """A pair that was looked at by itself."""
         pair, parts = found.pair, []
+        classes = [] if shared else [row_of(one) for one in pair.classes_of_all(found.parts)]
         correct, wrong = sequences_of_pair(self.k, pair.q, pair.m), 0
         for part in found.parts:
             part = part if self.both else part._replace(below=None)
-            above = [self.cut(i, one.cuts) for i, one in enumerate(part.above)]
+            above = [self.cut(0 if shared else classes.index(row_of(one.wrong)), one.cuts) for one in part.above]
             below = [self.cut(int(part.below.wrong.tokens[0]), part.below.cuts)] if part.below else []
             parts.append(PartArgs(token=part.token, above=above, below=below))
             more, less = pair.certain(part, shared.of(pair.q).tables if shared else None)
             correct, wrong = correct - more, wrong + less
         pair.forget()
         self.counts.append([pair.m, 1 << pair.q, any_cell(self.k), max(correct, 0), wrong])
-        classes = [] if shared else [row_of(one) for one in (*pair.classes, *pair.behind)]
         return Block(queries=1 << pair.q, classes=classes, parts=parts)
 
     def cut(self, of: int, cuts: Cuts) -> list[int]:

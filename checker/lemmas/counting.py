@@ -70,8 +70,10 @@ def polynomial(powers: list[int], width: int, most: int) -> int:
     return concatenate(parts, width * few)
 
 
-def largest_sum(tables: Tables, uses: list[int], needed: int) -> int:
-    """The largest sum of uses[i] numbers of tables[i], if the needed token is one of those that are chosen."""
+def largest_sum(tables: Tables, uses: list[int], needed: list[int]) -> int:
+    """No choice of uses[i] numbers of tables[i] in which every needed token occurs has a larger sum."""
     peaks = [max(row.values()) for row in tables]
-    instead = [row[needed] - peak for row, peak in zip(tables, peaks, strict=True) if needed in row]
-    return int(sum(map(mul, peaks, uses))) + max(instead, default=0)
+    total = sum(map(mul, peaks, uses))
+    for token in needed:  # different tokens, so at different places
+        total += max([row[token] - peak for row, peak in zip(tables, peaks, strict=True) if token in row], default=0)
+    return int(total)

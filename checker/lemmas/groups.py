@@ -60,7 +60,11 @@ class Group(NamedTuple):
             raise Rejected("no-such-region", "blocks", "at least one")
         for index, block in enumerate(self.blocks):
             with located(f"blocks[{index}]"):
-                self.require_valid_block(block, ((1 << problem.v) - 1) ^ (1 << self.m))
+                self.require_valid_block(block, self.wrong(problem))
+
+    def wrong(self, problem: Problem) -> int:
+        """All wrong tokens, as a bit mask."""
+        return ((1 << problem.v) - 1) ^ (1 << self.m)
 
     def require_valid_block(self, block: Block, wrong: int) -> None:
         """Queries up to m; classes that together hold every wrong token; parts by different tokens below m."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from checker.arithmetic.packing import members
-from checker.errors import Rejected, located, show
+from checker.errors import Rejected, located
 from checker.facts import Count, ScoreApproximation, Tally
 from checker.lemmas.counting import Tables, count_reaching, largest_sum
 from checker.lemmas.gains import gain_bounds, least_gains
@@ -19,8 +19,8 @@ def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args
     """At each position the worst query of a block, and of a class of wrong tokens the one that gains most there.
 
     Requires   ScoreApproximation. args.groups: each is about a maximum m and pools of the positions but the last; for
-               each of its blocks of queries q <= m classes of wrong tokens that together hold every y != m. A class
-               that is not counted in every part of a block stays behind m in all of the block.
+               each of its blocks of queries q <= m classes of wrong tokens. In each part of a block, those that are
+               counted and those that stay behind m together hold every y != m.
     Concludes  Tally, per block, all n: its sequences less those counted, in some part, as reaching m for some class;
                and as wrong those counted, for one wrong token in each part, as surely reaching m.
     Cost       d_vocab^2 exponentials; per class, pool and token of a group m additions and comparisons; per class, pool
@@ -48,17 +48,18 @@ def counts_of_blocks(tables: Numerators, attention: QueryWeights, group: Group) 
         those = list(members(block.queries))
         own = [gain_bounds(tables, m, row, those, pools) for row in block.classes]
         classes = [by_token(gains.worst(weights, those), those, m) for gains in (*shared, *own)]
-        counted = set.intersection(*[{cut.of for cut in part.above} for part in block.parts])
-        for number in set(range(len(classes))) - counted:
-            if (ahead := largest_sum(classes[number], uses, m)) >= 0:
-                expected = f"class {number} counted in every part, or a largest sum below 0"
-                raise Rejected("not-behind", f"blocks[{index}].parts", expected, show(ahead))
         correct, wrong, excluded = sum([sequences_of_pair(problem, q, m) for q in those]), 0, set[int]()
-        for part in block.parts:
+        for at, part in enumerate(block.parts):
             needed = [m, part.token] if part.token >= 0 else [m]
+            held, here, counted = 0, [without(table, excluded) for table in classes], {cut.of for cut in part.above}
+            for number, (tokens, *_) in enumerate((*group.classes, *block.classes)):
+                if number in counted or largest_sum(here[number], uses, needed) < 0:
+                    held |= tokens
+            if held != group.wrong(problem):
+                expected = "every wrong token in a class that is counted or has a largest sum below 0"
+                raise Rejected("not-behind", f"blocks[{index}].parts[{at}]", expected)
             for cut in part.above:
-                table = without(classes[cut.of], excluded)
-                correct -= count_reaching(table, uses, cut, True, needed, problem.budget)
+                correct -= count_reaching(here[cut.of], uses, cut, True, needed, problem.budget)
             for cut in part.below:
                 least = by_token(least_gains(tables, m, cut.of, weights, those[0], pools), those, m)
                 wrong += count_reaching(without(least, excluded), uses, cut, False, needed, problem.budget)

@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from operator import mul
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -258,23 +259,29 @@ def excluded_before_the_query(tables: Tables, excluded: set[int]) -> Tables:
     return [{t: x for t, x in row.items() if t not in excluded} for row in tables[:-1]] + tables[-1:]
 
 
-def largest_of_others(tables: Tables, uses: list[int], needed: int) -> int:
+def largest_of_others(tables: Tables, uses: list[int], needed: list[int]) -> int:
     """Of sequences in which m does not occur."""
-    if not all(row.keys() - {needed} for row in tables):
+    if not all(row.keys() - {needed[0]} for row in tables):
         return largest_sum(tables, uses, needed)
-    rows = [{t: x for t, x in row.items() if t != needed} for row in tables]
+    rows = [{t: x for t, x in row.items() if t != needed[0]} for row in tables]
     return sum(max(row.values()) * count for row, count in zip(rows, uses, strict=True))
 
 
-def largest_used_once(tables: Tables, uses: list[int], needed: int) -> int:
+def largest_used_once(tables: Tables, uses: list[int], needed: list[int]) -> int:
     """As if a pool were one position."""
     return largest_sum(tables, [1 for _ in uses], needed)
 
 
-class OfAnyPart(set[Any]):
-    """A set for a checker that asks for classes counted in some part, in place of every part."""
+def largest_at_the_worst_place(tables: Tables, uses: list[int], needed: list[int]) -> int:
+    """As if each needed token stood where it takes off most."""
+    peaks = [max(row.values()) for row in tables]
+    less = [[row[t] - peak for row, peak in zip(tables, peaks, strict=True) if t in row] for t in needed]
+    return sum(map(mul, peaks, uses)) + sum(min(row, default=0) for row in less)
 
-    intersection = set.union
+
+def never_reached(tables: Tables, uses: list[int], needed: list[int]) -> int:
+    """As if nothing had to be counted."""
+    return -1
 
 
 # The table.
@@ -351,7 +358,10 @@ READINGS: dict[str, Reading] = {
         partial(whole_case, edit=not_in_a_part_of_one_pool),
     ),
     "a class left out of one part": Reading(
-        [(rule, "set", OfAnyPart)], partial(whole_case, parts=True, edit=not_in_one_part)
+        [(rule, "largest_sum", never_reached)], partial(whole_case, parts=True, edit=not_in_one_part)
+    ),
+    "behind where a token takes off most": Reading(
+        [(rule, "largest_sum", largest_at_the_worst_place)], partial(whole_case, parts=True, edit=not_in_one_part)
     ),
     "no last part": Reading([VALID], partial(whole_case, parts=True, edit=only_first_parts), True),
 }

@@ -210,7 +210,7 @@ def any_group(rng: random.Random, v: int, k: int, m: int, queries: list[int]) ->
 
 def any_groups(rng: random.Random, derivation: Derivation, scores: int, args: Args, queries: list[int]) -> Args:
     """The same arguments with groups that count every query of these masks, one mask per maximum, exactly once. A class
-    that may reach its maximum is counted in every part."""
+    that may reach its maximum is counted, or each of its tokens in another one."""
     v, k = derivation.problem.v, derivation.problem.k
     groups = []
     for m, wanted in enumerate(queries):
@@ -228,14 +228,14 @@ def any_groups(rng: random.Random, derivation: Derivation, scores: int, args: Ar
         except Rejected as refused:
             if refused.code != "not-behind":
                 raise
-            count_everywhere(args, refused)
+            count_more(rng, args, refused)
 
 
-def count_everywhere(args: Args, refused: Rejected) -> None:
-    """The class that does not stay behind, in every part of its block."""
-    at, index = map(int, re.findall(r"\d+", refused.path))
-    number = int(re.findall(r"class (\d+)", refused.expected)[0])
+def count_more(rng: random.Random, args: Args, refused: Rejected) -> None:
+    """One more class in the part that was refused."""
+    at, block, part = map(int, re.findall(r"\d+", refused.path))
     group = args["groups"][at]
-    for part in group["blocks"][index]["parts"]:
-        if number not in [row[0] for row in part["above"]]:
-            part["above"].append([number, 1, *[0 for _ in [*group["pools"], 1]]])
+    blocks, above = group["blocks"][block], group["blocks"][block]["parts"][part]["above"]
+    numbers = range(len(group["classes"]) + len(blocks["classes"]))
+    number = rng.choice([number for number in numbers if number not in [row[0] for row in above]])
+    above.append([number, 1, *[0 for _ in [*group["pools"], 1]]])
