@@ -23,7 +23,7 @@ ROUGH, ROUGHEST = 128, 32  # steps for comparing what could be done, at most
 BETTER = 0.97  # of what is counted with the class that pairs share, what is worth classes of a pair's own
 APART = 16  # rivals that are counted each by itself, at most
 TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
-TRIED_BELOW = 6  # rivals that may be counted from below
+TRIED_BELOW = 3  # rivals that may be counted from below
 
 
 class WrongTokens(NamedTuple):
@@ -161,7 +161,7 @@ class Pair:
             pools = np.maximum.accumulate((self.above.pools[left] + self.slack) * factors[:, None, None], axis=0)
             own = np.maximum.accumulate((self.above.own[left] + self.slack) * factors)
             sums = largest_sums(Tables(pools, own), self.uses, where.times(len(left)))
-            fit = max(int((sums < 0).sum()), 1)
+            fit = max(int(np.logical_and.accumulate(sums < 0).sum()), 1)  # with a larger class a sum may be smaller
             order = np.argsort(left[:fit])
             found.append(WrongTokens(left[:fit][order], factors[:fit][order]))
             left = left[fit:]
