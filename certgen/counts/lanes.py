@@ -26,12 +26,12 @@ EXACT = 1 << 53  # below, float64 adds and multiplies whole numbers exactly
 def nearly(losses: IntArray, uses: Sequence[int], limits: IntArray, needed: IntArray) -> FloatArray:
     """The share of all choices, [b], for losses [b, pool, token], limits [b] and needed tokens [b, 0 to 2].
 
-    Errors of some 1e-12 of all choices: polynomials are multiplied by Fourier transforms, cyclically, with coefficients
+    Errors of some 1e-11 of all choices: polynomials are multiplied by Fourier transforms, cyclically, with coefficients
     that fall off fast enough.
     """
     batch, pools, tokens = losses.shape
     lanes = int(limits.max(initial=0)) + 1
-    size = fast_size(3 * lanes)
+    size = fast_size(2 * lanes)
     decay = DAMPING ** (np.arange(lanes + 1) / size)
     decay[lanes] = 0.0  # of what is above every limit
     capped = np.minimum(losses, lanes)

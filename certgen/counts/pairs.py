@@ -22,7 +22,7 @@ from certgen.models.dyadic import FloatArray
 ROUGH, ROUGHEST = 128, 32  # steps for comparing what could be done, at most
 BETTER = 0.97  # of what is counted with the class that pairs share, what is worth classes of a pair's own
 APART = 16  # rivals that are counted each by itself, at most
-TRIED_TOKENS = 6  # of the most attended ones, for parts to begin with
+TRIED_TOKENS = 5  # of the most attended ones, for parts to begin with
 TRIED_BELOW = 3  # rivals that may be counted from below
 
 
