@@ -239,7 +239,7 @@ def test_counting_within_is_its_definition(run: settings) -> None:
 
 @quick_and_slow(150)
 def test_no_choice_with_the_needed_tokens_has_a_larger_sum(run: settings) -> None:
-    """With one of them it is the sum of a choice. Where there is no such choice, anything at least the largest of all."""
+    """With one of them it is the sum of a choice. Where there is no such choice, at least the largest of all."""
     seen: Counter[str] = Counter()
 
     @run
