@@ -546,7 +546,7 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
             edited(base, *(put(*counts, i, 3, value=block_total(c[0], c[1], 4)) for i, c in enumerate(listed))),
         )
         yield f"count-too-large--{strategy}-wrong", edited(base, change(*counts, -1, 4, by=1))
-        code = "count-too-large" if strategy == "separable-by-max" else "not-behind"  # pairs may not be counted at all
+        code = "count-too-large" if strategy == "separable-by-max" else "wrong-token-left-out"  # pairs may not be counted at all
         yield f"{code}--{strategy}-margin-forgotten", edited(base, put("predicate", "margin", value="3"))
         errors = put(*at(base, "score_exact", "conclusion", "error"), value=[1 << 99] * 5)
         yield f"{code}--{strategy}-looser-scores", edited(base, errors)
@@ -573,20 +573,20 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
     ):
         value = [{**block, "queries": queries} for queries in blocks]
         yield f"no-such-region--blocks-{what}", edited(together, put(*group, "blocks", value=value))
-    for what, classes in (
-        ("no-classes", []),
-        ("the-smallest", [0b10110]),
-        ("the-largest", [0b00111]),
-        ("one-of-several-classes", [0b00001, 0b00010, 0b00100]),
-        ("and-the-maximum-let-in", [0b11111]),
-        ("for-the-maximum", [0b01111]),
-        ("for-a-token-that-there-is-not", [0b110111]),
-        ("negative", [-1]),
-        ("negative-beside-a-right-class", [0b10111, ~0b01000]),
-        ("huge", [1 << 9999]),
+    for code, what, classes in (
+        ("wrong-token-left-out", "the-smallest", [0b10110]),
+        ("wrong-token-left-out", "the-largest", [0b00111]),
+        ("wrong-token-left-out", "one-of-several-classes", [0b00001, 0b00010, 0b00100]),
+        ("no-such-class", "none", []),
+        ("no-such-class", "and-the-maximum-let-in", [0b11111]),
+        ("no-such-class", "for-the-maximum", [0b01111]),
+        ("no-such-class", "for-a-token-that-there-is-not", [0b110111]),
+        ("no-such-class", "negative", [-1]),
+        ("no-such-class", "negative-beside-a-right-class", [0b10111, ~0b01000]),
+        ("no-such-class", "huge", [1 << 9999]),
     ):
         sets = [[tokens] for tokens in classes]
-        yield f"wrong-token-left-out--{what}", edited(together, put(*group, "classes", value=sets))
+        yield f"{code}--{what}", edited(together, put(*group, "classes", value=sets))
     yield from rejected_parts()
     for what, pools in (
         ("no-pools", []),
@@ -683,14 +683,14 @@ def rejected_parts() -> Iterator[tuple[str, Statement]]:
         yield f"no-such-class--{what}", edited(both, put(*part, field, value=rows))
     yield "no-such-class--below-of-two-queries", edited(both, put(*block, "queries", value=0b0110))
     yield "no-such-class--below-of-all-queries", edited(both, put(*block, "queries", value=0b1111))
-    yield "not-behind--in-one-part", edited(both, put(*groups, 4, "blocks", 1, "parts", 0, "above", value=[]))
+    yield "wrong-token-left-out--in-one-part", edited(both, put(*groups, 4, "blocks", 1, "parts", 0, "above", value=[]))
     yield (
-        "not-behind--in-all-parts",
+        "wrong-token-left-out--in-all-parts",
         edited(both, *(put(*groups, 4, "blocks", 1, "parts", i, "above", value=[]) for i in range(3))),
     )
     ties = two_sided("all-ties")
     yield (
-        "not-behind--tie",
+        "wrong-token-left-out--tie",
         edited(
             ties, put(*at(ties, "separable_counts", "args", "groups", 2, "blocks", 2, "parts", 0, "above"), value=[])
         ),
@@ -732,7 +732,7 @@ def rejected_branching() -> Iterator[tuple[str, Statement]]:
     yield f"wrong-region--{rule}-other-maximum", edited(base, put(*counts, -1, 0, value=m - 1))
     yield f"wrong-region--{rule}-one-n-less", edited(base, change(*counts, -1, 2, by=-1))
     yield f"wrong-premises--{rule}", edited(base, put(*place, "premises", value=[0]))
-    yield "not-behind--margin-forgotten-exact", edited(base, put("predicate", "margin", value="3"))
+    yield "wrong-token-left-out--margin-forgotten-exact", edited(base, put("predicate", "margin", value="3"))
 
     settled, block = step_at(base, "separable_counts")["conclusion"]["counts"][-1][:2]
 

@@ -67,16 +67,14 @@ class Group(NamedTuple):
         return ((1 << problem.v) - 1) ^ (1 << self.m)
 
     def require_valid_block(self, block: Block, wrong: int) -> None:
-        """Queries up to m; classes that together hold every wrong token; parts by different tokens below m."""
+        """Queries up to m; classes of wrong tokens; parts by different tokens below m."""
         if not 0 < block.queries < 2 << self.m:
             raise Rejected("no-such-region", "queries", "a set of queries q <= m, not empty")
-        classes, held = (*self.classes, *block.classes), 0
+        classes = (*self.classes, *block.classes)
         for tokens, *factors in classes:
-            if not tokens or (factors and (len(factors) != tokens.bit_count() or min(factors) <= 0)):
-                raise Rejected("no-such-class", "classes", "sets of tokens, with a positive factor for each or none")
-            held |= tokens
-        if held != wrong:
-            raise Rejected("wrong-token-left-out", "classes", "sets that together hold every token but m")
+            if not tokens or tokens & ~wrong or (factors and (len(factors) != tokens.bit_count() or min(factors) <= 0)):
+                expected = "sets of wrong tokens, with a positive factor for each or none"
+                raise Rejected("no-such-class", "classes", expected)
         *before, last = [part.token for part in block.parts] or [0]
         if last != -1 or not all(0 <= t < self.m for t in before) or len(set(before)) < len(before):
             raise Rejected("not-a-partition", "parts", "different tokens below m, then -1")

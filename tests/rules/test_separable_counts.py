@@ -93,7 +93,7 @@ REFUSED: list[Refused] = [
     ("args.groups[2].m", 3, "no-such-region", "args.groups[2].m"),
     ("args.groups[2].blocks", [], "no-such-region", "args.groups[2].blocks"),
     ("args.groups[2].blocks[1].queries", 0, "no-such-region", "args.groups[2].blocks[1].queries"),
-    ("args.groups[2].classes", shorter, "wrong-token-left-out", "args.groups[2].blocks[0].classes"),
+    ("args.groups[2].classes", shorter, "no-such-class", "args.groups[2].blocks[0].parts[0]"),
     ("args.groups[2].classes[1]", [], "wrong-type", "args.groups[2].classes"),
     ("args.groups[2].classes[1]", [2, 1, 1], "no-such-class", "args.groups[2].blocks[0].classes"),
     ("args.groups[2].classes[1]", [2, 0], "no-such-class", "args.groups[2].blocks[0].classes"),
@@ -102,7 +102,7 @@ REFUSED: list[Refused] = [
     ("args.groups[2].blocks[1].classes", [[0]], "no-such-class", "args.groups[2].blocks[1].classes"),
     ("args.groups[2].blocks[1].parts", [], "not-a-partition", "args.groups[2].blocks[1].parts"),
     ("args.groups[2].blocks[1].parts", shorter, "not-a-partition", "args.groups[2].blocks[1].parts"),
-    ("args.groups[1].blocks[0].parts[1].above", [], "not-behind", "args.groups[1].blocks[0].parts[1]"),
+    ("args.groups[1].blocks[0].parts[1].above", [], "wrong-token-left-out", "args.groups[1].blocks[0].parts[1]"),
     ("args.groups[2].blocks[1].parts[1].below", longer, "no-such-class", "args.groups[2].blocks[1].parts[1]"),
     ("args.groups[2].pools", shorter, "not-a-partition", "args.groups[2].pools"),
     ("args.groups[2].pools", longer, "not-a-partition", "args.groups[2].pools"),
@@ -270,9 +270,6 @@ def ordinary(workspace: Path) -> Path:
 @pytest.mark.parametrize(
     ("m", "classes"),
     [
-        (2, []),
-        (2, [0b0011]),
-        (2, [0b0001, 0b0010]),
         (2, [0b1111]),  # m itself
         (2, [0b1011, 0b0100]),
         (2, [0b1011, 0b0110]),
@@ -284,11 +281,17 @@ def ordinary(workspace: Path) -> Path:
         (3, [0b1011]),
     ],
 )
-def test_every_wrong_token_is_in_a_class_and_nothing_else(m: int, classes: list[int], ordinary: Path) -> None:
+def test_a_class_holds_wrong_tokens(m: int, classes: list[int], ordinary: Path) -> None:
     wanted = group((4, 3), m, classes=classes)
     at = "blocks[0].classes"
-    assert refused_groups(ordinary, wanted) == ("wrong-token-left-out", f"args.groups[0].{at}")
-    assert refused_groups(ordinary, group((4, 3), 0), wanted) == ("wrong-token-left-out", f"args.groups[1].{at}")
+    assert refused_groups(ordinary, wanted) == ("no-such-class", f"args.groups[0].{at}")
+    assert refused_groups(ordinary, group((4, 3), 0), wanted) == ("no-such-class", f"args.groups[1].{at}")
+
+
+@pytest.mark.parametrize("classes", [[], [0b0011], [0b0001, 0b0010], [0b0001, 0b1000]])
+def test_every_wrong_token_is_in_a_class(classes: list[int], ordinary: Path) -> None:
+    wanted = group((4, 3), 2, classes=classes)
+    assert refused_groups(ordinary, wanted) == ("wrong-token-left-out", "args.groups[0].blocks[0].parts[0]")
 
 
 def changed(*edits: tuple[str, Any], m: int = 2, **given: Any) -> Args:
@@ -312,8 +315,8 @@ def test_classes_of_a_block_make_up_for_those_that_are_not_shared(ordinary: Path
     )
     own["blocks"] = own["blocks"][1:]
     assert counted(ordinary, own) == everything[1:2]
-    neither = {**own, "blocks": [*own["blocks"], {**own["blocks"][0], "classes": [[0b0100]]}]}
-    assert refused_groups(ordinary, neither) == ("wrong-token-left-out", "args.groups[0].blocks[1].classes")
+    neither = {**own, "blocks": [*own["blocks"], {**own["blocks"][0], "classes": [[0b0010]]}]}
+    assert refused_groups(ordinary, neither) == ("wrong-token-left-out", "args.groups[0].blocks[1].parts[0]")
 
 
 @pytest.mark.parametrize(
@@ -381,7 +384,7 @@ def test_what_is_not_counted_stays_behind(workspace: Path) -> None:
                     assert counted(path, fewer) == counted(path, wanted)
                 else:
                     at = f"args.groups[0].blocks[1].parts[{number}]"
-                    assert refused_groups(path, fewer) == ("not-behind", at)
+                    assert refused_groups(path, fewer) == ("wrong-token-left-out", at)
 
 
 @pytest.mark.parametrize("blocks", [[0], [1, 0], [-1], [0b1000], [0b0001, 0b1110], [1 << 3000], [~0]])

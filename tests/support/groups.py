@@ -226,7 +226,7 @@ def any_groups(rng: random.Random, derivation: Derivation, scores: int, args: Ar
                 return cut(args, asked, any_cut(rng))
             args["exponent"] += excess
         except Rejected as refused:
-            if refused.code != "not-behind":
+            if refused.code != "wrong-token-left-out":
                 raise
             count_more(rng, args, refused)
 
