@@ -3,6 +3,7 @@
 from checker.arithmetic.enclosures import Enclosure, Power, aligned, shift_up
 from checker.arithmetic.matrices import Matrix
 from checker.facts import ScoreApproximation
+from checker.lemmas.paths import Ends, pairs
 from checker.problem import Problem
 
 
@@ -37,11 +38,12 @@ class QueryWeights:
         ]
         return scaled, tokens
 
-    def of_pools(self, q: int, m: int, pools: list[list[int]]) -> list[list[Enclosure]]:
+    def of_pools(self, q: int, m: int, pools: list[list[int]]) -> list[Ends]:
         """For each pool and t <= m what holds at all positions of the pool; for the last pool of the query only."""
         positions, tokens = self.of_pair(q, m)
         *others, last = [hull([positions[p] for p in pool]) for pool in pools]
-        return [*[products(position, tokens) for position in others], products(last, tokens[q : q + 1])]
+        ends, own = pairs(tokens), pairs(tokens[q : q + 1])
+        return [*[products(position, ends) for position in others], products(last, own)]
 
 
 def hull(enclosures: list[Enclosure]) -> Enclosure:
@@ -50,6 +52,7 @@ def hull(enclosures: list[Enclosure]) -> Enclosure:
     return Enclosure(min(lows), max(highs))
 
 
-def products(position: Enclosure, tokens: list[Enclosure]) -> list[Enclosure]:
+def products(position: Enclosure, tokens: Ends) -> Ends:
     """The weight of a position times that of each token."""
-    return [Enclosure(position.low * low, position.high * high) for low, high in tokens]
+    (low, high), (lows, highs) = position, tokens
+    return tuple([low * x for x in lows]), tuple([high * x for x in highs])

@@ -75,4 +75,4 @@ def by_token(rows: list[list[int]], queries: list[int], m: int) -> Tables:
 
 def without(tables: Tables, excluded: set[int]) -> Tables:
     """Only the other tokens."""
-    return [{t: x for t, x in row.items() if t not in excluded} for row in tables]
+    return [{t: x for t, x in row.items() if t not in excluded} if excluded else row for row in tables]
