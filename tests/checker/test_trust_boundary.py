@@ -26,8 +26,8 @@ CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
 MOST_KERNEL_LINES = 80
-MOST_ENGINE_LINES = 1684  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 3068
+MOST_ENGINE_LINES = 1738  # all but lemmas and rules: what every proof goes through
+MOST_LINES = 3121
 MOST_RULE_LINES = 54
 RULES_TABLE = "__init__.py"
 
@@ -51,6 +51,7 @@ MODULES = {
     "zlib",
 }
 IN_THE_COMMAND_LINE = {"os"}  # so that a verdict that cannot be printed is no exit code 0 or 1
+IN_JOBS = {"multiprocessing"}  # loaded only when --jobs asks for several processes
 EXACT_MATH = {"comb", "factorial", "gcd", "isqrt", "lcm", "perm", "prod"}  # integers in, integers out
 FORBIDDEN_NAMES = {
     *("float", "complex", "round", "pow", "eval", "exec", "compile", "__import__", "input", "breakpoint"),
@@ -164,7 +165,8 @@ def test_a_rule_is_read_at_a_glance() -> None:
 
 @pytest.mark.parametrize("path", CHECKER, ids=name_of)
 def test_imports_are_standard_library_or_checker(path: Path) -> None:
-    assert roots(path) <= MODULES | {"checker"} | (IN_THE_COMMAND_LINE if path.name == "cli.py" else set())
+    further = {"cli.py": IN_THE_COMMAND_LINE, "jobs.py": IN_JOBS}.get(path.name, set())
+    assert roots(path) <= MODULES | {"checker"} | further
     assert roots(path) - {"checker"} <= sys.stdlib_module_names
 
 
@@ -204,13 +206,13 @@ def test_nothing_that_can_be_switched_off_or_reach_around(path: Path) -> None:
             assert node.type is not None, where
 
 
-def test_broad_handlers_are_in_the_command_line_only() -> None:
+def test_broad_handlers_are_in_one_place() -> None:
     """Elsewhere they could turn a failure into an answer."""
     for path in CHECKER:
         for node in nodes(path):
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else ""
-                assert path.name == "cli.py" or not re.search(r"\b(Exception|BaseException)\b", caught), name_of(path)
+                assert path.name == "jobs.py" or not re.search(r"\b(Exception|BaseException)\b", caught), name_of(path)
 
 
 def test_success_is_set_in_one_place() -> None:
