@@ -60,7 +60,7 @@ def received(reader: Any) -> int:
     """The number of a step that holds."""
     try:
         outcome: int | Refusal = reader.recv()
-    except EOFError:
+    except (EOFError, OSError):
         raise InternalError("process-lost", "", "an outcome of every step (try fewer --jobs)") from None
     if isinstance(outcome, Refusal):
         raise outcome

@@ -1,7 +1,6 @@
 """Attention weights of a query from approximate scores, at one position or at the worst of a pool of positions."""
 
 from checker.arithmetic.enclosures import Enclosure, Power, aligned, shift_up
-from checker.arithmetic.matrices import Matrix
 from checker.facts import ScoreApproximation
 from checker.lemmas.paths import Ends, pairs
 from checker.problem import Problem
@@ -12,12 +11,11 @@ class QueryWeights:
 
     def __init__(self, problem: Problem, scores: ScoreApproximation, bits: int) -> None:
         self.problem, self.bits = problem, bits
-        kept = Matrix.of(scores.kept, scores.exponent)
+        of_scores = problem.attention.of_scores(scores.kept, scores.exponent, bits)
         # exp(S[t]) as a multiple of exp(S[m] - K[m] + error), which is the same for all t: for t != m, and for t = m
         self.others: list[list[Power]] = []
         self.own: list[list[Power]] = []
-        for q, error in enumerate(scores.error):
-            powers = problem.attention.exponentials(kept, q, bits)
+        for error, powers in zip(scores.error, of_scores, strict=True):
             light, heavy, far = problem.attention.exp_below(error, scores.exponent, bits)
             least, _, farther = problem.attention.exp_below(2 * error, scores.exponent, bits)
             self.others.append([Power((low * least) >> (bits + farther), high, shift) for low, high, shift in powers])

@@ -301,7 +301,7 @@ def test_everything_but_training_and_import_works_without_torch() -> None:
 def test_the_checker_loads_nothing_else() -> None:
     loaded = loaded_by("import checker.cli, checker.__init__")
     assert "checker" in loaded
-    assert not loaded & {"certgen", "numpy", "torch", "flint", "pydantic", "safetensors", "mpmath"}
+    assert not loaded & {"certgen", "numpy", "torch", "flint", "pydantic", "safetensors", "mpmath", "multiprocessing"}
 
 
 def test_the_command_is_the_checkers_main() -> None:
@@ -430,12 +430,20 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    "flags", [["-S", "-I"], ["-O", "-S", "-I"], ["-OO", "-I"], ["-bb", "-W", "error", "-S", "-I"]], ids=" ".join
+    ("flags", "jobs"),
+    [(["-S", "-I"], 1), (["-O", "-S", "-I"], 2), (["-OO", "-I"], 1), (["-bb", "-W", "error", "-S", "-I"], 3)],
+    ids=str,
 )
 def test_the_zipapp_gives_the_same_verdicts(
-    pyz: Path, flags: list[str], tmp_path: Path, models: Path, certificates: Path, capsys: pytest.CaptureFixture[str]
+    pyz: Path,
+    flags: list[str],
+    jobs: int,
+    tmp_path: Path,
+    models: Path,
+    certificates: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Without site-packages, isolated, without asserts and docstrings, and with warnings as errors."""
+    """Without site-packages, isolated, without asserts and docstrings, with warnings as errors, several processes."""
     from checker.cli import main
 
     for code, names in CASES.items():
@@ -443,7 +451,11 @@ def test_the_zipapp_gives_the_same_verdicts(
         assert main(arguments) == code
         expected = capsys.readouterr().out
         done = subprocess.run(
-            [sys.executable, *flags, str(pyz), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+            [sys.executable, *flags, str(pyz), "--jobs", str(jobs), *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert (done.returncode, done.stdout, done.stderr) == (code, expected, "")
         assert len(expected.splitlines()) == len(names)
