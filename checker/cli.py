@@ -4,11 +4,13 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 
 from checker.certificate import decode_certificate
 from checker.decode import MAX_BYTES, load_json
-from checker.errors import Malformed, Refusal, ResourceLimit, about
-from checker.kernel import Verdict, verify
+from checker.errors import InternalError, Malformed, Refusal, about
+from checker.jobs import outcome_of, side_by_side
+from checker.kernel import Verdict, one_by_one, verify
 from checker.model.architecture import decode_architecture
 from checker.model.weights import MAX_MODEL_BYTES, read_weights
 from checker.problem.problem_file import decode_problem
@@ -33,15 +35,19 @@ def read(path: str, limit: int) -> bytes:
 
 
 def check(
-    model_path: str, certificate_path: str, budget: int = DEFAULT_BUDGET, problem_path: str | None = None
+    model_path: str,
+    certificate_path: str,
+    budget: int = DEFAULT_BUDGET,
+    problem_path: str | None = None,
+    jobs: int = 1,
 ) -> Verdict:
     """The verified claim of one certificate about one model file: exact integers, and the model's SHA-256.
 
     Raises a Refusal, with its reason as data, for anything else: Rejected (the proof does not hold), Malformed (a file
     that cannot be read, or is not of its format), OtherModel, ResourceLimit. `budget` bounds, for each step by itself,
     the sequences or prefixes that it enumerates, or the thousands of multiply-adds with which it evaluates inputs. With
-    a problem file, a certificate about any other problem is refused. Cost: that of the proof; certgen length measures
-    it.
+    a problem file, a certificate about any other problem is refused. `jobs` processes look at steps side by side. Cost:
+    that of the proof; certgen length measures it.
     """
     with about("MODEL"):
         weights = read_weights(read(model_path, MAX_MODEL_BYTES))
@@ -50,7 +56,8 @@ def check(
         with about("PROBLEM"):
             problem = decode_problem(load_json(read(problem_path, MAX_BYTES)), "")
     with about("CERT"):
-        return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget, problem)
+        prover = one_by_one if jobs == 1 else partial(side_by_side, jobs)
+        return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget, problem, prover)
 
 
 def decimal(numerator: int, denominator: int) -> str:
@@ -87,28 +94,8 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
     return line, {"verdict": "verified", "exit_code": 0, "file": file, **counts, **fields}
 
 
-def outcome_of(
-    model_path: str, certificate_path: str, budget: int, problem_path: str | None = None
-) -> Verdict | Refusal:
-    """The verdict or the refusal; running out of memory, or an unforeseen failure, is a refusal too."""
-    try:
-        return check(model_path, certificate_path, budget, problem_path)
-    except Refusal as refusal:
-        return refusal
-    except MemoryError:
-        return ResourceLimit("out-of-memory")
-    except Exception as error:
-        return InternalError(type(error).__name__)
-
-
-class InternalError(Refusal):
-    """A defect of the checker. It says nothing about the certificate."""
-
-    word, exit_code = "INTERNAL-ERROR", 70
-
-
 def positive(text: str) -> int:
-    """A number of sequences, from the command line."""
+    """A number of sequences, or of processes, from the command line."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
@@ -126,12 +113,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="no output; the exit code says it all")
     help_text = f"most work in a step before refusing with exit code 5 (default {DEFAULT_BUDGET})"
     parser.add_argument("--budget", type=positive, default=DEFAULT_BUDGET, metavar="N", help=help_text)
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes, if there are several steps")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args(arguments)
     codes = []
     for number, path in enumerate(options.certificates, 1):
         file = f"CERT {number}" if len(options.certificates) > 1 else "CERT"
-        line, data = describe(outcome_of(options.model, path, options.budget, options.problem), file)
+        work = partial(check, options.model, path, options.budget, options.problem, options.jobs)
+        line, data = describe(outcome_of(work), file)
         codes.append(int(str(data["exit_code"])))
         if not options.quiet and not written(json.dumps(data) if options.json else line):
             codes.append(InternalError.exit_code)

@@ -79,6 +79,12 @@ class ResourceLimit(Refusal):
     word, exit_code = "RESOURCE-LIMIT", 5
 
 
+class InternalError(Refusal):
+    """A defect of the checker. It says nothing about the certificate."""
+
+    word, exit_code = "INTERNAL-ERROR", 70
+
+
 def show(value: object) -> str:
     """A short, safe rendering of an untrusted value: small integers as they are, anything else by its type."""
     if type(value) is bool or value is None:

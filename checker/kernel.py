@@ -1,14 +1,17 @@
 """The kernel: derive each step from facts of earlier steps; the last fact must entail the claim."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from checker.certificate import Certificate
-from checker.errors import OtherModel, Rejected, about, located, show
+from checker.certificate import Certificate, Step
+from checker.errors import InternalError, OtherModel, Rejected, about, located, show
 from checker.facts import Accuracy, Fact
 from checker.model.weights import Weights
 from checker.problem import Problem
 from checker.problem.problem_file import Stated
 from checker.rules import RULES
+
+Prover = Callable[[Problem, tuple[Step, ...]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,32 @@ def require_same_model(certificate: Certificate, weights: Weights) -> None:
         raise Rejected("wrong-size", "predicate.model", str(weights.sizes))
 
 
-def verify(certificate: Certificate, weights: Weights, budget: int, wanted: Stated | None = None) -> Verdict:
-    """The verdict, about the wanted problem if one is given, or a Refusal. Only the return is success."""
+def prove(problem: Problem, steps: tuple[Step, ...], index: int) -> int:
+    """The step's number, if its rule derives what it states from what earlier steps state; or a Refusal."""
+    step = steps[index]
+    with located(f"predicate.steps[{index}]"):
+        rule = RULES[step.rule]
+        premises = tuple([fact_before(steps, index, number, at) for at, number in enumerate(step.premises)])
+        rule.require_applies(problem, premises)
+        problem.budget.restart()
+        derived = rule.derive(problem, premises, step.args)
+        with located("conclusion"):
+            derived.require_entails(step.conclusion)
+    return index
+
+
+def one_by_one(problem: Problem, steps: tuple[Step, ...]) -> list[int]:
+    """The numbers of the steps that hold, which are all; or the refusal of the first that does not."""
+    return [prove(problem, steps, index) for index in range(len(steps))]
+
+
+def verify(
+    certificate: Certificate, weights: Weights, budget: int, wanted: Stated | None = None, prover: Prover = one_by_one
+) -> Verdict:
+    """The verdict, about the wanted problem if one is given, or a Refusal. Only the return is success.
+
+    A step may be looked at before those that it builds on: what they state is true once all of them hold.
+    """
     require_same_model(certificate, weights)
     with located("predicate.task"):
         problem = Problem(weights, certificate.problem, certificate.margin, budget)
@@ -50,18 +77,9 @@ def verify(certificate: Certificate, weights: Weights, budget: int, wanted: Stat
             raise Rejected("other-problem", "predicate.task", "the problem in PROBLEM")
     if certificate.total != problem.total:
         raise Rejected("wrong-total", "predicate.claim.total", show(problem.total), show(certificate.total))
-    proved: list[Fact] = []
-    for index, step in enumerate(certificate.steps):
-        with located(f"predicate.steps[{index}]"):
-            rule = RULES[step.rule]
-            premises = tuple([fact_before(proved, number, at) for at, number in enumerate(step.premises)])
-            rule.require_applies(problem, premises)
-            problem.budget.restart()
-            derived = rule.derive(problem, premises, step.args)
-            with located("conclusion"):
-                derived.require_entails(step.conclusion)
-        proved.append(step.conclusion)
-    claim = Accuracy(certificate.correct, certificate.wrong)
+    if prover(problem, certificate.steps) != list(range(len(certificate.steps))):
+        raise InternalError("step-lost", "predicate.steps", "every step proved, in its place")
+    claim, proved = Accuracy(certificate.correct, certificate.wrong), [step.conclusion for step in certificate.steps]
     if not proved or not isinstance(proved[-1], Accuracy):
         raise Rejected("nothing-proved", "predicate.steps", "a last step that concludes an accuracy")
     with located("predicate.claim"):
@@ -70,8 +88,8 @@ def verify(certificate: Certificate, weights: Weights, budget: int, wanted: Stat
     return Verdict(*counts, *about_what, problem.margin, problem.digest, weights.file_digest)
 
 
-def fact_before(proved: list[Fact], number: int, at: int) -> Fact:
-    """A premise is the number of an earlier step."""
-    if not 0 <= number < len(proved):
-        raise Rejected("bad-premise", f"premises[{at}]", f"an earlier step, 0 to {len(proved) - 1}", show(number))
-    return proved[number]
+def fact_before(steps: Sequence[Step], index: int, number: int, at: int) -> Fact:
+    """What a step before that of the index states: a premise is the number of such a step."""
+    if not 0 <= number < index:
+        raise Rejected("bad-premise", f"premises[{at}]", f"an earlier step, 0 to {index - 1}", show(number))
+    return steps[number].conclusion

@@ -96,9 +96,9 @@ def of_counts(plan: Plan, v: int, k: int, counting: float) -> float:
     wrong = sum(map(len, plan.classes))
     masks = OF_MEMBER * words(v) * (wrong + queries) + 2 * OF_MEMBER * k
     weights = queries * (OF_QUERY + OF_TOKEN_WEIGHT * tokens + OF_POSITION_WEIGHT * k + OF_PRODUCT * pools * tokens)
-    gains = wrong * (4 * queries + 2 * k + 2 * (pools + 1) * tokens)
+    gains = wrong * (4 * queries + 2 * k + 2 * (pools * tokens + queries))
     with_factors = sum(len(members) for members in plan.classes if plan.gauged and len(members) > 1)
-    gains += with_factors * (OF_MEMBER + queries + (pools + 2) * tokens)
+    gains += with_factors * (OF_MEMBER + queries + pools + 1 + 2 * tokens)
     of_entry = OF_WEIGHTED_GAIN * queries + OF_LARGEST_GAIN * (queries - blocks)
     tables = len(plan.classes) * (pools * tokens * of_entry + OF_WEIGHTED_GAIN * queries)
     peaks = len(plan.classes) * (OF_PEAK * (blocks * pools * tokens + queries) + 6 * blocks * (pools + 1))
@@ -106,23 +106,25 @@ def of_counts(plan: Plan, v: int, k: int, counting: float) -> float:
 
 
 class Losses(NamedTuple):
-    """Of a table: how many there are, how many of these are within the steps, and how many lanes these take."""
+    """Of a table: how many there are, how many of these are within the steps, how many differ, and how many lanes these
+    take."""
 
     entries: int
     terms: int
+    distinct: int
     lanes: int
 
 
 def of_polynomials(losses: list[Losses], uses: list[int], width: int, steps: int) -> float:
-    """Counting once; `width` bits are a lane."""
+    """Counting all choices, and those without the final token; `width` bits are a lane."""
     cost, top, mask = 0.0, 0, words(width * (steps + 1))
-    for (entries, terms, lanes), count in zip(losses, uses, strict=True):
-        factor, parts = words(width * lanes), min(terms, lanes)
-        cost += entries + OF_TERM * terms + factor * log2(parts + 1)
+    for (entries, terms, distinct, lanes), count in zip(losses, uses, strict=True):
+        factor = words(width * lanes)
+        cost += entries + terms + OF_TERM * distinct + factor * (log2(distinct + 1) + 3)
         for _ in range(count):
-            cost += words(width * (top + 1)) * factor + max(words(width * (top + lanes)), mask)
+            cost += 2 * (words(width * (top + 1)) * factor + max(words(width * (top + lanes)), mask))
             top = min(top + lanes - 1, steps)
-    return cost + 2 * mask + words(width * (top + 1)) * words(width)
+    return cost + 3 * mask + words(width * (top + 1)) * words(width)
 
 
 def of_branching(q: int, m: int, found: Decided, v: int, k: int) -> float:

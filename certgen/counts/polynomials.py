@@ -59,24 +59,24 @@ def count_reached(tables: list[FloatArray], uses: list[int], last_has_final: boo
     if most < 0:
         return NONE
     kept = [np.minimum(row - low, most + 1).astype(int) for row, low in zip(losses, lows, strict=True)]
-    without = [row[:-1] for row in kept[:-1]] + [kept[-1][:-1] if last_has_final else kept[-1]]
-    number, cost = 0, 0.0
-    for sign, rows in ((1, kept), (-1, without)):
-        found = count_within(rows, uses, most)
-        number, cost = number + sign * found.number, cost + found.cost
-    return Reached(number, cost + costs.OF_LOSS * sum(map(len, losses)))
+    finals = [int(row[-1]) for row in kept[:-1]] + [int(kept[-1][-1]) if last_has_final else most + 1]
+    found = count_within(kept, finals, uses, most)
+    return Reached(found.number, found.cost + costs.OF_LOSS * sum(map(len, losses)))
 
 
-def count_within(losses: list[IntArray], uses: list[int], most: int) -> Reached:
-    """Choices of uses[i] losses of losses[i] with a sum of at most `most`: polynomials, cut at each product."""
+def count_within(losses: list[IntArray], finals: list[int], uses: list[int], most: int) -> Reached:
+    """Choices of uses[i] losses of losses[i], one of them final, with a sum of at most `most`: polynomials, cut at each
+    product."""
     width = int(sum(count * math.log2(max(len(row), 1)) for row, count in zip(losses, uses, strict=True))) + 2
     lanes = (1 << (width * (most + 1))) - 1
-    product, sizes = 1, []
-    for row, count in zip(losses, uses, strict=True):
+    every, others, sizes = 1, 1, []
+    for row, final, count in zip(losses, finals, uses, strict=True):
         within = row[row <= most]
         multiplicity = np.bincount(within, minlength=1)
-        polynomial = sum(int(multiplicity[loss]) << (width * loss) for loss in np.flatnonzero(multiplicity).tolist())
+        distinct = np.flatnonzero(multiplicity).tolist()
+        polynomial = sum(int(multiplicity[loss]) << (width * loss) for loss in distinct)
+        without = polynomial - (1 << (width * final)) if final <= most else polynomial
         for _ in range(count):
-            product = (product * polynomial) & lanes
-        sizes.append(costs.Losses(len(row), len(within), len(multiplicity)))
-    return Reached(product % ((1 << width) - 1), costs.of_polynomials(sizes, uses, width, most))
+            every, others = (every * polynomial) & lanes, (others * without) & lanes
+        sizes.append(costs.Losses(len(row), len(within), len(distinct), len(multiplicity)))
+    return Reached((every - others) % ((1 << width) - 1), costs.of_polynomials(sizes, uses, width, most))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from certgen.bounds.scores import SCORE_ERRORS
-from certgen.certificate.arguments import GroupArgs
+from certgen.certificate.arguments import Block, Group, GroupArgs
 from certgen.certificate.facts import Tally
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
@@ -16,6 +18,8 @@ from certgen.models.circuits import Circuits
 from certgen.progress import Track
 from certgen.strategies.separable import branch_step, closest_counts
 
+OF_A_STEP = 1 << 22  # a second or two of the check
+MOST_STEPS = 8
 PRECISION = Precision(weight_bits=40, value_bits=40)  # parts without the most attended tokens have small weights
 
 
@@ -33,6 +37,29 @@ def pair_by_pair(circuits: Circuits, track: Track, name: str, fineness: Fineness
     step = SCORE_ERRORS["exact-EQKE"](circuits)
     scores = SeparableSearch(circuits, step.conclusion, PRECISION)
     search = Search(scores, track, fineness, both)
-    args = GroupArgs(**scores.args().model_dump(), groups=search.groups())
-    found = proof.add(infer("separable_counts", Tally(counts=search.counts), args, [proof.add(step)]))
-    return proof.certificate(name, [found])
+    premises, args, found = [proof.add(step)], scores.args().model_dump(), []
+    for groups, counts in in_steps(search.groups(), search.counts, circuits.k):
+        own = GroupArgs(**args, groups=groups)
+        found.append(proof.add(infer("separable_counts", Tally(counts=counts), own, premises)))
+    return proof.certificate(name, found)
+
+
+def in_steps(groups: list[Group], counts: list[list[int]], k: int) -> list[tuple[list[Group], list[list[int]]]]:
+    """Groups and the counts of their blocks, in order, for steps of about equal work: check-cert --jobs looks at these
+    side by side. A short proof stays in one step, as each step makes tables of its own."""
+    work = [(group.m + 1) * k * sum(map(of_block, group.blocks)) for group in groups]
+    number = min(sum(work) // OF_A_STEP + 1, MOST_STEPS)
+    steps: list[tuple[list[Group], list[list[int]]]] = [([], []) for _ in range(number)]
+    done, left = 0, iter(counts)
+    for group, size in zip(groups, work, strict=True):
+        of_step, counts_of_step = steps[done * number // sum(work)]
+        of_step.append(group)
+        counts_of_step.extend(islice(left, len(group.blocks)))
+        done += size
+    return [step for step in steps if step[0]]
+
+
+def of_block(block: Block) -> int:
+    """About what it takes for each position and token: a table, wrong tokens of its own, and what is counted."""
+    members = sum([tokens.bit_count() for tokens, *_ in block.classes])
+    return 1 + members // 10 + 2 * sum([len(part.above) + len(part.below) for part in block.parts])

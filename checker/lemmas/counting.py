@@ -1,5 +1,6 @@
 """Counting sequences whose sum over positions reaches 0, by generating polynomials in big integers."""
 
+from collections import Counter
 from itertools import combinations
 from math import prod
 from operator import mul
@@ -19,54 +20,48 @@ def count_reaching(tables: Tables, uses: list[int], cut: Cut, upper: bool, neede
 
     A number x becomes the loss phase / PHASES - x / step, rounded down or up; a sum of losses may be that of phases.
     """
-    kept = []
-    most = sum(map(mul, cut.phases, uses)) // PHASES
+    losses, most = [], sum(map(mul, cut.phases, uses)) // PHASES
     for row, phase, count in zip(tables, cut.phases, uses, strict=True):
-        start = phase * cut.step
-        if upper:
-            start //= PHASES
-            losses = {t: (start - x) // cut.step for t, x in row.items()}
-        else:
-            start = -(-start // PHASES)
-            losses = {t: -((x - start) // cut.step) for t, x in row.items()}
-        low = min(losses.values())
-        kept.append({t: loss - low for t, loss in losses.items()})
+        start = phase * cut.step // PHASES if upper else -(-phase * cut.step // PHASES) + cut.step - 1
+        low = (start - max(row.values())) // cut.step
+        start -= low * cut.step
+        losses.append({t: (start - x) // cut.step for t, x in row.items()})
         most -= low * count
-    total = 0
-    for number in range(len(needed) + 1):  # all choices, less those without one of the needed tokens, and so on
-        for without in combinations(needed, number):
-            rows = [[loss for t, loss in row.items() if t not in without] for row in kept]
-            total += (1 - number % 2 * 2) * count_within(rows, uses, most, budget)
-    return total
+    return count_within(losses, uses, most, needed, budget)
 
 
-def count_within(losses: list[list[int]], uses: list[int], most: int, budget: Budget) -> int:
+def count_within(losses: Tables, uses: list[int], most: int, needed: list[int], budget: Budget) -> int:
     """How many choices of uses[i] losses of losses[i], in order, have a sum of at most `most`; none is negative."""
-    losses = [[loss for loss in row if loss <= most] for row in losses]
+    losses = [{t: loss for t, loss in row.items() if loss <= most} for row in losses]
     choices = prod([len(row) ** count for row, count in zip(losses, uses, strict=True)])
     if not choices:
         return 0
     width = choices.bit_length() + 1  # a lane holds any number of them
     budget.afford(width * most >> 8, "times 256 bits at once")
     lanes = (1 << (width * (most + 1))) - 1
-    product: int = 1
-    for row, count in zip(losses, uses, strict=True):
-        power = polynomial(row, width, most)
-        while count:
-            if count % 2:
-                product = (product * power) & lanes
-            count //= 2
-            if count:
-                power = (power * power) & lanes
-    return int(product % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
+    powers = [polynomial(list(row.values()), width) for row in losses]
+    total: int = 0
+    for number in range(len(needed) + 1):  # all choices, less those without one of the needed tokens, and so on
+        for without in combinations(needed, number):
+            product: int = 1
+            for row, power, count in zip(losses, powers, uses, strict=True):
+                power -= sum([1 << (width * row[t]) for t in without if t in row])
+                while count:
+                    if count % 2:
+                        product = (product * power) & lanes
+                    count //= 2
+                    if count:
+                        power = (power * power) & lanes
+            total += (1 - number % 2 * 2) * product
+    return int(total % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
 
 
-def polynomial(powers: list[int], width: int, most: int) -> int:
+def polynomial(powers: list[int], width: int) -> int:
     """The sum of z^power at z = 2^width, over the powers; a word of lanes is summed at a time."""
     few = max(64 // width, 1)
-    parts = [0 for _ in range(most // few + 1)]
-    for power in powers:
-        parts[power // few] += 1 << (width * (power % few))
+    parts = [0 for _ in range(max(powers) // few + 1)]
+    for power, times in Counter(powers).items():
+        parts[power // few] += times << (width * (power % few))
     return concatenate(parts, width * few)
 
 

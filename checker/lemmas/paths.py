@@ -13,7 +13,8 @@ from checker.problem import Problem
 from checker.problem.regions import Group, Region, regions_of
 
 Table = list[dict[int, int]]  # position -> token -> number
-Weights = list[dict[int, tuple[tuple[int, ...], tuple[int, ...]]]]  # position -> symbol -> lower, upper ends by token
+Ends = tuple[tuple[int, ...], tuple[int, ...]]  # all lower ends of enclosures, and all upper ends
+Weights = list[dict[int, Ends]]  # position -> symbol -> by token
 
 # tables, the largest size of an entry, bits of a lane, and (p, t) -> the entry of each table in a lane of its own
 Lanes = tuple[tuple[Table, ...], int, int, Callable[[int, int], int]]
@@ -93,8 +94,8 @@ def weights_of(layer: OneLayer, region: Region) -> list[Weights]:
     return heads
 
 
-def pairs(enclosures: list[Enclosure]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """All lower ends, and all upper ends."""
+def pairs(enclosures: list[Enclosure]) -> Ends:
+    """All lower ends, and all upper ends: lists of numbers are multiplied faster than lists of enclosures."""
     return tuple([low for low, _ in enclosures]), tuple([high for _, high in enclosures])
 
 

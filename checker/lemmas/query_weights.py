@@ -1,8 +1,8 @@
 """Attention weights of a query from approximate scores, at one position or at the worst of a pool of positions."""
 
 from checker.arithmetic.enclosures import Enclosure, Power, aligned, shift_up
-from checker.arithmetic.matrices import Matrix
 from checker.facts import ScoreApproximation
+from checker.lemmas.paths import Ends, pairs
 from checker.problem import Problem
 
 
@@ -11,12 +11,11 @@ class QueryWeights:
 
     def __init__(self, problem: Problem, scores: ScoreApproximation, bits: int) -> None:
         self.problem, self.bits = problem, bits
-        kept = Matrix.of(scores.kept, scores.exponent)
+        of_scores = problem.attention.of_scores(scores.kept, scores.exponent, bits)
         # exp(S[t]) as a multiple of exp(S[m] - K[m] + error), which is the same for all t: for t != m, and for t = m
         self.others: list[list[Power]] = []
         self.own: list[list[Power]] = []
-        for q, error in enumerate(scores.error):
-            powers = problem.attention.exponentials(kept, q, bits)
+        for error, powers in zip(scores.error, of_scores, strict=True):
             light, heavy, far = problem.attention.exp_below(error, scores.exponent, bits)
             least, _, farther = problem.attention.exp_below(2 * error, scores.exponent, bits)
             self.others.append([Power((low * least) >> (bits + farther), high, shift) for low, high, shift in powers])
@@ -37,11 +36,12 @@ class QueryWeights:
         ]
         return scaled, tokens
 
-    def of_pools(self, q: int, m: int, pools: list[list[int]]) -> list[list[Enclosure]]:
+    def of_pools(self, q: int, m: int, pools: list[list[int]]) -> list[Ends]:
         """For each pool and t <= m what holds at all positions of the pool; for the last pool of the query only."""
         positions, tokens = self.of_pair(q, m)
         *others, last = [hull([positions[p] for p in pool]) for pool in pools]
-        return [*[products(position, tokens) for position in others], products(last, tokens[q : q + 1])]
+        ends, own = pairs(tokens), pairs(tokens[q : q + 1])
+        return [*[products(position, ends) for position in others], products(last, own)]
 
 
 def hull(enclosures: list[Enclosure]) -> Enclosure:
@@ -50,6 +50,7 @@ def hull(enclosures: list[Enclosure]) -> Enclosure:
     return Enclosure(min(lows), max(highs))
 
 
-def products(position: Enclosure, tokens: list[Enclosure]) -> list[Enclosure]:
+def products(position: Enclosure, tokens: Ends) -> Ends:
     """The weight of a position times that of each token."""
-    return [Enclosure(position.low * low, position.high * high) for low, high in tokens]
+    (low, high), (lows, highs) = position, tokens
+    return tuple([low * x for x in lows]), tuple([high * x for x in highs])

@@ -14,7 +14,7 @@ class Attention:
     def __init__(self, circuits: Circuits) -> None:
         self.circuits = circuits
         self.exp = ScaledExp((circuits.h, 1))
-        self.all_exponentials = cache(self.every_exponential)
+        self.all_exponentials, self.of_scores = cache(self.every_exponential), cache(self.exponentials_of)
 
     def exp_below(self, difference: int, exponent: int, bits: int) -> Power:
         """exp(-difference * 2^exponent / sqrt(d_head))."""
@@ -29,6 +29,10 @@ class Attention:
         """exp(sE) or exp(sP) for every query, each row up to a positive factor. One exp per entry."""
         scores = {"token": self.circuits.token_scores, "position": self.circuits.position_scores}[name]
         return [self.exponentials(scores, q, bits) for q in range(self.circuits.v)]
+
+    def exponentials_of(self, scores: tuple[tuple[int, ...], ...], exponent: int, bits: int) -> list[list[Power]]:
+        """The same for scores that a step states, which several steps may build on."""
+        return [self.exponentials(Matrix.of(scores, exponent), q, bits) for q in range(len(scores))]
 
     def token_weights(self, q: int, m: int, bits: int) -> list[Enclosure]:
         """Enclosures of exp(sE(q, t)) for t <= m up to a positive factor, at most 2^bits."""

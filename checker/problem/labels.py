@@ -104,9 +104,10 @@ def tables_of(label: Label, choices: list[dict[int, int]], budget: Budget) -> li
 
     States before a position are one if the same states follow on every token. Cost tokens times states.
     """
-    level, steps = {label.start}, []
+    level, steps, cost = {label.start}, [], 0
     for p, row in enumerate(choices):
-        budget.spend(len(level) * len(row))
+        cost += len(level) * len(row)
+        budget.afford(cost // 1000, "thousands of steps")  # the same in whichever step they are first asked for
         steps.append({state: [label.step(state, p, t) for t in row] for state in level})
         level = set(chain(*steps[-1].values()))
     numbers, tables = {state: label.output(state) for state in level}, []

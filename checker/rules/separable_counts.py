@@ -24,7 +24,7 @@ def separable_counts(problem: Problem, premises: tuple[ScoreApproximation], args
     Concludes  Tally, per block, all n: its sequences less those counted, in some part, as reaching m for some class;
                and as wrong those counted, for one wrong token in each part, as surely reaching m.
     Cost       d_vocab^2 exponentials; per class, pool and token of a group m additions and comparisons; per class, pool
-               and query of a block m products; per count two or four polynomials, log(pool) products each.
+               and query of a block m products; per count and pool a polynomial, and 2 or 4 log(pool) products.
     """
     tables = Numerators(problem, args["exponent"], args["bits"])
     attention = QueryWeights(problem, *premises, args["bits"])
@@ -76,4 +76,4 @@ def by_token(rows: list[list[int]], queries: list[int], m: int) -> Tables:
 
 def without(tables: Tables, excluded: set[int]) -> Tables:
     """Only the other tokens."""
-    return [{t: x for t, x in row.items() if t not in excluded} for row in tables]
+    return [{t: x for t, x in row.items() if t not in excluded} if excluded else row for row in tables]

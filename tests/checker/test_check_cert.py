@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from checker import Refusal, Verdict, check, cli, kernel
 from checker.cli import decimal, describe, main
-from checker.errors import Malformed, OtherModel, Rejected, ResourceLimit, show_set
+from checker.errors import InternalError, Malformed, OtherModel, Rejected, ResourceLimit, show_set
 from checker.facts import Accuracy, Count, Tally
 from checker.model.attention import Attention
 from checker.model.weights import read_weights
@@ -287,7 +287,7 @@ def test_usage_errors(check_cert: CheckCert, files: Files, arguments: list[str])
 def test_the_options_are_these(check_cert: CheckCert) -> None:
     """No flag weakens the check; a new one deserves a thought and a line here."""
     done = check_cert("--help")
-    options = {"--help", "--version", "--json", "--quiet", "--budget", "--problem"}
+    options = {"--help", "--version", "--json", "--quiet", "--budget", "--jobs", "--problem"}
     assert set(re.findall(r"--[a-z-]+", done.stdout)) == options
     assert "VERIFIED" not in done.stdout
 
@@ -841,7 +841,7 @@ def test_almost_one_is_not_one() -> None:
         (Malformed, "MALFORMED", 3),
         (OtherModel, "OTHER-MODEL", 4),
         (ResourceLimit, "RESOURCE-LIMIT", 5),
-        (cli.InternalError, "INTERNAL-ERROR", 70),
+        (InternalError, "INTERNAL-ERROR", 70),
         (Refusal, "REFUSED", 70),
     ],
 )

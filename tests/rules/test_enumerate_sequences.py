@@ -2,11 +2,13 @@
 
 import json
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from checker.cli import outcome_of
+from checker.cli import check
 from checker.errors import ResourceLimit
+from checker.jobs import outcome_of
 from checker.kernel import Verdict
 from tests.support import cubic_readings
 from tests.support.checking import prove
@@ -84,6 +86,6 @@ def test_enumeration_over_budget_is_a_resource_limit(workspace: Path) -> None:
     statement = prove(path, "brute-force", Fraction(0))
     certificate = workspace / "model.cert.json"
     certificate.write_text(json.dumps(statement))
-    result = outcome_of(str(path), str(certificate), 4**4 - 1)
+    result = outcome_of(partial(check, str(path), str(certificate), 4**4 - 1))
     assert isinstance(result, ResourceLimit)
-    assert isinstance(outcome_of(str(path), str(certificate), 4**4), Verdict)
+    assert isinstance(outcome_of(partial(check, str(path), str(certificate), 4**4)), Verdict)

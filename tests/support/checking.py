@@ -2,13 +2,15 @@
 
 import json
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from certgen.progress import quiet
 from certgen.proving import ask
 from certgen.strategies import STRATEGIES
-from checker.cli import outcome_of
+from checker.cli import check
 from checker.errors import Refusal
+from checker.jobs import outcome_of
 from checker.kernel import Verdict
 from tests.support.derivations import BUDGET, Statement
 
@@ -23,7 +25,7 @@ def outcome(path: Path, statement: Statement) -> Verdict | Refusal:
     """What check-cert says about a statement; never an internal error."""
     certificate = path.with_suffix(".cert.json")
     certificate.write_text(json.dumps(statement))
-    result = outcome_of(str(path), str(certificate), BUDGET)
+    result = outcome_of(partial(check, str(path), str(certificate), BUDGET))
     assert not isinstance(result, Refusal) or result.exit_code != 70, str(result)
     return result
 

@@ -14,18 +14,17 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import checker.lemmas.gains as gains_module
-from checker.arithmetic.enclosures import Enclosure
 from checker.arithmetic.packing import members
 from checker.lemmas.counting import Tables, count_reaching, largest_sum
-from checker.lemmas.gains import Gains, gain_bounds, least_gains
+from checker.lemmas.gains import Gains, Weights, gain_bounds, largest_products, least_gains
 from checker.lemmas.groups import Group
+from checker.lemmas.paths import Ends
 from checker.lemmas.separation import Numerators
 from checker.rules.separable_counts import by_token
 from tests.support.derivations import Derivation
 from tests.support.groups import Args, Cutter, any_groups, fitting, group, with_cuts
 
 rule = sys.modules["checker.rules.separable_counts"]  # in the package the rule hides the module of its name
-Weights = dict[int, list[list[Enclosure]]]
 Bent = Callable[[], contextlib.AbstractContextManager[object]]
 Made = Callable[[random.Random, Derivation, int], Args]  # arguments for a model and a step that bounds its scores
 
@@ -147,7 +146,7 @@ def bent_gains(
     for i, pool in enumerate(pools):
         places = [max(PVOU[p][y] - PVOU_lower[p][m] for p in pool) for y in ys]
         row = []
-        for t in range(m + 1):
+        for t in queries if i == len(pools) - 1 else range(m + 1):
             own = EVOU_lower[t][m]
             found = [
                 (c if of_direct else 1) * top
@@ -161,13 +160,13 @@ def bent_gains(
     return Gains(of_token, less)
 
 
-def lower_ends(factor: int, weight: Enclosure) -> int:
+def lower_ends(factors: list[int], weights: Ends) -> list[int]:
     """The lower end of a weight even where the gain is positive."""
-    return factor * weight.low
+    return [x * low for x, low in zip(factors, weights[0], strict=True)]
 
 
-def swapped_ends(factor: int, weight: Enclosure) -> int:
-    return factor * (weight.high if factor < 0 else weight.low)
+def swapped_ends(factors: list[int], weights: Ends) -> list[int]:
+    return largest_products(factors, weights[::-1])
 
 
 def least_from_above(
@@ -316,10 +315,10 @@ COUNT, LEAST = "count_reaching", "least_gains"
 
 READINGS: dict[str, Reading] = {
     "lower ends of weights": Reading(
-        [(gains_module, "largest_product", lower_ends)], partial(any_case, precision=COARSE)
+        [(gains_module, "largest_products", lower_ends)], partial(any_case, precision=COARSE)
     ),
     "swapped ends of weights": Reading(
-        [(gains_module, "largest_product", swapped_ends)], partial(any_case, precision=COARSE)
+        [(gains_module, "largest_products", swapped_ends)], partial(any_case, precision=COARSE)
     ),
     "what a query gives less of one wrong token": Reading(of_gains(less_of=min), partial(whole_case, apart=False)),
     "factor not of the direct part": Reading(of_gains(of_direct=False), gauged),

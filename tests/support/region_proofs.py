@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
-from checker.certificate import decode_step
+from checker.certificate import Step, decode_step
 from checker.errors import Rejected, located
 from checker.facts import RegionGaps, Regions
 from checker.kernel import fact_before
@@ -62,17 +62,17 @@ def derive(problem: Problem, rule: str, premises: list[Any], args: Args) -> Any:
 
 def check(problem: Problem, steps: list[Json]) -> list[Any]:
     """The stated facts, as the kernel accepts them."""
-    proved: list[Any] = []
+    proved: list[Step] = []
     for index, raw in enumerate(plain(steps)):
         with located(f"steps[{index}]"):
             step = decode_step(raw, "")
             rule = RULES[step.rule]
-            premises = tuple(fact_before(proved, number, at) for at, number in enumerate(step.premises))
+            premises = tuple(fact_before(proved, index, number, at) for at, number in enumerate(step.premises))
             rule.require_applies(problem, premises)
             problem.budget.restart()
             rule.derive(problem, premises, step.args).require_entails(step.conclusion)
-        proved.append(step.conclusion)
-    return proved
+        proved.append(step)
+    return [step.conclusion for step in proved]
 
 
 def step(rule: str, number: int, args: Args, conclusion: Any) -> Json:

@@ -1,16 +1,24 @@
 """two-sided: accepted, true on both sides, and close."""
 
+import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 
+from certgen.certificate.arguments import Block, Group
+from certgen.certificate.arguments import Part as PartArgs
+from checker import check
 from tests.support.checking import prove, verdict
 from tests.support.generators import KINDS, SEEDS, TinyModel, margins, models, trained_looking
 from tests.support.oracle import Oracle
 from tests.support.quick_and_slow import quick_and_slow
 from tests.support.tiny import zero_tensors
+
+module = sys.modules["certgen.strategies.two_sided"]  # in the package the strategy hides the module of its name
 
 
 @quick_and_slow(60)
@@ -37,3 +45,40 @@ def test_both_bounds_are_accepted_and_true(run: settings, workspace: Path) -> No
     # tiny models are mostly decided as a whole, on either side
     assert seen["some wrong"] > seen["cases"] // 4
     assert seen["both exact"] > seen["cases"] // 2
+
+
+def test_long_proofs_have_several_steps(monkeypatch: pytest.MonkeyPatch, workspace: Path) -> None:
+    """Which prove the same, and can be checked side by side."""
+    path = trained_looking(3).write(workspace / "model")
+    together = prove(path, "two-sided", Fraction(0))
+    monkeypatch.setattr(module, "OF_A_STEP", 1)
+    apart = prove(path, "two-sided", Fraction(0))
+    found, steps = ([step for step in of["predicate"]["steps"] if of_counts(step)] for of in (together, apart))
+    assert len(found) == 1 < len(steps) <= module.MOST_STEPS
+    for kind in ("args", "conclusion"):
+        name = {"args": "groups", "conclusion": "counts"}[kind]
+        assert [one for step in steps for one in step[kind][name]] == found[0][kind][name]
+    assert apart["predicate"]["claim"] == together["predicate"]["claim"]
+    alone = verdict(path, apart)
+    assert check(str(path), str(path.with_suffix(".cert.json")), jobs=2) == alone
+
+
+def of_counts(step: Any) -> bool:
+    return bool(step["rule"] == "separable_counts")
+
+
+def test_steps_take_about_the_same_work() -> None:
+    """In order, and whatever blocks of one group belong together."""
+    blocks = [Block(queries=1, classes=[], parts=[PartArgs(token=-1, above=[[0, 1, 0]], below=[])]) for _ in range(100)]
+    groups = [Group(m=m, pools=[1], classes=[], blocks=blocks[: m + 1]) for m in range(100)]
+    counts = [[m, 1 << q, 1, 0, 0] for m in range(100) for q in range(m + 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "OF_A_STEP", 1 << 14)
+        steps = module.in_steps(groups, counts, 2)
+    assert [group for of_step, _ in steps for group in of_step] == groups
+    assert [count for _, of_step in steps for count in of_step] == counts
+    assert all([group.m for group in of_step] == sorted({count[0] for count in found}) for of_step, found in steps)
+    work = [sum((group.m + 1) * len(group.blocks) for group in of_step) for of_step, _ in steps]
+    assert len(steps) == module.MOST_STEPS
+    assert max(work) < 1.2 * sum(work) / len(work)
+    assert len(module.in_steps(groups[:20], counts[:210], 2)) == 1

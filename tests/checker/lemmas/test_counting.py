@@ -27,6 +27,10 @@ def counted(call: Call) -> int:
     return count_reaching(*call, BUDGET)
 
 
+def within(losses: list[list[int]], uses: list[int], most: int, budget: Budget = BUDGET) -> int:
+    return count_within([dict(enumerate(row)) for row in losses], uses, most, [], budget)
+
+
 def loss(number: int, step: int, phase: int, upper: bool) -> int:
     exact = Fraction(phase, PHASES) - Fraction(number, step)
     return floor(exact) if upper else ceil(exact)
@@ -193,16 +197,16 @@ def test_counting_at_the_edges() -> None:
         for last, found in (({5: 15}, 6**5), ({5: 14}, 0), ({5: 15, ~1: 15, ~2: 15}, 3 * 6**5 - 2 * 5**5)):
             cut = Cut(0, 1, (0,) * (len(tables) + 1))
             assert counted(Call([*tables, last], [*uses, 1], cut, True, [5])) == found
-    assert count_within([], [], 1, BUDGET) == 1
-    assert count_within([[]], [1], 1, BUDGET) == 0
-    assert count_within([[], [0]], [1, 1], 7, BUDGET) == 0
-    assert count_within([[0], []], [3, 2], 7, BUDGET) == 0
-    assert count_within([[0], [0]], [3, 2], -1, BUDGET) == 0
-    assert count_within([[0] * 64], [19], 1, BUDGET) == 64**19  # a lane holds any number of choices
-    assert count_within([[0] * 64, [0] * 3], [18, 2], 1, BUDGET) == 64**18 * 9
-    assert count_within([[1, 1], [0, 1, 1], [9]], [1, 1, 1], 1, BUDGET) == 0
-    assert count_within([[1, 1], [0, 1, 1], [0]], [1, 1, 1], 1, BUDGET) == 2
-    assert count_within([[0, 1 << 16, (1 << 16) + 1, 10**99]], [2], 1 << 16, BUDGET) == 3
+    assert within([], [], 1) == 1
+    assert within([[]], [1], 1) == 0
+    assert within([[], [0]], [1, 1], 7) == 0
+    assert within([[0], []], [3, 2], 7) == 0
+    assert within([[0], [0]], [3, 2], -1) == 0
+    assert within([[0] * 64], [19], 1) == 64**19  # a lane holds any number of choices
+    assert within([[0] * 64, [0] * 3], [18, 2], 1) == 64**18 * 9
+    assert within([[1, 1], [0, 1, 1], [9]], [1, 1, 1], 1) == 0
+    assert within([[1, 1], [0, 1, 1], [0]], [1, 1, 1], 1) == 2
+    assert within([[0, 1 << 16, (1 << 16) + 1, 10**99]], [2], 1 << 16) == 3
 
 
 def test_counting_has_a_budget() -> None:
@@ -210,9 +214,9 @@ def test_counting_has_a_budget() -> None:
     losses, most = [[0, 1], [5, 10**9]], 1 << 20
     width = (2**7 * 1).bit_length() + 1  # the second table has one entry that is not too large
     needed = width * most >> 8
-    assert count_within(losses, [7, 1], most, Budget(needed)) == 2**7
+    assert within(losses, [7, 1], most, Budget(needed)) == 2**7
     with pytest.raises(ResourceLimit) as caught:
-        count_within(losses, [7, 1], most, Budget(needed - 1))
+        within(losses, [7, 1], most, Budget(needed - 1))
     assert caught.value.code == "over-budget"
     with pytest.raises(ResourceLimit):
         by_hand([], {0: 1 << 9999, ~0: 0}, 1, [])
@@ -232,7 +236,7 @@ def test_counting_within_is_its_definition(run: settings) -> None:
             times = [1 for _ in times]
         rows = [row for row, count in zip(losses, times, strict=True) for _ in range(count)]
         expected = sum(sum(choice) <= most for choice in product(*rows)) if rows else 1
-        assert count_within(losses, times, most, BUDGET) == expected
+        assert within(losses, times, most) == expected
 
     equal()
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from checker.arithmetic.enclosures import Enclosure
 from checker.arithmetic.packing import members
 from checker.lemmas.gains import Weights, gain_bounds, least_gains
+from checker.lemmas.paths import pairs
 from checker.lemmas.separation import Numerators
 from tests.support.derivations import Derivation, Meaning, mask_of
 from tests.support.groups import partition
@@ -35,7 +36,7 @@ def drawn_case(seed: int) -> Drawn:
     pools.append([meaning.k - 1])
     weights: Weights = {
         q: [
-            [Enclosure(low, low + rng.choice([0, 1, 70])) for low in rng.choices([0, 1, 9, 1 << 20], k=tokens)]
+            pairs([Enclosure(low, low + rng.choice([0, 1, 70])) for low in rng.choices([0, 1, 9, 1 << 20], k=tokens)])
             for tokens in [*[m + 1 for _ in pools[1:]], 1]
         ]
         for q in range(m + 1)
@@ -67,7 +68,7 @@ def test_no_wrong_token_gains_more() -> None:
                 most = gain(meaning, q, p, t, y, m) * (factors[at] if factors else 1)
                 assert most <= (gains.of_token[i][t] + gains.of_query[q]) * unit, seed
                 if q in block and (p < meaning.k - 1 or t == q):
-                    weight = weights[q][i][t if p < meaning.k - 1 else 0]
+                    weight = [ends[t if p < meaning.k - 1 else 0] for ends in weights[q][i]]
                     bound = worst[i][t if p < meaning.k - 1 else block.index(q)]
                     assert max(end * most for end in weight) <= bound * unit, seed
                     seen += 1
@@ -101,11 +102,12 @@ def test_a_wrong_token_gains_no_less() -> None:
         found = least_gains(tables, m, y, weights, q, pools)
         assert [len(row) for row in found] == [*[m + 1 for _ in pools[1:]], 1]
         for i, (row, pool) in enumerate(zip(found, pools, strict=True)):
+            low, high = weights[q][i]
             for at, least in enumerate(row):
                 t = at if i < len(pools) - 1 else q
-                true = [gain(meaning, q, p, t, y, m) * end for p in pool for end in weights[q][i][at]]
+                true = [gain(meaning, q, p, t, y, m) * end for p in pool for end in (low[at], high[at])]
                 assert least * unit <= min(true), seed
                 # seven ends are rounded by less than a unit each
-                assert min(true) <= (least + 7 * weights[q][i][at].high) * unit, seed
+                assert min(true) <= (least + 7 * high[at]) * unit, seed
                 seen += 1
     assert seen > 100

@@ -2,7 +2,7 @@
 
 import json
 import random
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checker.cli import outcome_of
+from checker.cli import check
 from checker.errors import Refusal, Rejected
+from checker.jobs import outcome_of
 from checker.kernel import Verdict
 from checker.model.weights import read_weights
 from checker.problem import Problem
@@ -269,7 +270,8 @@ def test_a_certificate_about_another_problem_is_refused(tmp_path: Path) -> None:
 
     def said(text: str) -> Verdict | Refusal:
         (tmp_path / "problem.json").write_text(text)
-        return outcome_of(str(model), str(cert), BUDGET, str(tmp_path / "problem.json"))
+        problem = str(tmp_path / "problem.json")
+        return outcome_of(partial(check, str(model), str(cert), BUDGET, problem))
 
     for value in SAME:
         assert isinstance(said(json.dumps(value)), Verdict)
