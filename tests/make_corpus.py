@@ -546,7 +546,9 @@ def rejected_separable() -> Iterator[tuple[str, Statement]]:
             edited(base, *(put(*counts, i, 3, value=block_total(c[0], c[1], 4)) for i, c in enumerate(listed))),
         )
         yield f"count-too-large--{strategy}-wrong", edited(base, change(*counts, -1, 4, by=1))
-        code = "count-too-large" if strategy == "separable-by-max" else "wrong-token-left-out"  # pairs may not be counted at all
+        code = (
+            "count-too-large" if strategy == "separable-by-max" else "wrong-token-left-out"
+        )  # pairs may not be counted at all
         yield f"{code}--{strategy}-margin-forgotten", edited(base, put("predicate", "margin", value="3"))
         errors = put(*at(base, "score_exact", "conclusion", "error"), value=[1 << 99] * 5)
         yield f"{code}--{strategy}-looser-scores", edited(base, errors)
