@@ -41,11 +41,20 @@ class Fineness(NamedTuple):
 LEVELS = (  # each proves more than the one before it, and is longer
     Fineness(8, ()),
     Fineness(8, (Rung(0, 16, 0.3, 3000),)),
-    Fineness(8, (Rung(0, 16, 0.2, 3000), Rung(0, 32, 0.1, 500))),
-    Fineness(8, (Rung(0, 32, 0.05, 3000), Rung(1, 32, 0.1, 500))),
-    Fineness(16, (Rung(0, 64, 0.02, 3000), Rung(2, 64, 0.1, 500))),
-    Fineness(32, (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.05, 500))),
-    Fineness(64, (Rung(0, 64, 0.01, 3000), Rung(2, 128, 0.01, 500), Rung(3, 512, 0.02, 150), Rung(5, 512, 0.03, 50))),
+    Fineness(8, (Rung(0, 16, 0.2, 3000), Rung(0, 32, 0.1, 3000))),
+    Fineness(8, (Rung(0, 32, 0.05, 4000), Rung(0, 64, 0.05, 3000))),
+    Fineness(16, (Rung(0, 32, 0.02, 5000), Rung(0, 128, 0.03, 3000))),
+    Fineness(32, (Rung(0, 64, 0.01, 5000), Rung(0, 128, 0.01, 3000), Rung(2, 128, 0.05, 500))),
+    Fineness(
+        64,
+        (
+            Rung(0, 64, 0.01, 5000),
+            Rung(0, 128, 0.01, 3000),
+            Rung(2, 128, 0.01, 500),
+            Rung(3, 512, 0.02, 150),
+            Rung(5, 512, 0.03, 50),
+        ),
+    ),
 )
 USUAL, FINEST = LEVELS[4], LEVELS[-1]
 CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the maximum is small
