@@ -161,3 +161,10 @@ def fraction(value: object, path: str) -> tuple[int, int]:
         if gcd(numerator, denominator) == 1 and match[2] != "1":
             return numerator, denominator
     raise Malformed("bad-fraction", path, 'a non-negative fraction "p" or "p/q" in lowest terms')
+
+
+def signed_fraction(value: object, path: str) -> tuple[int, int]:
+    """A canonical fraction; a minus stands before one that is negative, and never before 0."""
+    size = text(value, path).removeprefix("-")
+    numerator, denominator = fraction(value if size == "0" else size, path)
+    return -numerator if value != size else numerator, denominator

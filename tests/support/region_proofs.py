@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from checker.certificate import decode_step
 from checker.errors import Rejected, located
-from checker.facts import RegionGaps, Regions
+from checker.facts import Proved, RegionGaps, Regions
 from checker.kernel import fact_before
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.paths import Lanes, Table
@@ -62,17 +62,18 @@ def derive(problem: Problem, rule: str, premises: list[Any], args: Args) -> Any:
 
 def check(problem: Problem, steps: list[Json]) -> list[Any]:
     """The stated facts, as the kernel accepts them."""
-    proved: list[Any] = []
+    proved: list[Proved] = []
     for index, raw in enumerate(plain(steps)):
         with located(f"steps[{index}]"):
             step = decode_step(raw, "")
             rule = RULES[step.rule]
-            premises = tuple(fact_before(proved, number, at) for at, number in enumerate(step.premises))
+            premises = [fact_before(proved, number, at) for at, number in enumerate(step.premises)]
             rule.require_applies(problem, premises)
             problem.budget.restart()
-            rule.derive(problem, premises, step.args).require_entails(step.conclusion)
-        proved.append(step.conclusion)
-    return proved
+            facts = tuple(premise.fact for premise in premises)
+            rule.derive(problem, facts, step.args).require_entails(step.conclusion)
+        proved.append(Proved(problem.margin, step.conclusion))
+    return [step.fact for step in proved]
 
 
 def step(rule: str, number: int, args: Args, conclusion: Any) -> Json:
