@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -26,12 +27,12 @@ from certgen.regions.tables import require_one_layer, why_not
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
-from certgen.strategies.by_regions import by_splitting
+from certgen.strategies.by_regions import by_settling, by_splitting
 
 QUICK = 1 << 20  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
 
 NEXT_MARGIN = -4  # below margins that are not negative; then twice as low again and again
-LOWEST_MARGIN = -(1 << 20)
+LOWEST_MARGIN = -(1 << 16)
 
 Number: TypeAlias = Fraction | Decimal | str | float
 AnyProblem: TypeAlias = Problem | MaxOfK | str | os.PathLike[str]
@@ -115,36 +116,54 @@ def prove(
 
     certificate = at(exact_margin)
     if ladder:
-        outputs = question.model.d_vocab_out
-        certificate = composed(down_to_all([exact_margin, *ladder], certificate, at, tell), outputs)
+
+        def coarsely(margin: Fraction) -> Certificate | None:
+            if why_not(question):
+                return None
+            with suppress(UserError):  # too few bits
+                return by_settling(replace(question, margin=margin), track)
+            return None
+
+        proofs = down_to_all([exact_margin, *ladder], certificate, at, coarsely, tell)
+        certificate = composed(proofs, question.model.d_vocab_out)
     return certificate.about(question.task.json)
 
 
 def down_to_all(
-    margins: list[Fraction], first: Certificate, at: Callable[[Fraction], Certificate], tell: Tell
+    margins: list[Fraction],
+    first: Certificate,
+    at: Callable[[Fraction], Certificate],
+    coarsely: Callable[[Fraction], Certificate | None],
+    tell: Tell,
 ) -> list[Certificate]:
     """Proofs at all of these margins, the first of which there is, and at lower ones until every input is correct.
 
-    `tell` hears what is proved at each. UserError if there is no such margin, or none that this strategy finds.
+    A strategy may leave inputs open at any margin, for the precision of its numbers; `coarsely` proves with another
+    one, where a lower margin does not help. `tell` hears what is proved at each. UserError if there is no such margin.
     """
-    proofs: dict[Fraction, Certificate] = {}
-
-    def prove_at(margin: Fraction) -> bool:
-        """Is every input correct?"""
-        proofs[margin] = first if margin == margins[0] else at(margin)
-        claim = proofs[margin].predicate.claim
-        tell(f"Margin {margin}: accuracy {'=' if claim.exact else '>='} {at_least(claim.accuracy, 5)}")
-        return claim.correct == claim.total
-
-    complete = [prove_at(margin) for margin in dict.fromkeys(margins)]
-    lowest: Fraction = min(margins)
-    while not any(complete):
+    proofs = {first.predicate.margin: first}
+    for margin in map(str, margins):
+        proofs[margin] = proofs.get(margin) or at(Fraction(margin))
+        tell(at_margin(proofs[margin]))
+    lowest, found = min(margins), max(proof.predicate.claim.correct for proof in proofs.values())
+    while found < first.predicate.claim.total:
         lowest = min(2 * lowest, Fraction(NEXT_MARGIN))
         if lowest < LOWEST_MARGIN:
             reason = f"not even at margin {lowest / 2} every input is proved correct, so the loss has no bound"
-            raise UserError(reason, "leave the margins out, or try the strategy adaptive or brute-force")
-        complete = [prove_at(lowest)]
+            raise UserError(reason, "leave the margins out, or try the strategy brute-force or adaptive")
+        proof = at(lowest)
+        if proof.predicate.claim.correct <= found:
+            proof = max(proof, coarsely(lowest) or proof, key=lambda each: each.predicate.claim.correct)
+        found = max(found, proof.predicate.claim.correct)
+        proofs[str(lowest)] = proof
+        tell(at_margin(proof))
     return list(proofs.values())
+
+
+def at_margin(proof: Certificate) -> str:
+    """What it proves, in one line."""
+    claim = proof.predicate.claim
+    return f"Margin {proof.predicate.margin}: accuracy {'=' if claim.exact else '>='} {at_least(claim.accuracy, 5)}"
 
 
 def ask(model: Model | str | os.PathLike[str], problem: AnyProblem | None, margin: Fraction) -> Question:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from certgen.certificate.facts import AttentionRanges, CubicTokens, Tally
+from certgen.certificate.facts import AttentionRanges, CubicTokens, Profile, Tally
 from certgen.certificate.losses import parts_of, regions
 from certgen.certificate.statement import Certificate
 from certgen.counts.cells import ns_of_pair
@@ -88,6 +88,18 @@ def require_counts(certificate: Certificate, task: Task) -> None:
     correct, wrong = (sum(part[place] for part in parts) for place in (0, 1))
     if claim.correct > correct or claim.wrong > wrong:
         raise misfit("it claims more than its steps count")
+
+
+def require_profile(certificate: Certificate) -> None:
+    """Accuracies at several margins that are claimed are what the last step concludes, of no more than all inputs."""
+    claim, steps = certificate.predicate.claim, certificate.predicate.steps
+    if claim.profile is None:
+        return
+    last = steps[-1].conclusion
+    if not isinstance(last, Profile) or (last.profile, last.mean_loss) != (claim.profile, claim.mean_loss):
+        raise misfit("its last step does not conclude the accuracies that it claims")
+    if any(row.correct + row.wrong > claim.total for row in claim.profile):
+        raise misfit("it counts more inputs than there are")
 
 
 def is_of_cells(tokens: CubicTokens, v: int, k: int) -> bool:

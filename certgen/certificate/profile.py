@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import flint
 
 from certgen.certificate.arguments import LossArgs
-from certgen.certificate.facts import Accuracy, AtMargin, Profile
+from certgen.certificate.facts import AtMargin, Profile
 from certgen.certificate.statement import Certificate, Claim
 from certgen.certificate.steps import AnyStep, infer
 
@@ -83,8 +83,8 @@ def first_proof(certificate: Certificate) -> Certificate:
     predicate = certificate.predicate
     if predicate.claim.profile is None:
         return certificate
-    own = [step for step in predicate.steps if step.margin is None and isinstance(step.conclusion, Accuracy)]
-    end = predicate.steps.index(own[0]) + 1 if own else 0
+    ends = (number for number, step in enumerate(predicate.steps) if step.rule == "total" or step.margin is not None)
+    end = next(ends, -1) + 1
     claim = Claim(correct=predicate.claim.correct, wrong=predicate.claim.wrong, total=predicate.claim.total)
     update = {"claim": claim, "steps": predicate.steps[:end]}
     return certificate.model_copy(update={"predicate": predicate.model_copy(update=update)})

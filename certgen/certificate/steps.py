@@ -123,7 +123,7 @@ RULES = {
     "region_counts": Rule(HintArgs, Tally, "whole regions, less the inputs counted as reaching the label"),
     "evaluate_inputs": Rule(EvaluateArgs, Tally, "every input evaluated, with what rounding can have changed"),
     "total": Rule(NoArgs, Accuracy, "all regions together; no input is in two of them"),
-    "expected_loss": Rule(LossArgs, Profile, "the mean loss, from how many inputs win by how much"),
+    "expected_loss": Rule(LossArgs, Profile, "the mean cross entropy, from the accuracies at several margins"),
 }
 
 Fact = TypeVar("Fact", bound=Shape)
