@@ -27,7 +27,7 @@ def is_correct(oracle: Oracle, x: tuple[int, ...], margin: Fraction = Fraction(0
     return all(oracle.exact_sign(x, y, bound) < 0 for y in range(oracle.v) if y != max(x))
 
 
-@pytest.mark.parametrize("margin", [Fraction(0), Fraction(1, 3), Fraction(2)])
+@pytest.mark.parametrize("margin", [Fraction(0), Fraction(1, 3), Fraction(2), Fraction(-2), Fraction(-1000)])
 def test_lanes_prove_what_is_true_and_all_of_it(
     tmp_path: Path, tensors: dict[str, np.ndarray], margin: Fraction
 ) -> None:
