@@ -82,11 +82,18 @@ class ModelInfo(Partial):
         return self
 
 
+def _together(schema: dict[str, Any]) -> None:
+    without_null(schema)
+    schema["dependentRequired"] = {"profile": ["mean_loss"], "mean_loss": ["profile"]}
+
+
 class Claim(Accuracy, Partial):
     """Of inputs that weigh `total` together: without a problem file, d_vocab^k sequences.
 
     With a profile, of accuracies at several margins, there is a bound on the mean loss; without one there is none.
     """
+
+    model_config = ConfigDict(json_schema_extra=_together)
 
     total: Positive
     profile: list[AtMargin] | None = None
