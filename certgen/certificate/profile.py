@@ -74,7 +74,8 @@ def loss_upper(margin: Fraction, outputs: int, bits: int) -> int:
         loss = int(((1 + ahead).log() * flint.arb(2) ** bits).upper().ceil().unique_fmpz() or 0)
     finally:
         flint.ctx.prec = before
-    return loss + 4 * outputs
+    least = -(margin.numerator << bits) // margin.denominator  # matters with one output, whose loss is 0
+    return max(loss + 4 * outputs, least + 1)
 
 
 def first_proof(certificate: Certificate) -> Certificate:

@@ -6,6 +6,7 @@ from functools import cache
 from flint import arb, fmpq
 
 from checker.facts import Profile
+from checker.kernel import Verdict
 from tests.support.any_case import Case
 from tests.support.any_problem import Inputs
 from tests.support.oracle import precision
@@ -40,8 +41,10 @@ def at_margin(case: Case, margin: Fraction) -> tuple[int, int]:
     return correct, sum(weight for weight, _ in held) - correct
 
 
-def profile_holds(fact: Profile, case: Case) -> bool:
+def profile_holds(fact: Profile | Verdict, case: Case) -> bool:
     """Is every count at most the truth, and the mean loss at least?"""
+    if fact.mean_loss is None:
+        return True
     for row in fact.profile:
         correct, wrong = at_margin(case, Fraction(*row.margin))
         if row.correct > correct or row.wrong > wrong:
