@@ -7,6 +7,7 @@ from typing import cast
 
 from certgen.certificate.facts import AttentionRanges, CubicTokens, Profile, Tally
 from certgen.certificate.losses import parts_of, regions
+from certgen.certificate.profile import first_proof
 from certgen.certificate.statement import Certificate
 from certgen.counts.cells import ns_of_pair
 from certgen.errors import UserError
@@ -34,8 +35,11 @@ def task_of(certificate: Certificate) -> Task:
 def require_consistent(certificate: Certificate) -> None:
     """Raise UserError unless steps rest on earlier ones, regions are of this task, and no claim exceeds the counts.
 
-    What is left has the sizes that its own tables have, so that telling it takes no longer than reading it.
+    What is left has the sizes that its own tables have, so that telling it takes no longer than reading it. Of a
+    certificate with a profile this is asked of the proof that is told, the first.
     """
+    require_profile(certificate)
+    certificate = first_proof(certificate)
     predicate = certificate.predicate
     steps, claim = predicate.steps, predicate.claim
     for number, step in enumerate(steps):
@@ -95,9 +99,9 @@ def require_profile(certificate: Certificate) -> None:
     claim, steps = certificate.predicate.claim, certificate.predicate.steps
     if claim.profile is None:
         return
-    last = steps[-1].conclusion
-    if not isinstance(last, Profile) or (last.profile, last.mean_loss) != (claim.profile, claim.mean_loss):
-        raise misfit("its last step does not conclude the accuracies that it claims")
+    last = steps[-1].conclusion if steps else None
+    if not isinstance(last, Profile) or [row.margin for row in last.profile] != [row.margin for row in claim.profile]:
+        raise misfit("its last step does not conclude accuracies at the margins that it claims")
     if any(row.correct + row.wrong > claim.total for row in claim.profile):
         raise misfit("it counts more inputs than there are")
 

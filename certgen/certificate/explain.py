@@ -9,7 +9,7 @@ from math import comb
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from certgen.certificate.consistency import require_consistent, require_profile, task_of
+from certgen.certificate.consistency import require_consistent, task_of
 from certgen.certificate.explain_looks import require_same, tell_looks
 from certgen.certificate.explain_regions import tell_regions
 from certgen.certificate.facts import (
@@ -45,12 +45,10 @@ def explain(certificate: Certificate, model: Model | None = None) -> RenderableT
     With the model, a proof about regions is told with where heads look. Raises UserError if the parts of the
     certificate do not fit together, it is not about this model, or it has no regions and a model is given.
     """
-    first = first_proof(certificate)
-    require_consistent(first)
-    require_profile(certificate)
+    require_consistent(certificate)
     if model is not None:
         require_same(certificate, model)
-        if not any(isinstance(step.conclusion, RegionGaps) for step in first.predicate.steps):
+        if not any(isinstance(step.conclusion, RegionGaps) for step in first_proof(certificate).predicate.steps):
             raise UserError("there are no regions in this proof, and only for these the model is read", "leave it out")
     return Group(*paragraphs(certificate, model))
 

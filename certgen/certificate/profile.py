@@ -84,7 +84,8 @@ def first_proof(certificate: Certificate) -> Certificate:
     predicate = certificate.predicate
     if predicate.claim.profile is None:
         return certificate
-    ends = (number for number, step in enumerate(predicate.steps) if step.rule == "total" or step.margin is not None)
+    own = (None, predicate.margin)
+    ends = (n for n, step in enumerate(predicate.steps) if step.rule == "total" or step.margin not in own)
     end = next(ends, -1) + 1
     claim = Claim(correct=predicate.claim.correct, wrong=predicate.claim.wrong, total=predicate.claim.total)
     update = {"claim": claim, "steps": predicate.steps[:end]}

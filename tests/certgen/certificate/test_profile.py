@@ -107,7 +107,7 @@ def test_both_sides(model: Path) -> None:
 @pytest.mark.parametrize("given", [{"heads": 2}, {"activation": "relu"}, {"heads": 2, "norms": ["final"]}], ids=str)
 def test_one_attention_layer_by_regions(tmp_path: Path, given: dict[str, Any]) -> None:
     """Any heads, an MLP, a final LayerNorm, which multiplies the margin by a number of its own."""
-    norm = {"normalization": "LN", "eps": "3"} if "norms" in given else {}
+    norm: dict[str, Any] = {"normalization": "LN", "eps": "3"} if "norms" in given else {}
     problem = {"inputs": [{"tokens": "0-2", "weights": [5, 1, 2]}] * 2, "label": {"name": "min"}}
     case = fitted_case(0, problem, **given, **norm)
     path = case.write(tmp_path / "m.safetensors")
@@ -179,8 +179,14 @@ def saved(certificate: Certificate, folder: Path) -> Path:
 def test_what_does_not_fit_together_is_not_told(model: Path) -> None:
     certificate = prove(model, "cubic", margins=["1"])
     predicate = certificate.predicate
-    claim = predicate.claim.model_copy(update={"mean_loss": "1/1000"})
-    for update in ({"claim": claim}, {"steps": predicate.steps[:-1]}):
+    assert predicate.claim.profile is not None
+    other = predicate.claim.model_copy(update={"profile": predicate.claim.profile[1:]})
+    rows = [row.model_copy(update={"correct": 28}) for row in predicate.claim.profile]
+    many = predicate.claim.model_copy(update={"profile": rows})
+    first = predicate.steps[-2].model_copy(update={"margin": "5"})
+    updates: list[dict[str, Any]] = [{"claim": other}, {"claim": many}, {"steps": predicate.steps[:-1]}]
+    updates += [{"steps": []}, {"steps": [first]}]
+    for update in updates:
         bent = certificate.model_copy(update={"predicate": predicate.model_copy(update=update)})
         with pytest.raises(UserError, match="does not fit together"):
             explain(bent)
