@@ -110,7 +110,7 @@ def test_mutated_certificates_are_refused_or_true(run: settings, targets: list[T
     assert seen["REJECTED"] > 0.2 * seen["cases"]
     codes = "bound-too-small token-not-accepted count-too-large wrong-region wrong-shape bad-premise wrong-premises"
     assert all(seen[code] for code in [*codes.split(), "region-covered-twice", "nothing-proved"])
-    assert seen["VERIFIED with a profile"] and all(seen[code] for code in ("wrong-margin", "loss-too-small"))
+    assert seen["VERIFIED with a profile"] and seen["wrong-margin"]
 
 
 @quick_and_slow(120)
