@@ -503,6 +503,14 @@ def prove(
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
     ] = "0",
+    margins: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,X,...",
+            show_default=False,
+            help="Also count by other margins, as --margins=-2,-1,1/2,1,2,4, and bound the mean loss.",
+        ),
+    ] = None,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -546,6 +554,11 @@ def prove(
     certificate is written: after Ctrl-C, or a kill, the same command resumes.
     With dask, workers have to see that directory under the same path.
 
+    With --margins the same is proved at each of them, and below the lowest at -4,
+    -8, -16 and so on, until every input is correct.  How many inputs win by how
+    much bounds the mean cross entropy: the closer, the more margins there are,
+    up to one that few inputs reach.  It takes as long as all these proofs.
+
     Examples:
 
       certgen prove model.safetensors -o model.cert.json
@@ -558,9 +571,11 @@ def prove(
 
       check-cert model.safetensors model.cert.json
     """
+    from fractions import Fraction
+
     from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
     from certgen.counts.work import about
-    from certgen.decimals import at_least
+    from certgen.decimals import at_least, at_most
     from certgen.models.model_file import load_model
     from certgen.problem import load_problem
     from certgen.progress import bar
@@ -581,6 +596,7 @@ def prove(
         strategy,
         problem=asked,
         margin=margin,
+        margins=[] if margins is None else margins.split(","),
         max_length=max_length,
         target=target,
         both=both,
@@ -592,8 +608,9 @@ def prove(
     claim = certificate.predicate.claim
     bound = at_least(claim.accuracy, 5)
     relation = "=" if claim.exact else ">="
+    loss = f", mean loss <= {at_most(Fraction(claim.mean_loss), 5)}" if claim.mean_loss else ""
     most = f" and <= {claim.total - claim.wrong}/{claim.total}" if claim.wrong and not claim.exact else ""
-    say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}){most}, {size:,} bytes", output)
+    say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}){most}{loss}, {size:,} bytes", output)
     budget = needed_budget(certificate, loaded)
     options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
     say(f"Verify it with: {shlex.join(['check-cert', *options, as_argument(model), as_argument(output)])}", output)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational
 from typing import TypeAlias
 
+from certgen.certificate.profile import composed
 from certgen.certificate.proof import DEFAULT_BUDGET, require_expressible
 from certgen.certificate.statement import Certificate
 from certgen.counts.evaluation import Question, evaluate_pieces
 from certgen.counts.work import evaluation_work, region_work
+from certgen.decimals import at_least
 from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import MAX_DIGITS, Model, load_model
@@ -22,9 +27,12 @@ from certgen.regions.tables import require_one_layer, why_not
 from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
-from certgen.strategies.by_regions import by_splitting
+from certgen.strategies.by_regions import by_settling, by_splitting
 
 QUICK = 1 << 20  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
+
+NEXT_MARGIN = -4  # below margins that are not negative; then twice as low again and again
+LOWEST_MARGIN = -(1 << 16)
 
 Number: TypeAlias = Fraction | Decimal | str | float
 AnyProblem: TypeAlias = Problem | MaxOfK | str | os.PathLike[str]
@@ -36,6 +44,7 @@ def prove(
     *,
     problem: AnyProblem | None = None,
     margin: Number = 0,
+    margins: Iterable[Number] = (),
     max_length: int | None = None,
     target: Number | None = None,
     both: bool = False,
@@ -47,15 +56,17 @@ def prove(
 
     `model` comes from `load_model`, or is the path of a model file. `problem` is what it is asked, from `load_problem`
     or the path of a problem file: max-of-k unless given. `margin` is an exact number: a Fraction, an integer, or text
-    such as 1/8 or 0.125. Without a `strategy` it is adaptive for every model with one attention layer, unless its
-    inputs are few, and else brute-force, which is for every model and problem. `target` (a bound on the accuracy, from
-    0 to 1) is for the strategy adaptive; so is `max_length` (operations of the check, as `certgen length` measures
-    them), and `both` (bounds from below and from above), for max-of-k by one layer with one head. `track` shows the
-    progress of the search; `tell` hears how the bound grew, where regions are split; `search` is how brute-force gets
-    at all inputs, one after another by default. The certificate is a claim until the checker has verified it. Raises
-    UserError for a strategy that is unknown or not for this model and problem, a margin or target that makes no sense,
-    or a proof too large for the strategy, and TypeError for an argument of a wrong type. The cost is the strategy's;
-    see `certgen strategies`.
+    such as 1/8 or 0.125. With `margins` the same is proved at each of them, and at lower ones than all of them, down to
+    one where every input is correct; the mean cross entropy then has an upper bound, too. They may be negative: -2
+    counts the inputs in which no wrong output is ahead by 2. Without a `strategy` it is adaptive for every model with
+    one attention layer, unless its inputs are few, and else brute-force, which is for every model and problem. `target`
+    (a bound on the accuracy, from 0 to 1) is for the strategy adaptive; so is `max_length` (operations of the check, as
+    `certgen length` measures them), and `both` (bounds from below and from above), for max-of-k by one layer with one
+    head. `track` shows the progress of the search; `tell` hears how the bound grew, where regions are split, and what
+    is proved at each of several margins; `search` is how brute-force gets at all inputs, one after another by default.
+    The certificate is a claim until the checker has verified it. Raises UserError for a strategy that is unknown or not
+    for this model and problem, a margin or target that makes no sense, or a proof too large for the strategy, and
+    TypeError for an argument of a wrong type. The cost is the strategy's, at each margin; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
         raise wrong_type("model", "a Model from load_model(), or the path of a model file", model)
@@ -66,6 +77,7 @@ def prove(
     if max_length is not None and not isinstance(max_length, Integral):
         raise wrong_type("max_length", "a number of operations, an int", max_length)
     exact_margin = read_margin(margin)
+    ladder = [read_number(each, "margin") for each in margins]
     exact_target = None if target is None else read_target(target)
     if strategy is not None and strategy not in STRATEGIES:
         hint = did_you_mean(strategy, STRATEGIES, "certgen strategies")
@@ -86,19 +98,72 @@ def prove(
         raise UserError(reason, "leave out one or the other")
     if target is not None and chosen == "brute-force":
         raise UserError(f"{why_brute_force(question)}; it has no target to choose", "leave it out")
-    if chosen == "adaptive":
-        if question.is_classic:
+    if ladder and (max_length is not None or target is not None):
+        raise UserError("a length or a target is for one margin", "leave it out, or the other margins")
+    if strategy is None and chosen == "brute-force":
+        require_default(question)
+
+    def at(margin: Fraction) -> Certificate:
+        asked = replace(question, margin=margin)
+        if chosen == "adaptive" and asked.is_classic:
             length = None if max_length is None else int(max_length)
-            certificate = adaptive(Circuits(question.model, exact_margin), track, length, exact_target, both)
-        else:
-            certificate = by_splitting(question, track, exact_target, tell)
-    elif chosen == "brute-force" and not question.is_classic:
-        if strategy is None:
-            require_default(question)
-        certificate = evaluate_all(question, track, search)
-    else:
-        certificate = STRATEGIES[chosen].prove(question, track)
+            return adaptive(Circuits(asked.model, margin), track, length, exact_target, both)
+        if chosen == "adaptive":
+            return by_splitting(asked, track, exact_target, tell)
+        if chosen == "brute-force" and not asked.is_classic:
+            return evaluate_all(asked, track, search)
+        return STRATEGIES[chosen].prove(asked, track)
+
+    certificate = at(exact_margin)
+    if ladder:
+
+        def coarsely(margin: Fraction) -> Certificate | None:
+            if why_not(question):
+                return None
+            with suppress(UserError):  # too few bits
+                return by_settling(replace(question, margin=margin), track)
+            return None
+
+        proofs = down_to_all([exact_margin, *ladder], certificate, at, coarsely, tell)
+        certificate = composed(proofs, question.model.d_vocab_out)
     return certificate.about(question.task.json)
+
+
+def down_to_all(
+    margins: list[Fraction],
+    first: Certificate,
+    at: Callable[[Fraction], Certificate],
+    coarsely: Callable[[Fraction], Certificate | None],
+    tell: Tell,
+) -> list[Certificate]:
+    """Proofs at all of these margins, the first of which there is, and at lower ones until every input is correct.
+
+    A strategy may leave inputs open at any margin, for the precision of its numbers; `coarsely` proves with another
+    one, where a lower margin does not help. `tell` hears what is proved at each. UserError if there is no such margin.
+    """
+    proofs = {first.predicate.margin: first}
+    for margin in map(str, margins):
+        proofs[margin] = proofs.get(margin) or at(Fraction(margin))
+        tell(at_margin(proofs[margin]))
+    lowest, found = min(margins), max(proof.predicate.claim.correct for proof in proofs.values())
+    while found < first.predicate.claim.total:
+        lowest = min(2 * lowest, Fraction(NEXT_MARGIN))
+        if lowest < LOWEST_MARGIN:
+            reason = f"not even at margin {lowest / 2} every input is proved correct, so the loss has no bound"
+            raise UserError(reason, "leave the margins out, or try the strategy brute-force or adaptive")
+        proof = at(lowest)
+        if proof.predicate.claim.correct <= found:
+            proof = max(proof, coarsely(lowest) or proof, key=lambda each: each.predicate.claim.correct)
+        found = max(found, proof.predicate.claim.correct)
+        proofs[str(lowest)] = proof
+        tell(at_margin(proof))
+    return list(proofs.values())
+
+
+def at_margin(proof: Certificate) -> str:
+    """What it proves, in one line."""
+    claim = proof.predicate.claim
+    return f"Margin {proof.predicate.margin}: accuracy {'=' if claim.exact else '>='} {at_least(claim.accuracy, 5)}"
 
 
 def ask(model: Model | str | os.PathLike[str], problem: AnyProblem | None, margin: Fraction) -> Question:

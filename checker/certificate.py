@@ -3,10 +3,8 @@
 from typing import NamedTuple
 
 from checker.decode import (
-    MAX_DIGITS,
     Integer,
     array,
-    bounded,
     constant,
     decompress,
     digest,
@@ -15,10 +13,11 @@ from checker.decode import (
     load_json,
     mapping,
     record,
+    signed_fraction,
     text,
 )
 from checker.errors import Malformed
-from checker.facts import Fact
+from checker.facts import NATURAL, Accuracy, Fact, Profile
 from checker.problem.problem_file import Stated, decode_problem
 from checker.rules import RULES
 
@@ -27,12 +26,14 @@ PREDICATE_TYPE = "urn:compact-proofs:accuracy-certificate:v1"
 
 
 class Step(NamedTuple):
-    """One inference: a rule applied to facts of earlier steps, and what it is said to conclude."""
+    """One inference: a rule applied to facts of earlier steps, and what it is said to conclude; at a margin of its own,
+    or if it has none at that of the claim."""
 
     rule: str
     premises: tuple[int, ...]
     args: dict[str, object]
     conclusion: Fact
+    margin: tuple[int, int] | None
 
 
 class Certificate(NamedTuple):
@@ -43,15 +44,14 @@ class Certificate(NamedTuple):
     sizes: dict[str, int]
     problem: Stated
     margin: tuple[int, int]
-    correct: int
-    wrong: int
+    claim: Accuracy
     total: int
     steps: tuple[Step, ...]
 
 
 def decode_step(value: object, path: str) -> Step:
     """A step whose rule exists, with exactly that rule's arguments and kind of conclusion."""
-    fields = record(value, path, ("rule", "premises", "args", "conclusion"))
+    fields = record(value, path, ("rule", "premises", "args", "conclusion"), ("margin",))
     name = text(fields["rule"], f"{path}.rule")
     if name not in RULES:
         raise Malformed("unknown-rule", f"{path}.rule", f"one of {', '.join(RULES)}")
@@ -59,7 +59,8 @@ def decode_step(value: object, path: str) -> Step:
     raw = record(fields["args"], f"{path}.args", tuple(rule.args))
     args = {key: decode(raw[key], f"{path}.args.{key}") for key, decode in rule.args.items()}
     premises = array(fields["premises"], f"{path}.premises", integer)
-    return Step(name, premises, args, rule.concludes.decode(fields["conclusion"], f"{path}.conclusion"))
+    margin = signed_fraction(fields["margin"], f"{path}.margin") if "margin" in fields else None
+    return Step(name, premises, args, rule.concludes.decode(fields["conclusion"], f"{path}.conclusion"), margin)
 
 
 def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
@@ -88,16 +89,16 @@ def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
     text(predicate["strategy"], f"{at}.strategy")
     model = mapping(predicate["model"], f"{at}.model")
     tensors = mapping(model.pop("tensors", None), f"{at}.model.tensors")
-    claim = record(predicate["claim"], f"{at}.claim", ("correct", "wrong", "total"))
-    natural = bounded(0, 10**MAX_DIGITS)  # above every number that can be written
+    claim = mapping(predicate["claim"], f"{at}.claim")
+    kind = Profile if "profile" in claim else Accuracy
+    record(claim, f"{at}.claim", (*kind.fields, "total"))
     return Certificate(
         file_digest=digest(file_digest["sha256"], "subject[0].digest.sha256"),
         tensor_digests={name: digest(value, f"{at}.model.tensors") for name, value in tensors.items()},
         sizes={name: integer(value, f"{at}.model") for name, value in model.items()},
         problem=decode_problem(predicate["task"], f"{at}.task"),
         margin=fraction(predicate["margin"], f"{at}.margin"),
-        correct=natural(claim["correct"], f"{at}.claim.correct"),
-        wrong=natural(claim["wrong"], f"{at}.claim.wrong"),
-        total=natural(claim["total"], f"{at}.claim.total"),
+        claim=kind.decode({name: claim[name] for name in kind.fields}, f"{at}.claim"),
+        total=NATURAL(claim["total"], f"{at}.claim.total"),
         steps=array(predicate["steps"], f"{at}.steps", decode_step),
     )

@@ -66,6 +66,29 @@ def decimal(numerator: int, denominator: int) -> str:
     return f"{units // 100_000}.{units % 100_000:05d}"
 
 
+def decimal_up(numerator: int, denominator: int) -> str:
+    """The fraction to five decimals, rounded up."""
+    return decimal(-(-numerator * 100_000 // denominator), 100_000)
+
+
+def margin_text(margin: tuple[int, int]) -> str:
+    """p or p/q."""
+    return "/".join(map(str, margin)).removesuffix("/1")
+
+
+def profile_text(verdict: Verdict) -> str:
+    """The accuracy at other margins, rounded outward, and the mean loss, rounded up; nothing if none is claimed."""
+    if verdict.mean_loss is None:
+        return ""
+    line, total = "", verdict.total
+    for row in verdict.profile:
+        if row.margin != verdict.margin:
+            most = total - row.wrong
+            line += f" {margin_text(row.margin)}: {'=' if row.correct == most else '>='} {decimal(row.correct, total)}"
+            line += f" <= {decimal_up(most, total)}" if row.correct < most < total else ""
+    return f"{line and ' margins'}{line} mean-loss <= {decimal_up(*verdict.mean_loss)}"
+
+
 def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[str, object]]:
     """The outcome for a certificate, called CERT or CERT 2, as a verdict line and as JSON fields."""
     if isinstance(outcome, Refusal):
@@ -80,17 +103,22 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
         return f"{outcome.word} {outcome}", data
     fields: dict[str, object] = {"task": outcome.task, "d_vocab": outcome.d_vocab}
     fields |= {"arch": decode_architecture(outcome.architecture).brief} if outcome.architecture else {}
-    fields |= {"semantics": "exact-real", "margin": "/".join(map(str, outcome.margin)).removesuffix("/1")}
+    fields |= {"semantics": "exact-real", "margin": margin_text(outcome.margin)}
     fields |= {"problem": f"sha256:{outcome.problem}"} if outcome.problem else {}
     fields |= {"model": f"sha256:{outcome.digest}"}
     bound, total, most = decimal(outcome.correct, outcome.total), outcome.total, outcome.total - outcome.wrong
     line = f"VERIFIED accuracy {'=' if outcome.correct == most else '>='} {outcome.correct}/{total} ({bound}) "
-    if outcome.correct < most < total:  # to five decimals, rounded up
-        line += f"and <= {most}/{total} ({decimal(-(-most * 100_000 // total), 100_000)}) "
-    line += " ".join(f"{name}={value}" for name, value in fields.items())
+    if outcome.correct < most < total:
+        line += f"and <= {most}/{total} ({decimal_up(most, total)}) "
+    line += " ".join(f"{name}={value}" for name, value in fields.items()) + profile_text(outcome)
     line += "" if file == "CERT" else f" in {file}"
     counts = {"correct": outcome.correct, "wrong": outcome.wrong, "total": outcome.total}
     fields |= {"architecture": json.loads(outcome.architecture)} if outcome.architecture else {}
+    if outcome.mean_loss is not None:
+        rows = [
+            {"margin": margin_text(row.margin), "correct": row.correct, "wrong": row.wrong} for row in outcome.profile
+        ]
+        fields |= {"profile": rows, "mean_loss": margin_text(outcome.mean_loss)}
     return line, {"verdict": "verified", "exit_code": 0, "file": file, **counts, **fields}
 
 

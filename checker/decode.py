@@ -153,11 +153,17 @@ def digest(value: object, path: str) -> str:
     return str(value)
 
 
-def fraction(value: object, path: str) -> tuple[int, int]:
-    """A canonical non-negative fraction: "p" or "p/q" in lowest terms."""
-    match = re.fullmatch("(0|[1-9][0-9]{0,999})(?:/([1-9][0-9]{0,999}))?", text(value, path))
+def fraction(value: object, path: str, sign: str = "") -> tuple[int, int]:
+    """A canonical non-negative fraction, "p" or "p/q" in lowest terms; or any, if the sign may be "-?"."""
+    match = re.fullmatch(f"(0|{sign}[1-9][0-9]{{0,999}})(?:/([1-9][0-9]{{0,999}}))?", text(value, path))
     if match:
         numerator, denominator = int(match[1]), int(match[2] or 1)
         if gcd(numerator, denominator) == 1 and match[2] != "1":
             return numerator, denominator
-    raise Malformed("bad-fraction", path, 'a non-negative fraction "p" or "p/q" in lowest terms')
+    kind = "fraction" if sign else "non-negative fraction"
+    raise Malformed("bad-fraction", path, f'a {kind} "p" or "p/q" in lowest terms')
+
+
+def signed_fraction(value: object, path: str) -> tuple[int, int]:
+    """The same with a minus in front if it is negative."""
+    return fraction(value, path, "-?")

@@ -1,8 +1,9 @@
 """Facts: what a step can conclude. Each is frozen, and accepts only stated facts that follow from it.
 
-A fact is always about one problem: one model, one task with weights for its inputs, one margin. An input is "correct"
-when every other output's logit plus the margin is strictly below the logit of its label. Facts that speak of a maximum
-m are about the task max-of-k with k = n_ctx, where every input, called a sequence, weighs 1 and m is the label.
+A fact is always about one problem: one model, one task with weights for its inputs, one margin, which is that of its
+step. An input is "correct" when every other output's logit plus the margin is strictly below the logit of its label.
+Facts that speak of a maximum m are about the task max-of-k with k = n_ctx, where every input, called a sequence, weighs
+1 and m is the label.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
-from checker.decode import Decoder, array, bounded, integer, record
+from checker.decode import MAX_DIGITS, Decoder, array, bounded, fraction, integer, record, signed_fraction
 from checker.errors import Malformed, Rejected, located, show, show_set
 from checker.problem.regions import Group, decode_groups
 
@@ -18,6 +19,7 @@ Rows = tuple[tuple[int, ...], ...]
 
 EXPONENT = bounded(-(1 << 14), 1 << 14)
 BITS = bounded(8, 4096)
+NATURAL = bounded(0, 10**MAX_DIGITS)  # above every number that can be written
 decode_row: Decoder[tuple[int, ...]] = partial(array, item=integer)
 decode_rows: Decoder[Rows] = partial(array, item=decode_row)
 
@@ -48,6 +50,13 @@ class Fact:
     def require_entails(self, stated: Any) -> None:
         """Return if the stated fact, of the same type, follows from this one; raise Rejected if not."""
         raise NotImplementedError
+
+
+class Proved(NamedTuple):
+    """What a step concluded, and the margin that this is about."""
+
+    margin: tuple[int, int]
+    fact: Any
 
 
 def require_same_length(derived: int, stated: int, path: str) -> None:
@@ -178,12 +187,49 @@ class Accuracy(Fact):
     correct: int
     wrong: int
 
-    fields: ClassVar = {"correct": integer, "wrong": integer}
+    fields: ClassVar = {"correct": NATURAL, "wrong": NATURAL}
 
     def require_entails(self, stated: Self) -> None:
         """Smaller numbers follow from larger ones."""
         require_count(self.correct, stated.correct, "correct")
         require_count(self.wrong, stated.wrong, "wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class AtMargin(Accuracy):
+    """An Accuracy at this margin, which may be negative."""
+
+    margin: tuple[int, int]
+
+    fields: ClassVar = {**Accuracy.fields, "margin": signed_fraction}
+
+    def require_entails(self, stated: Self) -> None:
+        """As of an Accuracy, at the same margin."""
+        if self.margin != stated.margin:
+            raise Rejected("wrong-margin", "margin")
+        Accuracy.require_entails(self, stated)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile(Accuracy):
+    """An Accuracy; others at the margins of `profile`; and the mean over all inputs, by weight, of the cross entropy
+    -log softmax(logits)[label], with the natural logarithm, is at most the fraction `mean_loss`."""
+
+    profile: tuple[AtMargin, ...]
+    mean_loss: tuple[int, int]
+
+    fields: ClassVar = {**Accuracy.fields, "profile": partial(array, item=AtMargin.decode), "mean_loss": fraction}
+
+    def require_entails(self, stated: Self) -> None:
+        """Counts as of an Accuracy, at the same margins in the same order; no smaller bound on the mean loss."""
+        Accuracy.require_entails(self, stated)
+        require_same_length(len(self.profile), len(stated.profile), "profile")
+        for index, (derived, claimed) in enumerate(zip(self.profile, stated.profile, strict=True)):
+            with located(f"profile[{index}]"):
+                derived.require_entails(claimed)
+        (above, below), (claimed_above, claimed_below) = self.mean_loss, stated.mean_loss
+        if not above * claimed_below <= claimed_above * below:
+            raise Rejected("loss-too-small", "mean_loss")
 
 
 class ValuePathSpread(UpperTable):

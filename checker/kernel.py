@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from checker.certificate import Certificate, Step
 from checker.errors import InternalError, OtherModel, Rejected, about, located, show
-from checker.facts import Accuracy, Fact
+from checker.facts import AtMargin, Profile, Proved
 from checker.model.weights import Weights
 from checker.problem import Problem
 from checker.problem.problem_file import Stated
@@ -18,7 +18,8 @@ Prover = Callable[[Problem, tuple[Step, ...]], list[int]]
 class Verdict:
     """A verified claim: of the inputs of a task, which weigh `total`, at least the weight `correct` is correct by more
     than the margin, and at least the weight `wrong` is not; on the model with this digest. `problem` is the digest of
-    the problem, None for max-of-k; `architecture` is None for a model file that does not say one."""
+    the problem, None for max-of-k; `architecture` is None for a model file that does not say one. `profile` says the
+    same at other margins, and `mean_loss` bounds the mean cross entropy; empty and None if they are not claimed."""
 
     correct: int
     wrong: int
@@ -29,6 +30,8 @@ class Verdict:
     margin: tuple[int, int]
     problem: str | None
     digest: str
+    profile: tuple[AtMargin, ...] = ()
+    mean_loss: tuple[int, int] | None = None
 
 
 def require_same_model(certificate: Certificate, weights: Weights) -> None:
@@ -45,11 +48,12 @@ def prove(problem: Problem, steps: tuple[Step, ...], index: int) -> int:
     """The step's number, if its rule derives what it states from what earlier steps state; or a Refusal."""
     step = steps[index]
     with located(f"predicate.steps[{index}]"):
-        rule = RULES[step.rule]
-        premises = tuple([fact_before(steps, index, number, at) for at, number in enumerate(step.premises)])
-        rule.require_applies(problem, premises)
+        rule, here = RULES[step.rule], problem.at(stated_by(step, problem).margin)
+        earlier = [step_before(steps, index, number, at) for at, number in enumerate(step.premises)]
+        premises = [stated_by(one, problem) for one in earlier]
+        rule.require_applies(here, premises)
         problem.budget.restart()
-        derived = rule.derive(problem, premises, step.args)
+        derived = rule.derive(here, tuple(premises if rule.ladder else [one.fact for one in premises]), step.args)
         with located("conclusion"):
             derived.require_entails(step.conclusion)
     return index
@@ -79,17 +83,26 @@ def verify(
         raise Rejected("wrong-total", "predicate.claim.total", show(problem.total), show(certificate.total))
     if prover(problem, certificate.steps) != list(range(len(certificate.steps))):
         raise InternalError("step-lost", "predicate.steps", "every step proved, in its place")
-    claim, proved = Accuracy(certificate.correct, certificate.wrong), [step.conclusion for step in certificate.steps]
-    if not proved or not isinstance(proved[-1], Accuracy):
-        raise Rejected("nothing-proved", "predicate.steps", "a last step that concludes an accuracy")
+    claim, last = certificate.claim, [stated_by(step, problem) for step in certificate.steps[-1:]]
+    if not last or type(last[0].fact) is not type(claim):
+        expected = f"a last step that concludes {'a profile' if isinstance(claim, Profile) else 'an accuracy'}"
+        raise Rejected("nothing-proved", "predicate.steps", expected)
+    if last[0].margin != problem.margin:
+        raise Rejected("wrong-margin", f"predicate.steps[{len(certificate.steps) - 1}]", "the margin of the claim")
     with located("predicate.claim"):
-        proved[-1].require_entails(claim)
+        last[0].fact.require_entails(claim)
     counts, about_what = (claim.correct, claim.wrong, problem.total), (problem.text, problem.v, weights.entry)
-    return Verdict(*counts, *about_what, problem.margin, problem.digest, weights.file_digest)
+    more = (claim.profile, claim.mean_loss) if isinstance(claim, Profile) else ()
+    return Verdict(*counts, *about_what, problem.margin, problem.digest, weights.file_digest, *more)
 
 
-def fact_before(steps: Sequence[Step], index: int, number: int, at: int) -> Fact:
-    """What a step before that of the index states: a premise is the number of such a step."""
+def stated_by(step: Step, problem: Problem) -> Proved:
+    """What a step states, at its own margin or else that of the claim."""
+    return Proved(problem.margin if step.margin is None else step.margin, step.conclusion)
+
+
+def step_before(steps: Sequence[Step], index: int, number: int, at: int) -> Step:
+    """A step before that of the index: a premise is the number of such a step."""
     if not 0 <= number < index:
         raise Rejected("bad-premise", f"premises[{at}]", f"an earlier step, 0 to {index - 1}", show(number))
-    return steps[number].conclusion
+    return steps[number]

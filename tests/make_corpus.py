@@ -21,7 +21,7 @@ import numpy as np
 
 from checker.model.weights import read_weights
 from checker.rules import RULES
-from tests import general_corpus, region_corpus
+from tests import general_corpus, profile_corpus, region_corpus
 from tests.support.derivations import Derivation
 from tests.support.edits import Edit, Statement, at, change, drop, edited, put, step_of, to_bytes
 from tests.support.groups import fitting, rows_of, with_cuts
@@ -138,7 +138,7 @@ def accepted() -> Iterator[tuple[str, bytes]]:
     for what, statement in left_out():
         yield f"tiny--{what}-left-out.cert.json", to_bytes(summed(statement))
     general = general_corpus.accepted(), general_corpus.accepted_in_two_ways(cubic), region_corpus.accepted()
-    for statements in (accepted_separable(), *general):
+    for statements in (accepted_separable(), *general, profile_corpus.accepted(prove)):
         yield from ((f"{name}.cert.json", to_bytes(statement)) for name, statement in statements)
 
 
@@ -442,7 +442,7 @@ def rejected() -> Iterator[tuple[str, Statement]]:
     yield "count-too-large--claim-all", edited(cubic, put(*claim, "correct", value=5**4))
     yield (
         "count-too-large--claim-above-stated-total",
-        edited(cubic, put(*total, "conclusion", "correct", value=-1), put(*claim, "correct", value=0)),
+        edited(cubic, put(*total, "conclusion", "correct", value=0), put(*claim, "correct", value=1)),
     )
     yield "count-too-large--margin-forgotten", edited(brute, put("predicate", "margin", value="1/8"))
     yield (
@@ -1148,7 +1148,9 @@ def corpus() -> dict[str, bytes]:
         ("reject", rejected_branching()),
         ("reject", general_corpus.rejected()),
         ("reject", region_corpus.rejected()),
+        ("reject", profile_corpus.rejected(prove)),
         ("malformed", region_corpus.malformed()),
+        ("malformed", profile_corpus.malformed(prove)),
         ("other-model", about_other_models()),
         ("other-model", general_corpus.about_other_models()),
         ("resource-limit", over_limits()),

@@ -121,7 +121,7 @@ def test_links_to_files_of_the_repository(tmp_path: Path, link: str, code: int) 
     done = build(tmp_path / "site", "--config-file", str(config))
     assert done.returncode == code, done.stderr
     if code == 0:
-        assert "fact_before" in (tmp_path / "site/repository/checker/kernel.py.html").read_text(encoding="utf-8")
+        assert "step_before" in (tmp_path / "site/repository/checker/kernel.py.html").read_text(encoding="utf-8")
     else:
         assert link in done.stderr
 

@@ -122,6 +122,12 @@ class SingularArgs(PeelArgs):
     witness: Matrix
 
 
+class LossArgs(WeightArgs):
+    """losses[i] * 2^-bits: a bound on the cross entropy of an input that is correct at the margin of premise i."""
+
+    losses: list[Natural]
+
+
 class GapArgs(WeightArgs):
     """gaps[m][q][n], 0 for a cell left out."""
 

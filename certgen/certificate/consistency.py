@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from certgen.certificate.facts import AttentionRanges, CubicTokens, Tally
+from certgen.certificate.facts import AttentionRanges, CubicTokens, Profile, Tally
 from certgen.certificate.losses import parts_of, regions
+from certgen.certificate.profile import first_proof
 from certgen.certificate.statement import Certificate
 from certgen.counts.cells import ns_of_pair
 from certgen.errors import UserError
@@ -34,8 +35,11 @@ def task_of(certificate: Certificate) -> Task:
 def require_consistent(certificate: Certificate) -> None:
     """Raise UserError unless steps rest on earlier ones, regions are of this task, and no claim exceeds the counts.
 
-    What is left has the sizes that its own tables have, so that telling it takes no longer than reading it.
+    What is left has the sizes that its own tables have, so that telling it takes no longer than reading it. Of a
+    certificate with a profile this is asked of the proof that is told, the first.
     """
+    require_profile(certificate)
+    certificate = first_proof(certificate)
     predicate = certificate.predicate
     steps, claim = predicate.steps, predicate.claim
     for number, step in enumerate(steps):
@@ -88,6 +92,18 @@ def require_counts(certificate: Certificate, task: Task) -> None:
     correct, wrong = (sum(part[place] for part in parts) for place in (0, 1))
     if claim.correct > correct or claim.wrong > wrong:
         raise misfit("it claims more than its steps count")
+
+
+def require_profile(certificate: Certificate) -> None:
+    """Accuracies at several margins that are claimed are what the last step concludes, of no more than all inputs."""
+    claim, steps = certificate.predicate.claim, certificate.predicate.steps
+    if claim.profile is None:
+        return
+    last = steps[-1].conclusion if steps else None
+    if not isinstance(last, Profile) or [row.margin for row in last.profile] != [row.margin for row in claim.profile]:
+        raise misfit("its last step does not conclude accuracies at the margins that it claims")
+    if any(row.correct + row.wrong > claim.total for row in claim.profile):
+        raise misfit("it counts more inputs than there are")
 
 
 def is_of_cells(tokens: CubicTokens, v: int, k: int) -> bool:

@@ -24,12 +24,13 @@ from certgen.certificate.facts import (
     UpperTable,
 )
 from certgen.certificate.losses import parts_of, regions
+from certgen.certificate.profile import first_proof
 from certgen.certificate.region_facts import region_facts
-from certgen.certificate.statement import Certificate
+from certgen.certificate.statement import Certificate, Claim
 from certgen.certificate.steps import RULES, AnyStep
 from certgen.certificate.words import MOST_ROWS, Paragraph, counted, scaled, written
 from certgen.counts.evaluation import Question
-from certgen.decimals import percent_at_least, percent_at_most
+from certgen.decimals import at_most, percent_at_least, percent_at_most
 from certgen.errors import UserError
 from certgen.models.model_file import Model
 from certgen.problem import Task
@@ -47,19 +48,25 @@ def explain(certificate: Certificate, model: Model | None = None) -> RenderableT
     require_consistent(certificate)
     if model is not None:
         require_same(certificate, model)
-        if not any(isinstance(step.conclusion, RegionGaps) for step in certificate.predicate.steps):
+        if not any(isinstance(step.conclusion, RegionGaps) for step in first_proof(certificate).predicate.steps):
             raise UserError("there are no regions in this proof, and only for these the model is read", "leave it out")
     return Group(*paragraphs(certificate, model))
 
 
 def paragraphs(certificate: Certificate, model: Model | None) -> Iterator[RenderableType]:
-    predicate, task = certificate.predicate, task_of(certificate)
-    yield from claimed(certificate, task)
+    first, task = first_proof(certificate), task_of(certificate)
+    predicate = first.predicate
+    yield from claimed(first, task)
+    yield from profiled(certificate.predicate.claim)
     if not task.is_max_of_k:
         yield Paragraph(f"Task {task.text}.")
     yield Paragraph(f"Model {printable(certificate.subject[0].name)}")
     yield Paragraph(f"sha256 {certificate.subject[0].digest.sha256}")
-    yield Paragraph(f"Strategy {printable(predicate.strategy)}: {counted(len(predicate.steps), 'step')}.")
+    steps = len(certificate.predicate.steps)
+    of_them = (
+        "" if first is certificate else f", of which the first {len(predicate.steps):,} are about the claim itself"
+    )
+    yield Paragraph(f"Strategy {printable(predicate.strategy)}: {counted(steps, 'step')}{of_them}.")
     for number, step in enumerate(predicate.steps):
         origin = f"from {', '.join(map(str, step.premises))}" if step.premises else "from the weights"
         head = f"{number:>3}. "
@@ -67,7 +74,7 @@ def paragraphs(certificate: Certificate, model: Model | None) -> Iterator[Render
         yield Paragraph(f"{step.rule} ({origin}): {stated(step, noun_of(task))}", head, style="bold")
         yield Paragraph(RULES[step.rule].meaning, " " * len(head))
     yield ""
-    for facts in region_facts(certificate):
+    for facts in region_facts(first):
         told = list(tell_regions(facts, noun_of(task)))
         if model is not None:
             told += tell_looks(facts, Question(model, predicate.task.bound_to(model), Fraction(0)))
@@ -92,6 +99,18 @@ def claimed(certificate: Certificate, task: Task) -> Iterator[Paragraph]:
     if predicate.margin != "0":
         yield Paragraph(f"An answer is correct if its logit wins by more than {predicate.margin}.")
     yield Paragraph(f"Proved: {decided(claim.correct, claim.wrong, noun_of(task))}. Left open: {written(undecided)}.")
+
+
+def profiled(claim: Claim) -> Iterator[RenderableType]:
+    """The accuracy by how much an answer wins, and the mean loss; nothing if there is no profile."""
+    if claim.profile is None or claim.mean_loss is None:
+        return
+    yield Paragraph(f"The mean cross entropy over all inputs is at most {at_most(Fraction(claim.mean_loss), 5)}.")
+    table = Table("margin", "at least", "at most", title="Accuracy if an answer has to win by more than a margin")
+    for row in claim.profile:
+        ends = Fraction(row.correct, claim.total), Fraction(claim.total - row.wrong, claim.total)
+        table.add_row(row.margin, percent_at_least(ends[0]), percent_at_most(ends[1]))
+    yield table
 
 
 def noun_of(task: Task) -> str:

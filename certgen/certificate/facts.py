@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from certgen.certificate.shapes import Bits, Exponent, Matrix, Natural, Shape
+from certgen.certificate.shapes import Bits, Exponent, Fraction, Matrix, Natural, Shape, SignedFraction
 
 
 class UpperTable(Shape):
@@ -103,3 +103,16 @@ class Accuracy(Shape):
 
     correct: Natural
     wrong: Natural
+
+
+class AtMargin(Accuracy):
+    """The same at this margin, which may be negative: no wrong output is ahead by so much."""
+
+    margin: SignedFraction
+
+
+class Profile(Accuracy):
+    """Accuracies at several margins, and an upper bound on the mean cross entropy over all inputs by weight."""
+
+    profile: list[AtMargin]
+    mean_loss: Fraction

@@ -11,6 +11,9 @@ Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Exponent = Annotated[int, Field(ge=-(1 << 14), le=1 << 14)]
 Bits = Annotated[int, Field(ge=8, le=4096)]
+FRACTION = "^(0|[1-9][0-9]{0,999})(/[1-9][0-9]{0,999})?$"
+Fraction = Annotated[str, Field(pattern=FRACTION)]
+SignedFraction = Annotated[str, Field(pattern="^(0|-?[1-9][0-9]{0,999})(/[1-9][0-9]{0,999})?$")]
 Matrix = Annotated[list[Annotated[list[int], Field(min_length=1)]], Field(min_length=1)]
 
 

@@ -11,10 +11,20 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from certgen.certificate.facts import Accuracy
-from certgen.certificate.shapes import Digest, Positive, Shape
+from certgen.certificate.facts import Accuracy, AtMargin
+from certgen.certificate.shapes import FRACTION, Digest, Positive, Shape, SignedFraction
+from certgen.certificate.shapes import Fraction as FractionText
 from certgen.certificate.steps import AnyStep
 from certgen.errors import UserError
 from certgen.files import has_digest, read_input, write_atomically
@@ -72,10 +82,28 @@ class ModelInfo(Partial):
         return self
 
 
-class Claim(Accuracy):
-    """Of inputs that weigh `total` together: without a problem file, d_vocab^k sequences."""
+def _together(schema: dict[str, Any]) -> None:
+    without_null(schema)
+    schema["dependentRequired"] = {"profile": ["mean_loss"], "mean_loss": ["profile"]}
+
+
+class Claim(Accuracy, Partial):
+    """Of inputs that weigh `total` together: without a problem file, d_vocab^k sequences.
+
+    With a profile, of accuracies at several margins, there is a bound on the mean loss; without one there is none.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_together)
 
     total: Positive
+    profile: list[AtMargin] | None = None
+    mean_loss: FractionText | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.profile is None) != (self.mean_loss is None):
+            raise misfit("profile", "profile and mean_loss are given together")
+        return self
 
     @property
     def accuracy(self) -> Fraction:
@@ -93,7 +121,8 @@ class Predicate(Shape):
     task: AnyTask
     model: ModelInfo
     semantics: Literal["exact-real"] = "exact-real"
-    margin: Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,999})(/[1-9][0-9]{0,999})?$")]
+    # proofs at negative margins are parts of others, and never in a file by themselves
+    margin: Annotated[SignedFraction, WithJsonSchema({"pattern": FRACTION, "title": "Margin", "type": "string"})]
     claim: Claim
     strategy: str
     steps: list[AnyStep]
@@ -122,8 +151,9 @@ class Certificate(Shape):
         """Compact JSON, one step a line."""
         statement: dict[str, Any] = self.model_dump(by_alias=True)
         steps = statement["predicate"].pop("steps")
-        order = ("rule", "premises", "args", "conclusion")
-        lines = ",\n".join(json.dumps({key: step[key] for key in order}, separators=(",", ":")) for step in steps)
+        order = ("rule", "margin", "premises", "args", "conclusion")
+        ordered = [{key: step[key] for key in order if key in step} for step in steps]
+        lines = ",\n".join(json.dumps(step, separators=(",", ":")) for step in ordered)
         head = json.dumps(statement, indent=1).removesuffix("\n }\n}")
         return f'{head},\n  "steps": [\n{lines}\n  ]\n }}\n}}\n'.encode()
 
@@ -157,12 +187,16 @@ class Certificate(Shape):
         data = read_input(path)
         try:
             data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-            return cls.model_validate_json(data)  # pydantic's own reader refuses halves of characters, json does not
+            read = cls.model_validate_json(data)  # pydantic's own reader refuses halves of characters, json does not
         except (ValidationError, EOFError, OSError, zlib.error) as error:
             reason = _first(error) if isinstance(error, ValidationError) else str(error)
             raise UserError(
                 f"{path} is not a version 1 certificate: {reason}", "check-cert says exactly where"
             ) from None
+        if read.predicate.margin.startswith("-"):
+            reason = f"{path} is not a version 1 certificate: at predicate.margin: it is negative"
+            raise UserError(reason, "check-cert says exactly where")
+        return read
 
 
 def _first(error: ValidationError) -> str:

@@ -20,6 +20,7 @@ from certgen.certificate.arguments import (
     GroupArgs,
     HintArgs,
     LaneArgs,
+    LossArgs,
     NoArgs,
     PeelArgs,
     ProductArgs,
@@ -35,6 +36,7 @@ from certgen.certificate.facts import (
     DirectPathSpread,
     DirectPathUpper,
     MaxTokenPath,
+    Profile,
     RegionGaps,
     Regions,
     ScoreApproximation,
@@ -42,7 +44,8 @@ from certgen.certificate.facts import (
     ValuePathSpread,
     ValuePathUpper,
 )
-from certgen.certificate.shapes import Natural, Shape
+from certgen.certificate.shapes import Natural, Shape, SignedFraction
+from certgen.problem.shapes import Partial
 
 
 class Rule(NamedTuple):
@@ -120,15 +123,17 @@ RULES = {
     "region_counts": Rule(HintArgs, Tally, "whole regions, less the inputs counted as reaching the label"),
     "evaluate_inputs": Rule(EvaluateArgs, Tally, "every input evaluated, with what rounding can have changed"),
     "total": Rule(NoArgs, Accuracy, "all regions together; no input is in two of them"),
+    "expected_loss": Rule(LossArgs, Profile, "the mean cross entropy, from the accuracies at several margins"),
 }
 
 Fact = TypeVar("Fact", bound=Shape)
 
 
-class Step(Shape, Generic[Fact]):
-    """One inference; `premises` are numbers of earlier steps."""
+class Step(Partial, Generic[Fact]):
+    """One inference; `premises` are numbers of earlier steps. Without a margin it is at that of the claim."""
 
     rule: str
+    margin: SignedFraction | None = None
     premises: list[Natural]
     args: Any
     conclusion: Fact
@@ -137,7 +142,7 @@ class Step(Shape, Generic[Fact]):
 def step_of(name: str, rule: Rule) -> type[Step[Any]]:
     """The shape of the steps of one rule."""
     fields: dict[str, Any] = {
-        "rule": (Literal[name], name),
+        "rule": (Literal[name], ...),
         "args": (rule.args, ...),
         "conclusion": (rule.concludes, ...),
     }

@@ -73,7 +73,8 @@ class Gaps:
         many = np.concatenate([weights] * len(tables))
         found = worst_means(layers, gains, many)
         spread = np.where(many > 0, np.abs(gains - found[:, None, None]), 0).max(axis=(1, 2))
-        found = found + spread * np.tile(doubts, len(tables)) + SLACK * layer.unit + FLOATS * np.abs(found)
+        found = np.minimum(found + spread * np.tile(doubts, len(tables)), gains.max(axis=(1, 2)))  # no mean is larger
+        found = found + SLACK * layer.unit + FLOATS * np.abs(found)
         hints, gaps = [], []
         for i, (slope, constant) in enumerate(zip(slopes, constants, strict=True)):
             row = [self.integer(mean) for mean in found[i * layer.heads : (i + 1) * layer.heads]]
@@ -97,7 +98,8 @@ class Gaps:
         many = np.concatenate([weights] * (2 * layer.neurons))
         found = worst_means(region.layers, gains, many)
         spread = np.where(many > 0, np.abs(gains - found[:, None, None]), 0).max(axis=(1, 2))
-        found = found + spread * np.tile(doubts, 2 * layer.neurons) + self.slack + FLOATS * np.abs(found)
+        found = np.minimum(found + spread * np.tile(doubts, 2 * layer.neurons), gains.max(axis=(1, 2)))
+        found = found + self.slack + FLOATS * np.abs(found)
         ends = np.vectorize(self.integer, otypes=[object])(found).reshape(2, layer.neurons, layer.heads)
         means, ranges = [], []
         for neuron in range(layer.neurons):

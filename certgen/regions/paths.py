@@ -134,13 +134,16 @@ def extremes(layers: list[Layer], table: FloatArray, carried: FloatArray) -> tup
 def worst_means(layers: list[Layer], gains: FloatArray, weights: FloatArray) -> FloatArray:
     """[n]: the largest mean of gains [n, position, token] weighted by weights, over the inputs of a region.
 
-    Dinkelbach's method, which is Newton's for the zero of a convex function: a few rounds.
+    Dinkelbach's method, which is Newton's for the zero of a convex function: a few rounds. Where all weights of
+    an input are too small for float64, the largest gain instead.
     """
-    mean: FloatArray = np.where(weights > 0, gains, np.inf).min(axis=(1, 2))
+    largest = gains.max(axis=(1, 2))
+    mean: FloatArray = np.minimum(np.where(weights > 0, gains, np.inf).min(axis=(1, 2)), largest)
     for _ in range(MOST_ROUNDS):
         above, mass = extremes(layers, weights * (gains - mean[:, None, None]), weights[:, None])
-        step = np.maximum(above / mass[:, 0], 0)
-        mean = mean + step
+        none = mass[:, 0] <= 0
+        step = np.where(none, 0, np.maximum(above / np.where(none, 1, mass[:, 0]), 0))
+        mean = np.where(none, largest, mean + step)
         if (step <= TINY * (1 + np.abs(mean))).all():
             break
     return mean

@@ -24,7 +24,8 @@ class Numerators:
         )
         self.margin = problem.margin_upper(exponent)
         # of |V_p(t)| in units of 2^exponent, roundings included
-        self.bound = 2 * sum(max(abs(x) for row in table for x in row) for table in self.upper) + 3 + self.margin
+        largest = sum(max(abs(x) for row in table for x in row) for table in self.upper)
+        self.bound = 2 * largest + 3 + abs(self.margin)
 
     def weights(self, q: int, m: int, tokens: Sequence[int]) -> list[list[Enclosure]]:
         """[p][i]: enclosures of exp(s(q, p, tokens[i])) up to one positive factor, at most 2^bits; tokens <= m."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from copy import copy
 from functools import cache, cached_property
 from itertools import accumulate
 from math import prod
@@ -22,7 +23,7 @@ MAX_WEIGHTS = 1 << 24  # of all tokens at all positions, 0 included: so many num
 
 
 class Problem:
-    """One problem of one model. The margin is the fraction numerator / denominator >= 0.
+    """One problem of one model. The margin is the fraction numerator / denominator.
 
     k positions; `choices[p]` maps each token that can stand at position p to its weight, which is positive; `total` is
     the weight of all inputs. The logits are read at position `readout`, or pooled if it is None. The query of an input
@@ -65,6 +66,13 @@ class Problem:
             self.label = label_of(stated.task, self.of, self.v)
         self.label_tables = cache(lambda: tables_of(self.label, self.choices, self.budget))
         self.one_layer = cache(self.read_layer)  # one for each precision, as long as the check lasts
+        self.one_head = cache(lambda: Attention(Circuits(weights)))
+
+    def at(self, margin: tuple[int, int]) -> "Problem":
+        """The same with this margin; what does not depend on it is shared."""
+        other = copy(self)
+        other.margin = margin
+        return other
 
     @property
     def outputs(self) -> int:
@@ -88,15 +96,15 @@ class Problem:
         whole = self.k == self.weights.sizes["n_ctx"] and self.readout == self.k - 1
         return self.weights.entry is None and uniform and whole and self.task.name == "max" and len(self.of) == self.k
 
-    @cached_property
+    @property
     def circuits(self) -> Circuits:
         """The exact tables of the one head."""
-        return Circuits(self.weights)
+        return self.attention.circuits
 
-    @cached_property
+    @property
     def attention(self) -> Attention:
         """The attention weights of the one head."""
-        return Attention(self.circuits)
+        return self.one_head()
 
     def read_layer(self, bits: int) -> OneLayer:
         """Tables of a model with one attention layer, whatever its heads: all values, and all weights of any query."""

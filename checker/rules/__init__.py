@@ -9,6 +9,7 @@ from checker.facts import (
     DirectPathSpread,
     DirectPathUpper,
     MaxTokenPath,
+    Profile,
     RegionGaps,
     Regions,
     ScoreApproximation,
@@ -17,6 +18,7 @@ from checker.facts import (
     ValuePathSpread,
     ValuePathUpper,
     decode_precisions,
+    decode_row,
     decode_rows,
 )
 from checker.lemmas.groups import decode_groups
@@ -31,6 +33,7 @@ from checker.rules.direct_path_spread import direct_path_spread
 from checker.rules.direct_path_upper import direct_path_upper
 from checker.rules.enumerate_sequences import enumerate_sequences
 from checker.rules.evaluate_inputs import evaluate_inputs
+from checker.rules.expected_loss import expected_loss
 from checker.rules.gap_cells import gap_cells
 from checker.rules.max_token_drop import max_token_drop
 from checker.rules.max_token_envelope import max_token_envelope
@@ -52,13 +55,14 @@ from checker.rules.value_path_upper import value_path_upper
 
 PEELS: dict[str, Decoder[object]] = {"peels": decode_peels}
 PRODUCT_ARGS = {**PEELS, "bases": decode_peels, "means": bounded(0, 1)}
-NATURAL = bounded(0, 1 << 1024)
-SIGMA = {"sigma": NATURAL, "exponent": EXPONENT}
-SINGULAR_ARGS = {**PEELS, **SIGMA, "ridge": NATURAL, "ridge_exponent": EXPONENT, "witness": matrix}
+SIZE = bounded(0, 1 << 1024)
+SIGMA = {"sigma": SIZE, "exponent": EXPONENT}
+SINGULAR_ARGS = {**PEELS, **SIGMA, "ridge": SIZE, "ridge_exponent": EXPONENT, "witness": matrix}
 GAPS = {"gaps": lambda value, path: array(value, path, decode_rows)}
 QUERIES = {"queries": lambda value, path: array(value, path, integer)}
 PRECISIONS: dict[str, Decoder[object]] = {"bits": decode_precisions}
 HINTS: dict[str, Decoder[object]] = {"hints": GAPS["gaps"]}
+LOSSES: dict[str, Decoder[object]] = {**WEIGHT_ARGS, "losses": decode_row}
 CELLS = (AttentionRanges, MaxTokenPath, ValuePathSpread)
 
 RULES = {
@@ -88,4 +92,5 @@ RULES = {
     "region_counts": Rule(region_counts, (RegionGaps,), HINTS, Tally, general=True),
     "total": Rule(total, (Tally,), {}, Accuracy, repeat=True, general=True),
     "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Tally, general=True),
+    "expected_loss": Rule(expected_loss, (Accuracy,), LOSSES, Profile, repeat=True, general=True, ladder=True),
 }

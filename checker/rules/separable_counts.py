@@ -56,8 +56,7 @@ def counts_of_blocks(tables: Numerators, attention: QueryWeights, group: Group) 
                 if number in counted or largest_sum(here[number], uses, needed) < 0:
                     held |= tokens
             if held != group.wrong(problem):
-                expected = "every wrong token in a class that is counted or has a largest sum below 0"
-                raise Rejected("wrong-token-left-out", f"blocks[{index}].parts[{at}]", expected)
+                raise Rejected("wrong-token-left-out", f"blocks[{index}].parts[{at}]", "all counted, or behind m")
             for cut in part.above:
                 correct -= count_reaching(here[cut.of], uses, cut, True, needed, problem.budget)
             for cut in part.below:

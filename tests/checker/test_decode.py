@@ -55,8 +55,8 @@ def test_the_certificate_itself_is_decoded() -> None:
     certificate = decode_certificate(PLAIN)
     statement = json.loads(PLAIN)
     assert isinstance(certificate, Certificate)
-    assert certificate.correct == statement["predicate"]["claim"]["correct"]
-    assert certificate.wrong == statement["predicate"]["claim"]["wrong"]
+    assert certificate.claim.correct == statement["predicate"]["claim"]["correct"]
+    assert certificate.claim.wrong == statement["predicate"]["claim"]["wrong"]
     assert [step.rule for step in certificate.steps] == [step["rule"] for step in statement["predicate"]["steps"]]
     assert decode_certificate(gzip.compress(PLAIN)) == certificate
 

@@ -201,7 +201,7 @@ def says(*outcomes: object) -> Ends:
         (lambda to, *_: os.write(to.fileno(), b"\0\0\1\0half of it"), "process-lost"),
         (lambda to, *_: to.close(), "process-lost"),
     ],
-    ids=str,
+    ids=["nothing", "one", "zeros", "none", "empty", "others", "no-pickle", "half", "closed"],
 )
 def test_only_the_numbers_of_all_steps_will_do(
     answer: Ends, code: str, monkeypatch: pytest.MonkeyPatch, model: str, tiny: str, capsys: pytest.CaptureFixture[str]

@@ -1,8 +1,10 @@
 """Mutations of valid certificates are refused or true. `pytest -s` prints how often what happened."""
 
 import copy
+import json
 import random
 from collections import Counter
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +14,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import certgen
+from certgen.errors import UserError
 from certgen.strategies import STRATEGIES
 from checker.errors import Refusal, Rejected
 from checker.kernel import Verdict
+from tests.support.any_case import Case
+from tests.support.any_problem import max_of_k
 from tests.support.attacks import attack
 from tests.support.checking import PLAIN, outcome, prove
 from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of
+from tests.support.losses import profile_holds
 from tests.support.mutations import MUTATIONS, all_bits, choose, conclusions, follow_through, raise_counts
 from tests.support.oracle import Oracle, Truth
 from tests.support.quick_and_slow import quick_and_slow
@@ -26,11 +33,17 @@ from tests.support.quick_and_slow import quick_and_slow
 class Target:
     """A model with certificates of several strategies, and its truth for any margin."""
 
-    def __init__(self, path: Path, margin: Fraction, seed: int) -> None:
+    def __init__(self, model: TinyModel, path: Path, margin: Fraction, seed: int) -> None:
         self.path, self.margin = path, margin
+        v, k = (len(model.tensors[name]) for name in ("embed.W_E", "pos_embed.W_pos"))
+        self.case = Case(model.tensors, None, max_of_k(v, k))
         others = [name for name in sorted(STRATEGIES) if name not in PLAIN]
         chosen = [*PLAIN, *random.Random(seed).sample(others, min(3, len(others)))]
         self.statements = [prove(path, name, margin) for name in chosen]
+        if seed % 4 == 0:  # at several margins, down to one where every sequence is correct
+            with suppress(UserError):
+                certificate = certgen.prove(path, "brute-force", margin=margin, margins=["1/7"])
+                self.statements += [json.loads(certificate.to_bytes())] * 2
         self.oracle = Oracle(path)
 
     @lru_cache(maxsize=64)  # noqa: B019 - few targets, as long as the tests
@@ -48,8 +61,15 @@ def targets(workspace: Path) -> list[Target]:
         sizes = Sizes(
             int(rng.integers(1 + (seed > 3), 5)), int(rng.integers(1 + (seed > 3), 4)), 4, int(rng.integers(2, 5))
         )
-        path = TinyModel(kind, "F64", tensors_of(kind, sizes, seed)).write(workspace / f"target-{seed}")
-        made.append(Target(path, [Fraction(0), Fraction(1, 3), Fraction(1)][seed % 3], seed))
+        model = TinyModel(kind, "F64", tensors_of(kind, sizes, seed))
+        made.append(
+            Target(
+                model,
+                model.write(workspace / f"target-{seed}"),
+                [Fraction(0), Fraction(1, 3), Fraction(1)][seed % 3],
+                seed,
+            )
+        )
     return made
 
 
@@ -78,6 +98,9 @@ def test_mutated_certificates_are_refused_or_true(run: settings, targets: list[T
             assert result.correct <= truth.correct
             assert result.wrong <= truth.total - truth.correct
             seen["VERIFIED and stronger than the original"] += result.correct > original
+            if result.mean_loss is not None:
+                assert profile_holds(result, target.case)
+                seen["VERIFIED with a profile"] += 1
         elif isinstance(result, Rejected):
             seen[result.code] += 1
 
@@ -87,6 +110,7 @@ def test_mutated_certificates_are_refused_or_true(run: settings, targets: list[T
     assert seen["REJECTED"] > 0.2 * seen["cases"]
     codes = "bound-too-small token-not-accepted count-too-large wrong-region wrong-shape bad-premise wrong-premises"
     assert all(seen[code] for code in [*codes.split(), "region-covered-twice", "nothing-proved"])
+    assert seen["VERIFIED with a profile"] and seen["wrong-margin"]
 
 
 @quick_and_slow(120)

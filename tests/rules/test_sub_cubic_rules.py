@@ -158,7 +158,7 @@ def test_a_conclusion_stronger_by_one_is_refused(lines: str, scores: str, worksp
             if code:
                 assert code_of(result) == code, step
                 assert result.path.startswith(f"predicate.steps[{number}].conclusion")  # type: ignore[union-attr]
-            elif isinstance(result, Refusal):  # too weak for a later step
+            elif isinstance(result, Refusal) and result.code != "out-of-range":  # too weak for a later step
                 assert not result.path.startswith(f"predicate.steps[{number}]"), str(result)
             seen[code] += 1
         step["conclusion"] = original

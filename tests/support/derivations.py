@@ -6,6 +6,7 @@ in exact fractions (softmax in Arb balls), shares no code with the checker, and 
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
@@ -18,7 +19,17 @@ from flint import arb, fmpq
 
 from checker.certificate import decode_certificate
 from checker.errors import Refusal
-from checker.facts import Accuracy, Count, CubicTokens, DirectPathUpper, Fact, Tally, UpperTable, ValuePathUpper
+from checker.facts import (
+    Accuracy,
+    Count,
+    CubicTokens,
+    DirectPathUpper,
+    Fact,
+    Proved,
+    Tally,
+    UpperTable,
+    ValuePathUpper,
+)
 from checker.kernel import Verdict, verify
 from checker.model.weights import read_weights
 from checker.rules import RULES
@@ -47,12 +58,25 @@ class Derivation:
         self.margin = margin
         self.facts: list[Any] = []
         self.steps: list[dict[str, Any]] = []
+        self.own: dict[int, tuple[int, int]] = {}  # margins of steps that state one
+
+    @contextmanager
+    def at(self, margin: Fraction) -> Iterator[None]:
+        """Steps with a margin of their own."""
+        before = self.problem
+        self.problem = before.at(margin.as_integer_ratio())
+        yield
+        self.problem = before
 
     def derive(self, rule: str, premises: list[int], args: dict[str, Any]) -> Any:
         """The fact that a rule derives; raises what the checker would refuse."""
         kinds = RULES[rule].args
         decoded = {key: kinds[key](args[key], key) for key in kinds}
-        return RULES[rule].derive(self.problem, tuple(self.facts[number] for number in premises), decoded)
+        facts = [self.facts[number] for number in premises]
+        if RULES[rule].ladder:
+            margin = self.margin.as_integer_ratio()
+            facts = [Proved(self.own.get(number, margin), self.facts[number]) for number in premises]
+        return RULES[rule].derive(self.problem, tuple(facts), decoded)
 
     def step(self, rule: str, premises: list[int], args: dict[str, Any], loosen: Loosen | None = None) -> int:
         """Append a step; `loosen` makes the stated fact out of the derived one."""
@@ -60,6 +84,9 @@ class Derivation:
         fact = loosen(fact) if loosen else fact
         self.facts.append(fact)
         self.steps.append(step(rule, premises, args, as_json(fact)))
+        if self.problem.margin != self.margin.as_integer_ratio():
+            self.own[len(self.steps) - 1] = self.problem.margin
+            self.steps[-1]["margin"] = str(Fraction(*self.problem.margin))
         return len(self.steps) - 1
 
     def statement(self, tallies: list[int]) -> Statement:

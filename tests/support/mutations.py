@@ -74,6 +74,14 @@ def change_margin(draw: Draw, statement: Statement) -> None:
     statement["predicate"]["margin"] = str(draw(margins()))
 
 
+def change_margin_of_a_step(draw: Draw, statement: Statement) -> None:
+    """Another one, or none."""
+    step = choose(draw, statement["predicate"]["steps"])
+    step["margin"] = str(draw(margins()) * draw(st.sampled_from([1, -1])))
+    if draw(st.booleans()):
+        del step["margin"]
+
+
 def permute_premises(draw: Draw, statement: Statement) -> None:
     step = choose(draw, [step for step in statement["predicate"]["steps"] if step["premises"]])
     step["premises"] = draw(
@@ -217,6 +225,7 @@ MUTATIONS = [
     *(change_any_integer, change_any_integer, change_arguments, change_arguments, change_margin, permute_premises),
     *(
         change_counting,
+        change_margin_of_a_step,
         edit_steps,
         move_counts,
         change_region,

@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 
 from checker.errors import Refusal, Rejected
-from checker.facts import Accuracy, Count, CubicTokens, RegionGaps, Regions, Tally
+from checker.facts import Accuracy, Count, CubicTokens, Profile, RegionGaps, Regions, Tally
+from checker.rules import RULES
+from checker.rules.expected_loss import is_loss
 from tests.second_verifier.regions import holds as region_fact_holds
 from tests.support.any_case import Case
 from tests.support.any_problem import max_of_k
@@ -37,6 +39,7 @@ from tests.support.hints import (
     smallest_sigma,
 )
 from tests.support.layer_cases import of_maximum
+from tests.support.losses import profile_holds
 from tests.support.oracle import Oracle
 from tests.support.region_hints import chord, count_hints, fact_json, gap_hints, neuron_hints
 from tests.support.regions import all_pairs, masks
@@ -52,10 +55,12 @@ PREMISES: dict[str, list[str]] = {
     "gap_cells": ["attention_ranges", "max_token_envelope", "value_path_spread"],
     "separable_counts": ["score_exact"],
     "total": ["pure_sequences", "count_cubic"],
+    "expected_loss": ["total"] * 4,
     "region_gaps": ["regions"],
     "region_counts": ["region_gaps"],
 }
 MARGIN = Fraction(1, 3)
+LADDER = (Fraction(-64), Fraction(-1, 2), MARGIN, Fraction(2))  # of the premises for expected_loss
 Args = dict[str, Any]
 
 
@@ -88,8 +93,9 @@ def small_model() -> Known:
 
 @cache
 def drawn(seed: int) -> Known:
-    """Any tiny model, in any units."""
-    return known(f"drawn-{seed}", in_any_units(seed).tensors, margin_of(seed))
+    """Any tiny model, in any units; at a margin that is negative now and then, and once far below all logits."""
+    margin = {2: Fraction(-1 << 12), 3: -margin_of(seed) - Fraction(1, 7)}.get(seed % 5, margin_of(seed))
+    return known(f"drawn-{seed}", in_any_units(seed).tensors, margin)
 
 
 @cache
@@ -104,7 +110,10 @@ def honest(rule: str) -> Derivation:
 
 def append(proof: Derivation, rule: str, args_of: Callable[[str], Args], loosen: Any = None) -> int:
     """A step by this rule, after the steps of its premises; `loosen` weakens what the premises state."""
-    premises = [append(proof, name, args_of, loosen) for name in PREMISES.get(rule, [])]
+    premises = []
+    for at, name in enumerate(PREMISES.get(rule, [])):
+        with proof.at(LADDER[at] if RULES[rule].ladder else Fraction(*proof.problem.margin)):
+            premises.append(append(proof, name, args_of, loosen))
     number = proof.step(rule, premises, args_of(rule))
     if loosen:
         proof.facts[number] = loosen(proof.facts[number])
@@ -152,6 +161,8 @@ def sensible(proof: Derivation, rule: str) -> Args:
             return {**lanes, "queries": masks(v, all_pairs(v, k))}
         case "evaluate_inputs":
             return {"bits": [12, 60]}
+        case "expected_loss":
+            return {"bits": 40, "losses": [least_loss(margin, v, 40) for margin in LADDER]}
         case "regions":
             groups = [of_maximum(v, m) for m in range(v)]
             return {"bits": 40, "groups": groups, "hints": neuron_hints(proof.problem, groups, 40, 0)}
@@ -160,6 +171,15 @@ def sensible(proof: Derivation, rule: str) -> Args:
         case "region_counts":
             return {"hints": count_hints(proof.problem, proof.facts[-1], 100, chord)}
     return {}
+
+
+def least_loss(margin: Fraction, outputs: int, bits: int, accepted: Callable[..., bool] = is_loss) -> int:
+    """The least that is accepted as the loss of inputs that are correct at this margin; all above it is, too."""
+    low, high = -1, (1 + abs(int(margin)) + outputs) << bits
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if accepted(middle, margin.as_integer_ratio(), outputs, bits) else (middle, high)
+    return high
 
 
 # What the kernel says.
@@ -294,6 +314,8 @@ def holds(fact: Any, model: Known) -> bool:
         return region_fact_holds(Case(model.tensors, None, problem, model.meaning.margin), fact_json(fact))
     if isinstance(fact, CubicTokens):
         return model.meaning.cubic_tokens_hold(fact, model.correct)
+    if isinstance(fact, Profile):
+        return profile_holds(fact, Case(model.tensors, None, max_of_k(model.meaning.v, model.meaning.k)))
     if isinstance(fact, Accuracy):
         wrong = model.meaning.v**model.meaning.k - len(model.correct)
         return 0 <= fact.correct <= len(model.correct) and 0 <= fact.wrong <= wrong

@@ -9,6 +9,8 @@ import numpy as np
 from checker.arithmetic.matrices import Matrix
 from checker.model.weights import Weights, read_weights
 from checker.problem import Problem
+from checker.problem.problem_file import decode_problem
+from tests.support.any_case import Case
 from tests.support.oracle import Oracle
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
@@ -19,6 +21,12 @@ def exact_rows(matrix: Matrix) -> list[list[Fraction]]:
 
 def problem_of(data: bytes, margin: tuple[int, int] = (0, 1)) -> Problem:
     return max_of_k(read_weights(data), margin, 1 << 25)
+
+
+def of_case(case: Case) -> Problem:
+    """What a case asks, of its model."""
+    margin = case.margin.as_integer_ratio()
+    return Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, 1 << 25)
 
 
 def max_of_k(weights: Weights, margin: tuple[int, int] = (0, 1), budget: int = 0) -> Problem:

@@ -27,7 +27,7 @@ from typing import Any
 from checker.arithmetic.activations import Activation
 from checker.arithmetic.balls import Ball
 from checker.arithmetic.enclosures import Enclosure, largest_product
-from checker.facts import RegionGaps, Regions
+from checker.facts import Profile, RegionGaps, Regions
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.paths import weights_of
 from checker.model.one_layer import OneLayer
@@ -87,7 +87,11 @@ def fact_json(fact: Any) -> Json:
         return jsonable({"bits": fact.bits, "groups": groups, "ranges": fact.ranges})
     if isinstance(fact, RegionGaps):
         return jsonable({"regions": fact_json(fact.regions), "gaps": fact.gaps})
-    return jsonable(dataclasses.asdict(fact))
+    data = jsonable(dataclasses.asdict(fact))
+    if isinstance(fact, Profile):
+        rows = [{**row, "margin": str(Fraction(*row["margin"]))} for row in data["profile"]]
+        data |= {"profile": rows, "mean_loss": str(Fraction(*fact.mean_loss))}
+    return data
 
 
 def jsonable(value: Any) -> Any:

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from checker.certificate import Step, decode_step
 from checker.errors import Rejected, located
 from checker.facts import RegionGaps, Regions
-from checker.kernel import fact_before
+from checker.kernel import stated_by, step_before
 from checker.lemmas.ahead import Ahead
 from checker.lemmas.paths import Lanes, Table
 from checker.model.weights import read_weights
@@ -67,10 +67,12 @@ def check(problem: Problem, steps: list[Json]) -> list[Any]:
         with located(f"steps[{index}]"):
             step = decode_step(raw, "")
             rule = RULES[step.rule]
-            premises = tuple(fact_before(proved, index, number, at) for at, number in enumerate(step.premises))
+            earlier = [step_before(proved, index, number, at) for at, number in enumerate(step.premises)]
+            premises = [stated_by(one, problem) for one in earlier]
             rule.require_applies(problem, premises)
             problem.budget.restart()
-            rule.derive(problem, premises, step.args).require_entails(step.conclusion)
+            facts = tuple(premise.fact for premise in premises)
+            rule.derive(problem, facts, step.args).require_entails(step.conclusion)
         proved.append(step)
     return [step.conclusion for step in proved]
 

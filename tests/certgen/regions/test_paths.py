@@ -6,7 +6,7 @@ import pytest
 from certgen.problem import Problem
 from certgen.regions.automata import DEAD, LabelStates, by_state
 from certgen.regions.counting import weight_of
-from certgen.regions.paths import Group, extremes, regions_of, worst_means
+from certgen.regions.paths import Group, Layer, extremes, regions_of, worst_means
 from tests.support.any_problem import Inputs, Json
 from tests.support.layers import inputs_of, part_of
 from tests.support.sized import sizes
@@ -68,3 +68,11 @@ def test_worst_cases_are_those_of_all_inputs(seed: int) -> None:
         assert np.allclose(along[:, 1], w.sum(axis=2)[np.arange(6), g.sum(axis=2).argmax(axis=1)])
         means = (g * w).sum(axis=2) / w.sum(axis=2)
         assert np.allclose(worst_means(region.layers, gains, weights), means.max(axis=1), rtol=1e-9, atol=1e-9)
+
+
+def test_a_mean_by_weights_too_small_for_floats_is_the_largest_gain() -> None:
+    """A bound, if a coarse one, and no division by 0."""
+    layer = Layer(np.array([[0, 1]]), np.array([[0]]), np.array([[0]]))
+    gains, weights = np.array([[[3.0, -1.0]], [[3.0, -1.0]]]), np.array([[[0.0, 0.0]], [[1.0, 1.0]]])
+    assert worst_means([layer], gains, weights).tolist() == [3.0, 3.0]
+    assert worst_means([layer], -gains, weights).tolist() == [1.0, 1.0]

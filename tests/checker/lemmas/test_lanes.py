@@ -39,6 +39,17 @@ def test_lanes_prove_what_is_true_and_all_of_it(
         assert proved(lanes, x) == is_correct(oracle, x, margin), x
 
 
+def test_lanes_hold_values_of_a_negative_margin(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """As far below 0 as logits can be above it: what is added to the size of a value is the size of the margin."""
+    oracle, data = oracle_of(tmp_path, tensors), model_bytes(tensors)
+    size = Lanes(problem_of(data), -60, 200).bound
+    for numerator in (size // 2, size, 2 * size):
+        margin = Fraction(-numerator, 1 << 60)
+        lanes = Lanes(problem_of(data, margin.as_integer_ratio()), -60, 200)
+        for x in itertools.product(range(oracle.v), repeat=oracle.k):
+            assert proved(lanes, x) == is_correct(oracle, x, margin), x
+
+
 @given(st.integers(-40, 20), st.integers(8, 40), st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
 def test_lanes_of_any_precision_are_sound(
