@@ -516,6 +516,12 @@ def prove(
         str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
     both: Annotated[bool, typer.Option("--both", help="Adaptive: prove an upper bound on the accuracy, too.")] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", show_default=False, help="What the search may take, such as 8GB; the default takes 2GB."
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -545,6 +551,10 @@ def prove(
     input.  A long search keeps what is done in CERT.partial, until the
     certificate is written: after Ctrl-C, or a kill, the same command resumes.
     With dask, workers have to see that directory under the same path.
+
+    What a search takes is known from sizes, and refused before it begins if it
+    is more than --memory.  Without a strategy, a large vocabulary gets a
+    simpler one that fits.
 
     Examples:
 
@@ -584,6 +594,7 @@ def prove(
         max_length=max_length,
         target=target,
         both=both,
+        memory=memory,
         track=bar,
         search=search,
         tell=lambda line: say(line, output),
