@@ -16,9 +16,8 @@ from certgen.cli import app
 from certgen.counts.numerators import DEFAULT_PRECISION, Numerators
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
-from certgen.problem import Problem
 from certgen.progress import quiet
-from certgen.proving import SMALL, ask
+from certgen.proving import SMALL, AnyProblem, ask
 from certgen.strategies import memory
 from certgen.strategies.memory import PROGRAM, USUAL, needed_memory, of_one_head, read_memory, said_duration, size
 from certgen.strategies.sub_cubic import sub_cubic
@@ -37,7 +36,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("memory") / "model.safetensors", tensors, "F32")
 
 
-def peak(path: Path, strategy: str, problem: Problem | None = None) -> int:
+def peak(path: Path, strategy: str, problem: AnyProblem | None = None) -> int:
     """Bytes that the search and its certificate take beside the program."""
     model = load_model(path)
     prove(model, strategy, problem=problem)  # what is loaded and kept for ever is the program's
@@ -65,7 +64,14 @@ def test_a_search_that_depends_on_weights_takes_no_more(strategy: str, path: Pat
 @pytest.mark.parametrize("strategy", ["regions", "brute-force"])
 def test_a_search_for_any_model_takes_no_more(strategy: str, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    kind = {"blocks": 1, "heads": 2, "activation": "relu", "normalization": "none", "pool": "none", "readout_layers": 0}
+    kind: dict[str, Any] = {
+        "blocks": 1,
+        "heads": 2,
+        "activation": "relu",
+        "normalization": "none",
+        "pool": "none",
+        "readout_layers": 0,
+    }
     saved(random_model(np.random.default_rng(1), size=0.6, **kind), path)
     problem = problem_of({"inputs": [{"tokens": "0-2"}] * 2, "label": {"name": "min"}})
     assert peak(path, strategy, problem) < needed_memory(ask(path, problem, Fraction(0)), strategy) - PROGRAM

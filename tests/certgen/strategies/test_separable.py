@@ -23,7 +23,7 @@ from tests.support.generators import (
 )
 from tests.support.oracle import Oracle
 from tests.support.quick_and_slow import quick_and_slow
-from tests.support.tiny import full_name, random_tensors, tiny_model, zero_tensors
+from tests.support.tiny import full_name, near_correct, random_tensors, tiny_model, zero_tensors
 
 STRATEGY_NAMES = ("separable-by-max", "separable-relaxed", "separable-exact", "exact")
 
@@ -135,3 +135,12 @@ def test_no_warning_about_scores_beyond_float64(strategy: str, tmp_path: Path) -
     for name in (full_name("W_Q"), full_name("W_K"), full_name("W_E")):
         tensors[name] = tensors[name] * 2.0**300
     prove(tiny_model(tmp_path / "model.safetensors", tensors), strategy, Fraction(0))
+
+
+def test_factors_and_blocks_prove_more(tmp_path: Path) -> None:
+    """One table for all queries and wrong tokens proves least."""
+    tensors = near_correct(np.random.default_rng(16), 12, 4, sharpness=3.0, noise=0.05)
+    path = tiny_model(tmp_path / "model.safetensors", tensors, "F32")
+    names = ("separable-by-max", "separable-by-max/8-blocks", "separable-by-max/gauged")
+    one, blocks, gauged = (verdict(path, prove(path, name, Fraction(0))).correct for name in names)
+    assert one < blocks < gauged
