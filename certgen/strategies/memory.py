@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from certgen.counts.branching import MOST_SEQUENCES
 from certgen.counts.evaluation import PIECE, Question
 from certgen.counts.work import lasting
 from certgen.errors import UserError
@@ -54,6 +55,7 @@ def of_one_head(v: int, k: int, strategy: str, refined: bool) -> float:
     """Bytes of tables of max-of-k; each addend is one kind of table, or of what is written down."""
     kind, _, variant = strategy.partition("/")
     pairs, cells, shared = v * v / 2, k * v * v / 2, ENTRY * v * v
+    of_pair = 40 * min(v ** (k - 1), MOST_SEQUENCES)  # all sequences of a pair; more are refused as too many
     if kind == "separable-by-max":
         blocks = 32 if variant == "gauged" else 8
         return shared + blocks * v * (1_500 + MASK * v)
@@ -62,9 +64,9 @@ def of_one_head(v: int, k: int, strategy: str, refined: bool) -> float:
     if kind == "separable-exact":
         return shared + pairs * (4_500 + MASK * v) + 2 * k * v**3
     if kind == "exact":
-        return shared + pairs * (4_500 + MASK * v) + 2 * k * v**3 + 40 * float(v) ** (k - 1)
+        return shared + pairs * (4_500 + MASK * v) + 2 * k * v**3 + of_pair
     if kind == "brute-force":
-        return shared + 300 * pairs + 40 * float(v) ** (k - 1)
+        return shared + 300 * pairs + of_pair
     if kind == "cubic":
         return shared + cells * (200 + MASK * v) + 64 * k * v * v
     if kind == "sub-cubic":

@@ -84,6 +84,11 @@ def test_what_fits_in_the_usual_memory() -> None:
     assert PROGRAM + memory.SPARE * of_one_head(1000, 4, SMALL, False) < USUAL < of_one_head(1000, 4, "adaptive", False)
 
 
+def test_what_is_refused_anyway_takes_no_more_than_anything_allowed() -> None:
+    """Sequences of 400 tokens are too many for any list."""
+    assert of_one_head(64, 400, "brute-force", False) < of_one_head(64, 400, "exact", False) < 1e11
+
+
 def test_the_default_is_what_fits(path: Path) -> None:
     said: list[str] = []
     question = ask(path, None, Fraction(0))
