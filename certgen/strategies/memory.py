@@ -55,7 +55,7 @@ def of_one_head(v: int, k: int, strategy: str, refined: bool) -> float:
     """Bytes of tables of max-of-k; each addend is one kind of table, or of what is written down."""
     kind, _, variant = strategy.partition("/")
     pairs, cells, shared = v * v / 2, k * v * v / 2, ENTRY * v * v
-    of_pair = 40 * min(v ** (k - 1), MOST_SEQUENCES)  # all sequences of a pair; more are refused as too many
+    of_pair = 40 * min(int(v ** (k - 1)), MOST_SEQUENCES)  # all sequences of a pair; more are refused as too many
     if kind == "separable-by-max":
         blocks = 32 if variant == "gauged" else 8
         return shared + blocks * v * (1_500 + MASK * v)

@@ -153,6 +153,12 @@ def test_other_sizes_are_refused(text: int | str) -> None:
         read_memory(text)
 
 
+def test_what_is_no_size_at_all_is_a_type_error(path: Path) -> None:
+    odd: Any = 1.5
+    with pytest.raises(TypeError, match="memory must be a number of bytes, or text such as 2GB, not float"):
+        prove(path, memory=odd)
+
+
 def test_sizes_are_rounded_up() -> None:
     assert [size(n) for n in (1, 10**6, 999_999_999, 10**9, 10**9 + 1)] == [
         "0.1 MB",
