@@ -15,7 +15,8 @@ from joblib import Parallel, delayed
 
 from certgen import Certificate, load_model, prove
 from certgen.errors import UserError
-from certgen.length import proof_length
+from certgen.length import proof_length, reading_length
+from certgen.measures import area_under_frontier, brute_force_length
 from certgen.strategies import STRATEGIES
 from checker import check
 
@@ -55,6 +56,10 @@ def main() -> None:
         print(f"{operations:14,} {bound:8.5f} {'*' if bound > best else ' '} {name}")
         best = max(best, bound)
     print("\n".join(r for r in results if isinstance(r, str)))
+    proofs = [(r[0], r[1]) for r in results if not isinstance(r, str)]
+    reading, brute_force = reading_length(loaded.file_bytes), brute_force_length(loaded.d_vocab, loaded.n_ctx)
+    area = area_under_frontier(proofs, reading, brute_force, 1.0)
+    print(f"area under the frontier, from {reading:,} to {brute_force:,} operations, as a share of 1: {area:.4f}")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from __future__ import annotations
 import builtins
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 from certgen.counting_integers import LIMB, CountingType, limbs
 
@@ -40,13 +40,19 @@ def bulk_builtins(kind: CountingType) -> Iterator[None]:
 
 
 class Mapped:
-    """map(operation, left, right) for add, sub or mul, before anybody asks for its items."""
+    """map(operation, left, right) for add, sub or mul, before anybody asks for its items; one side may be another."""
 
-    def __init__(self, operation: Callable[[int, int], int], left: Sequence[int], right: Sequence[int]) -> None:
+    def __init__(self, operation: Callable[[int, int], int], left: Side, right: Side) -> None:
         self.operation, self.left, self.right = operation, left, right
 
     def __iter__(self) -> Iterator[int]:
         return builtins.map(self.operation, self.left, self.right)
+
+    def __len__(self) -> int:
+        return min(len(self.left), len(self.right))
+
+
+Side: TypeAlias = "list[int] | Mapped"
 
 
 class Bulk:
@@ -57,8 +63,12 @@ class Bulk:
 
     def map(self, function: Any, *items: Any) -> Any:
         """Lazy as ever, but sum, max and min see what it is made of."""
-        if function in (operator.add, operator.sub, operator.mul) and all(type(item) in SEQUENCES for item in items):
-            return Mapped(function, *builtins.map(list, items))
+        if function in (operator.add, operator.sub, operator.mul):
+            sides = [list(item) if type(item) in SEQUENCES else item for item in items]
+            kinds = [type(side) for side in sides]
+            if kinds in ([list, list], [list, Mapped], [Mapped, list]):
+                return Mapped(function, *sides)
+            return builtins.map(function, *sides)
         return builtins.map(function, *items)
 
     def sum(self, items: Any, /, start: Any = 0) -> Any:
@@ -93,10 +103,21 @@ class Bulk:
 
     def of_pairs(self, items: Mapped) -> list[int] | None:
         """A result counts if one of its operands does."""
-        kinds = [set(builtins.map(type, side)) for side in (items.left, items.right)]
-        if len(items.left) != len(items.right) or self.all_count not in kinds:
+        if len(items.left) != len(items.right):
             return None
-        left, right = list(builtins.map(PLAIN, items.left)), list(builtins.map(PLAIN, items.right))
+        counting, sides = False, []
+        for side in (items.left, items.right):
+            if type(side) is Mapped:
+                if (inner := self.of_pairs(side)) is None:
+                    return None
+                counting, numbers = True, inner
+            else:
+                counting = counting or set(builtins.map(type, side)) == self.all_count
+                numbers = list(builtins.map(PLAIN, side))
+            sides.append(numbers)
+        if not counting:
+            return None
+        left, right = sides
         if items.operation is not operator.mul:
             self.kind.spend(linear(left, right))
         elif in_range(left, LIMB) and in_range(right, LIMB):

@@ -524,6 +524,12 @@ def prove(
         str | None, typer.Option(metavar="X", show_default=False, help="Adaptive: stop at this bound, such as 0.99.")
     ] = None,
     both: Annotated[bool, typer.Option("--both", help="Adaptive: prove an upper bound on the accuracy, too.")] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", show_default=False, help="What the search may take, such as 8GB; the default takes 2GB."
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -558,6 +564,10 @@ def prove(
     -8, -16 and so on, until every input is correct.  How many inputs win by how
     much bounds the mean cross entropy: the closer, the more margins there are,
     up to one that few inputs reach.  It takes as long as all these proofs.
+
+    What a search takes is known from sizes, and refused before it begins if it
+    is more than --memory.  Without a strategy, a large vocabulary gets a
+    simpler one that fits.
 
     Examples:
 
@@ -600,6 +610,7 @@ def prove(
         max_length=max_length,
         target=target,
         both=both,
+        memory=memory,
         track=bar,
         search=search,
         tell=lambda line: say(line, output),

@@ -28,9 +28,10 @@ from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
 from certgen.strategies.by_regions import by_settling, by_splitting
+from certgen.strategies.memory import USUAL, needed_memory, option, read_memory, require_memory, said_duration, size
 
 QUICK = 1 << 20  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
-
+SMALL = "separable-by-max/gauged"  # for max-of-k where adaptive takes too much memory
 NEXT_MARGIN = -4  # below margins that are not negative; then twice as low again and again
 LOWEST_MARGIN = -(1 << 16)
 
@@ -48,6 +49,7 @@ def prove(
     max_length: int | None = None,
     target: Number | None = None,
     both: bool = False,
+    memory: int | str | None = None,
     track: Track = quiet,
     search: Search = evaluate_pieces,
     tell: Tell = silent,
@@ -62,11 +64,13 @@ def prove(
     one attention layer, unless its inputs are few, and else brute-force, which is for every model and problem. `target`
     (a bound on the accuracy, from 0 to 1) is for the strategy adaptive; so is `max_length` (operations of the check, as
     `certgen length` measures them), and `both` (bounds from below and from above), for max-of-k by one layer with one
-    head. `track` shows the progress of the search; `tell` hears how the bound grew, where regions are split, and what
-    is proved at each of several margins; `search` is how brute-force gets at all inputs, one after another by default.
-    The certificate is a claim until the checker has verified it. Raises UserError for a strategy that is unknown or not
-    for this model and problem, a margin or target that makes no sense, or a proof too large for the strategy, and
-    TypeError for an argument of a wrong type. The cost is the strategy's, at each margin; see `certgen strategies`.
+    head. `memory` is how much the search may take, in bytes or as text such as 2GB: without a `strategy` one is chosen
+    that takes no more, and what takes more is refused before it begins. `track` shows the progress of the search;
+    `tell` hears what was chosen, how the bound grew, where regions are split, and what is proved at each of several
+    margins; `search` is how brute-force gets at all inputs, one after another by default. The certificate is a claim
+    until the checker has verified it. Raises UserError for a strategy that is unknown or not for this model and
+    problem, a margin or target that makes no sense, or a proof too large for the strategy, and TypeError for an
+    argument of a wrong type. The cost is the strategy's, at each margin; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
         raise wrong_type("model", "a Model from load_model(), or the path of a model file", model)
@@ -76,6 +80,9 @@ def prove(
         raise wrong_type("problem", "a problem from load_problem(), or the path of a problem file", problem)
     if max_length is not None and not isinstance(max_length, Integral):
         raise wrong_type("max_length", "a number of operations, an int", max_length)
+    if memory is not None and not isinstance(memory, Integral | str):
+        raise wrong_type("memory", "a number of bytes, or text such as 2GB", memory)
+    limit = None if memory is None else read_memory(memory)
     exact_margin = read_margin(margin)
     ladder = [read_number(each, "margin") for each in margins]
     exact_target = None if target is None else read_target(target)
@@ -100,6 +107,13 @@ def prove(
         raise UserError(f"{why_brute_force(question)}; it has no target to choose", "leave it out")
     if ladder and (max_length is not None or target is not None):
         raise UserError("a length or a target is for one margin", "leave it out, or the other margins")
+    if strategy is None and question.is_classic and not (both or max_length is not None or target is not None):
+        chosen = what_fits(question, limit or USUAL, tell)
+    else:
+        refined = max_length is not None or target is not None
+        mind_memory(question, chosen, limit or (USUAL if strategy is None and question.is_classic else None), refined)
+    if line := said_duration(question, chosen):
+        tell(line)
     if strategy is None and chosen == "brute-force":
         require_default(question)
 
@@ -207,6 +221,26 @@ def default_strategy(question: Question, demanding: bool = False) -> str:
         return "brute-force"
     work, most = evaluation_work(question.model, question.task), region_work(question.model, question.task)
     return "adaptive" if demanding or work > max(QUICK, min(most, DEFAULT_BUDGET)) else "brute-force"
+
+
+def what_fits(question: Question, limit: int, tell: Tell) -> str:
+    """The default strategy for max-of-k by one head, or if that takes more memory a simpler one, as `tell` hears."""
+    needed = needed_memory(question, "adaptive")
+    if needed <= limit:
+        return "adaptive"
+    require_memory(question, SMALL, limit)
+    tell(
+        f"The strategy adaptive takes about {size(needed)} of memory here, more than {size(limit)}: {SMALL} is used, "
+        f"which proves less; --memory {option(needed)} allows the other"
+    )
+    return SMALL
+
+
+def mind_memory(question: Question, strategy: str, limit: int | None, refined: bool) -> None:
+    """UserError if the strategy takes more memory than the limit, if there is one."""
+    if limit is not None:
+        smaller = question.is_classic and needed_memory(question, SMALL) <= limit
+        require_memory(question, strategy, limit, refined, f", or try the strategy {SMALL}" if smaller else "")
 
 
 def require_default(question: Question) -> None:

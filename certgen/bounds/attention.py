@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
 from certgen.bounds.scores import SCORE_ERRORS, ScoreStep
 from certgen.certificate.facts import ScoreApproximation
-from certgen.models.circuits import Circuits
+from certgen.models.circuits import MOST_KEPT, Circuits
 from certgen.models.dyadic import BoolArray, FloatArray
 
 BITS = 32  # of a stated attention, and of the weights behind it
@@ -27,17 +28,19 @@ class Attention:
 
 @dataclass(frozen=True, eq=False)
 class ScoreBound:
-    """A score step and the attention that follows from it, per maximum."""
+    """A score step, and the attention that follows from it for a maximum."""
 
     step: ScoreStep
-    attention: list[Attention]
+    attention: Callable[[int], Attention]
 
 
 @lru_cache(maxsize=16)
 def score_bound(circuits: Circuits, error: str) -> ScoreBound:
-    """The step for a score error, with its attention; kept for other strategies on the same circuits."""
+    """The step for a score error, with its attention; kept for other strategies on the same circuits, if small."""
     step = SCORE_ERRORS[error](circuits)
-    return ScoreBound(step, [attention_on(circuits, step.conclusion, m) for m in range(circuits.v)])
+    most = MOST_KEPT // (circuits.k * circuits.v**2)  # maxima; where not all fit, none would be found again
+    made = partial(attention_on, circuits, step.conclusion)
+    return ScoreBound(step, lru_cache(maxsize=None)(made) if most >= circuits.v else made)
 
 
 def attention_on(circuits: Circuits, scores: ScoreApproximation, m: int) -> Attention:

@@ -22,9 +22,9 @@ def pure_correct(circuits: Circuits, m: int, precision: Precision) -> list[bool]
     numerators = Numerators(circuits, m, precision)
     correct = []
     for q in range(m + 1):
-        F, weights = numerators.of_pair(q)
-        worst = np.max(F[:-1, m].sum(axis=0) + F[-1, q])
-        correct.append(bool(worst < -numerators.slack(q, weights[:-1, m].sum() + weights[-1, q])))
+        F, weights = numerators.of_pair(q, [m, q])
+        worst = np.max(F[:-1, 0].sum(axis=0) + F[-1, 1])
+        correct.append(bool(worst < -numerators.slack(q, weights[:-1, 0].sum() + weights[-1, 1])))
     return correct
 
 

@@ -53,8 +53,8 @@ class SeparableSearch:
     @cached_property
     def error(self) -> FloatArray:
         """Nats by which differences of kept scores can err, [q]."""
-        error = np.array(self.scores.error, dtype=float)
-        return np.asarray(np.ldexp(error, self.scores.exponent) / math.sqrt(self.circuits.model.d_head))
+        error = Dyadic(np.array(self.scores.error, dtype=object), self.scores.exponent)
+        return error.floats() / math.sqrt(self.circuits.model.d_head)
 
     @cached_property
     def positions(self) -> FloatArray:

@@ -6,6 +6,7 @@ separation lemma (docs/rules.md); all must be negative.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,12 +64,13 @@ class Numerators:
         relative = VALUE_BOUND * RELATIVE_SLACK + 2.0 ** (3 - self.precision.value_bits)
         return np.asarray(absolute + relative * weight)
 
-    def of_pair(self, q: int) -> tuple[FloatArray, FloatArray]:
-        """F[p, t, y] and weights[p, t] for one query, t <= m; F[:, :, m] is minus infinity, as m is no wrong token."""
-        c, upto = self.circuits, self.m + 1
+    def of_pair(self, q: int, tokens: Sequence[int] | None = None) -> tuple[FloatArray, FloatArray]:
+        """F[p, t, y] and weights[p, t] for one query and all tokens t <= m, or these; F[:, :, m] is minus infinity, as
+        m is no wrong token."""
+        c, those = self.circuits, np.arange(self.m + 1) if tokens is None else np.array(tokens)
         EUPU, EVOU, PVOU = c.float_tables
-        weights = np.exp(-c.position_gaps[q])[:, None] * np.exp(-c.token_gaps_upto(self.m)[q])[None, :]
-        value = self.differences(EVOU[:upto])[None, :, :] + self.differences(PVOU)[:, None, :]
+        weights = np.exp(-c.position_gaps[q])[:, None] * np.exp(-c.token_gaps_upto(self.m)[q, those])[None, :]
+        value = self.differences(EVOU[those])[None, :, :] + self.differences(PVOU)[:, None, :]
         F = weights[:, :, None] * (value + self.differences(EUPU[q : q + 1]) + c.float_margin)
         F[:, :, self.m] = -np.inf
         return F, weights

@@ -7,6 +7,7 @@ choices, always with slack, and the checker decides.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -17,6 +18,7 @@ from certgen.models.dyadic import ZERO_MAGNITUDE, Dyadic, FloatArray
 from certgen.models.model_file import FULL_NAMES, Model, require_default
 
 LN2 = math.log(2.0)
+MOST_KEPT = 1 << 23  # numbers of tables that are kept, though they can be made again
 FAR = 1e5  # nats; beyond, float64 no longer tells differences to RELATIVE_SLACK
 RELATIVE_SLACK = 1e-9  # far above every float64 rounding error of the search, far below anything it decides
 
@@ -98,9 +100,13 @@ class Circuits:
         """Nats by which each token's score is below the best token's, [q, t]."""
         return self.gaps(self.token_scores)
 
-    @lru_cache(maxsize=256)  # noqa: B019 - as long as the circuits
-    def token_gaps_upto(self, m: int) -> FloatArray:
-        """Nats by which each token's score is below that of the best one up to m, [q, t <= m]."""
+    @cached_property
+    def token_gaps_upto(self) -> Callable[[int], FloatArray]:
+        """For m, nats by which each token's score is below that of the best one up to m, [q, t <= m]."""
+        return lru_cache(maxsize=max(MOST_KEPT // self.v**2, 1))(self.gaps_upto)
+
+    def gaps_upto(self, m: int) -> FloatArray:
+        """The same, made anew."""
         gaps = self.token_gaps[:, : m + 1]
         if gaps.min(axis=1).max() < FAR:
             return np.asarray(gaps - gaps.min(axis=1, keepdims=True))

@@ -17,13 +17,14 @@ from certgen.certificate.losses import Losses, losses
 from certgen.certificate.region_facts import RegionFacts, region_facts
 from certgen.certificate.statement import Certificate
 from certgen.decimals import at_least, at_most, percent_at_least
+from certgen.measures.area import OF_LOGIT, area_under_frontier, brute_force_length
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import Model, load_model
 from certgen.progress import Track, quiet
 from certgen.report import figures, heat_maps, region_maps, tables
 from certgen.report.axes import LostAxis
 from certgen.report.figures import Point, Truth, means, points, truth_of, worth_drawing
-from certgen.report.markup import label, powers, text
+from certgen.report.markup import label, powers, scientific, text
 from certgen.report.page import Choice, Figure, Part, Section
 from certgen.report.published import SOURCE, TASKS
 from certgen.report.results import Results, Row, Task, best_of_class, find_certificate, find_model
@@ -32,6 +33,7 @@ from certgen.report.table_one import class_order, table_one
 from certgen.strategies import COSTS
 
 PAPER = f'<a href="{SOURCE}">the paper</a>'
+TRUTH_OF_AREA = "true accuracy (counted, or estimated; 1 if it is not known)"
 MEASURE = "arithmetic on 64-bit words that the checker carries out, reading the weights and the proof included"
 FEWEST = 5  # models of a task from which something can be said about how bounds follow a property of models
 ERRORS_OF_PAPER = Task(4, 64)  # the task of the model whose errors the paper gives
@@ -318,7 +320,11 @@ def length(results: Results, all_subjects: Sequence[Subject]) -> Section:
         why = "no row has length_ops; a sweep measures lengths unless it is told --no-length"
         return Section("length", title, [Part(absent("proof length", why))])
     intro = f"""<p>How much does a longer proof buy? Length is {MEASURE}. The black line is the frontier: the
-proofs that no other one in the figure beats with a proof as short. No mark lies above it.</p>"""
+proofs that no other one in the figure beats with a proof as short. No mark lies above it.</p>
+<p>One number for all proofs about a model is the area under its frontier: the best bound so far as a share of the
+{TRUTH_OF_AREA}, averaged over the logarithm of length, from reading the weights to brute force. It is 0 if nothing
+shorter than brute force proves anything; 1 would be a proof of the truth for the price of reading the
+weights.</p>"""
     parts = [Part(intro)]
     for task in results.tasks:
         rows = [row for row in results.of(task) if row.length_ops]
@@ -370,7 +376,29 @@ def length_of(subject: Subject) -> Part:
 {reading(axis, truth)}"""
     best = tables.frontier(figures.frontier(drawn), f"{subject.strong}: {OF_FRONTIER}")
     figure = Figure(subject.figure_name("bound-against-length"), caption, plot)
-    return Part("", [figure], model=subject.digest, after=not_drawn(measured) + best)
+    return Part("", [figure], model=subject.digest, after=not_drawn(measured) + best + area(subject))
+
+
+def area(subject: Subject) -> str:
+    """The area under the frontier of a model, in HTML, or why there is none."""
+    what = f"area under the frontier of {subject.name}"
+    proofs = [(row.length_ops, float(row.bound)) for row in subject.all_rows if row.length_ops]
+    tried = [row.length_ops for row in subject.all_rows if row.length_ops and row.cost_class == "brute-force"]
+    if subject.model is None:
+        return absent(what, "its file was not found, so that the length of reading it is not known")
+    if not tried and subject.one_head is None:
+        return absent(what, "the results have no length of brute force for it")
+    from certgen.length import reading_length
+
+    v, k = subject.model.d_vocab, subject.model.n_ctx
+    reading, most = reading_length(subject.model.file_bytes), min(tried, default=brute_force_length(v, k))
+    truth = next((row.truth for row in subject.rows if row.truth is not None), Fraction(1))
+    found = area_under_frontier(proofs, reading, most, float(truth))
+    if found is None:
+        return absent(what, "brute force takes no more than reading its weights" if truth else "its accuracy is 0")
+    brute = f"brute force {scientific(most)}" if tried else f"brute force about {OF_LOGIT} v<sup>K+1</sup>"
+    return f"""<p>Area under the frontier of {subject.strong}: <strong>{at_least(found, 3)}</strong>.
+Reading the weights takes {scientific(reading)} operations, {brute}.</p>"""
 
 
 def dimension(results: Results, all_subjects: Sequence[Subject]) -> Section:

@@ -61,6 +61,7 @@ COSTS = {
 
 BY_MAX: list[tuple[str, dict[str, Any], str]] = [
     *((f"{n}-blocks", {"blocks": n}, "the same for neighbouring queries at a time") for n in (2, 4, 8)),
+    ("gauged", {"blocks": 32, "gauged": True}, "the same, with factors that make wrong tokens alike"),
     *((error, {"error": error}, "the same with approximate scores") for error in SCORE_ERRORS if error != "exact-EQKE"),
 ]
 

@@ -63,20 +63,24 @@ def prove_by(
     return proof.certificate(name, [counts_step(proof, circuits, proof.add(step), plans)])
 
 
-def separable_by_max(circuits: Circuits, track: Track, error: str = "exact-EQKE", blocks: int = 1) -> Certificate:
+def separable_by_max(
+    circuits: Circuits, track: Track, error: str = "exact-EQKE", blocks: int = 1, gauged: bool = False
+) -> Certificate:
     """Queries pessimised too: one count per maximum and block of neighbouring queries. Cost v^3 k.
 
-    With approximate scores the positions are pooled: no finer than what the scores are known to.
+    If `gauged`, wrong tokens have factors that make alike what they lose where a position holds m. With approximate
+    scores the positions are pooled: no finer than what the scores are known to.
     """
     exact_scores = error == "exact-EQKE"
     positions, steps = (apart(circuits), BLOCK_STEPS) if exact_scores else (together(circuits), ROUGH_STEPS)
-    name = "separable-by-max" + (f"/{blocks}-blocks" if blocks > 1 else "") + ("" if exact_scores else f"/{error}")
+    shared = "/gauged" if gauged else f"/{blocks}-blocks" if blocks > 1 else ""
+    name = "separable-by-max" + shared + ("" if exact_scores else f"/{error}")
 
     def plans(maximum: Maximum) -> list[Planned]:
         m = maximum.m
         cuts = [(m + 1) * i // blocks for i in range(blocks + 1)]
         parts = tuple([range(a, b) for a, b in pairwise(cuts) if a < b])
-        plan = Plan(m, steps, others(circuits, m), parts, positions)
+        plan = Plan(m, steps, others(circuits, m), parts, positions, gauged=gauged)
         return [(maximum.group(plan), maximum.correct(plan))]
 
     return prove_by(circuits, track, name, error, plans)

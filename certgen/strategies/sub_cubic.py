@@ -6,6 +6,7 @@ The paper's family (arXiv 2406.11779): 5 treatments of the direct path, 2 of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import comb
 
@@ -59,14 +60,14 @@ def sub_cubic(circuits: Circuits, track: Track, direct: str, attention: str, err
 
     gaps, ranges, counts = [], [], []
     for m in track(range(circuits.v), direct):
-        lines = search.lines_of(path_step.conclusion.lines, m)
-        chosen = search.smallest_gaps(bound.attention[m], search.works(m, bound.attention[m], lines))
+        lines, attended = search.lines_of(path_step.conclusion.lines, m), bound.attention(m)
+        chosen = search.smallest_gaps(attended, search.works(m, attended, lines))
         gaps.append([row[: len(ns_of_pair(circuits.k, q, m))] for q, row in enumerate(chosen.tolist())])
-        ranges.append(stated_ranges(bound.attention[m], gaps[m]))
+        ranges.append(stated_ranges(attended, gaps[m]))
         counts += cell_counts(circuits.k, m, gaps[m], search.lone_maximum(m, lines[0]))
     args = GapArgs(bits=BITS, gaps=gaps)
-    attended = proof.add(infer("attention_ranges", AttentionRanges(bits=BITS, ranges=ranges), args, [scores]))
-    cells = infer("gap_cells", Tally(counts=counts), premises=[attended, path, spread])
+    stated = proof.add(infer("attention_ranges", AttentionRanges(bits=BITS, ranges=ranges), args, [scores]))
+    cells = infer("gap_cells", Tally(counts=counts), premises=[stated, path, spread])
     return proof.certificate(f"sub-cubic/{direct}/{attention}/{error}", [proof.add(cells)])
 
 
@@ -119,7 +120,7 @@ class GapSearch:
 
 
 def max_token_step(
-    search: GapSearch, direct: DirectStep, treatment: str, premise: int, attention: list[Attention]
+    search: GapSearch, direct: DirectStep, treatment: str, premise: int, attention: Callable[[int], Attention]
 ) -> Step[MaxTokenPath]:
     """The step that bounds wrong logits as a function of the attention on m."""
     lines = wrong_token_lines(search.circuits, direct.conclusion)
@@ -136,17 +137,17 @@ def max_token_step(
     return infer("max_token_mean", conclusion, args, [premise])
 
 
-def best_centres(search: GapSearch, lines: Lines, attention: list[Attention]) -> list[list[int]]:
+def best_centres(search: GapSearch, lines: Lines, attention: Callable[[int], Attention]) -> list[list[int]]:
     """For each (m, n) the attention, out of CENTRES, around which most sequences are proved."""
     k = search.circuits.k
     candidates = [round(x * 2**CENTRE_BITS) for x in np.linspace(0.0, 1.0, CENTRES)]
     tables = [mean_difference(lines, [[centre]] * search.circuits.v) for centre in candidates]
     best = []
     for m in range(search.circuits.v):
-        proved = np.empty((CENTRES, k))
+        proved, attended = np.empty((CENTRES, k)), attention(m)
         for index, table in enumerate(tables):
             rows = [search.in_unit(table, table.rows[m])] * k
-            gaps = search.smallest_gaps(attention[m], search.works(m, attention[m], rows))
+            gaps = search.smallest_gaps(attended, search.works(m, attended, rows))
             # of each n only the ratios matter: a power of two keeps the numbers of sequences within float64
             sequences = np.where(gaps > 0, np.ldexp(m + 1.0 - gaps, -m.bit_length()) ** np.arange(k), 0.0)
             proved[index] = sequences.sum(axis=0)

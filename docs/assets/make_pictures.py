@@ -10,9 +10,16 @@ import csv
 import math
 import random
 import re
+from fractions import Fraction
 from pathlib import Path
 
+from certgen.decimals import at_least, at_most
+from certgen.length import reading_length
+from certgen.measures.area import area_under_frontier, brute_force_length
+from certgen.models.model_file import load_model
+
 HERE = Path(__file__).resolve().parent
+MODELS = HERE.parents[1] / "models"
 README, FRONTIER, SCALING = HERE.parents[1] / "README.md", HERE.parent / "frontier.md", HERE.parent / "scaling.md"
 KINDS = HERE.parent / "kinds.md"
 MODEL = "max-of-4-seed-123"
@@ -616,6 +623,29 @@ def write_measured() -> None:
                 cells = (bound(row, 5), million(row), seconds(row["prove_s"]), seconds(row["check_s"]))
                 lines.append(f"| {task(row)} | `{name(row)}` | " + " | ".join(cells) + " |")
     replace_measured(FRONTIER, "other models", lines)
+    replace_measured(FRONTIER, "areas", areas_table())
+
+
+def areas_table() -> list[str]:
+    """The area under the frontier of each model, of its proofs that have a length."""
+    lines = [
+        "| model | proofs | reading the weights | brute force, about | truth at most | area |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows = measured()
+    for model in dict.fromkeys(row["model"] for row in rows):
+        own = [row for row in rows if row["model"] == model]
+        proofs = [(int(row["length_ops"]), 1 - lost(row)) for row in own if row["length_ops"]]
+        truth = min(1 - Fraction(int(row["wrong"]), int(row["total"])) for row in own)
+        weights = load_model(MODELS / f"{model}.safetensors")
+        reading, brute_force = reading_length(weights.file_bytes), brute_force_length(weights.d_vocab, weights.n_ctx)
+        area = area_under_frontier(proofs, reading, brute_force, float(truth)) or 0.0
+        power = math.floor(math.log10(brute_force))
+        lines.append(
+            f"| {task(own[0])} | {len(proofs)} | {reading:,} | ${brute_force / 10**power:.1f} \\cdot 10^{{{power}}}$ "
+            f"| {at_most(truth, 5)} | {at_least(area, 4)} |"
+        )
+    return lines
 
 
 def replace_measured(page: Path, what: str, lines: list[str]) -> None:

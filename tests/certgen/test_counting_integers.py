@@ -109,6 +109,9 @@ def test_many_at_once(run: settings) -> None:
             for operation in (operator.add, operator.sub, operator.mul):
                 results += [bulk.sum(bulk.map(operation, xs, ys)), bulk.sum(bulk.map(operation, xs, ys), first)]
                 results += [*bulk.map(operation, xs, ys), bulk.max(bulk.map(operation, xs, ys), default=7)]
+                for outer in (operator.sub, operator.mul):  # one within another, on either side
+                    results.append(bulk.max(bulk.map(outer, xs, bulk.map(operation, xs, ys)), default=7))
+                    results.append(bulk.sum(bulk.map(outer, bulk.map(operation, ys, xs), ys)))
                 if len(xs) == len(ys):
                     results.append(bulk.sum(bulk.map(operation, bulk.map(abs, xs), ys)))
             for best in (bulk.max, bulk.min):

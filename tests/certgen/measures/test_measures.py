@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from certgen import Model, load_model
+from certgen import Model, load_model, prove
+from certgen.length import proof_length
 from certgen.measures import accuracy as accuracy_module
-from certgen.measures import flops, true_accuracy, unexplained_dimension
+from certgen.measures import area_under_frontier, brute_force_length, flops, true_accuracy, unexplained_dimension
 from certgen.measures.accuracy import at_most, clopper_pearson, sampled_wrong, wrong_answers
 from certgen.models.circuits import Circuits
 from certgen.strategies import STRATEGIES
@@ -159,3 +160,38 @@ def test_flops_that_are_not_known(paper_sizes: Model, tmp_path: Path) -> None:
     assert not any("upper-envelope" in name for name in known)
     tensors = random_tensors(np.random.default_rng(0), 3, 2, 3, 2)
     assert flops(load_model(tiny_model(tmp_path / "model.safetensors", tensors)), "cubic") is None
+
+
+# The area under the frontier
+
+
+@pytest.mark.parametrize(
+    ("proofs", "truth", "area"),
+    [
+        ([], 1.0, 0.0),
+        ([(10, 1.0)], 1.0, 1.0),  # the truth for the price of reading
+        ([(100, 1.0)], 1.0, 2 / 3),
+        ([(100, 0.5), (1_000, 0.8)], 0.8, (0.5 / 0.8 + 1) / 3),
+        ([(1_000, 0.8), (100, 0.5)], 0.8, (0.5 / 0.8 + 1) / 3),  # in any order
+        ([(100, 0.5), (1_000, 0.2)], 1.0, 1 / 3),  # a longer proof that is worse
+        ([(100, 0.9)], 0.6, 2 / 3),  # a bound above an estimate
+        ([(10_000, 1.0), (10**9, 1.0)], 1.0, 0.0),  # no shorter than brute force
+        ([(1, 0.5)], 1.0, 0.5),
+    ],
+)
+def test_area_under_the_frontier(proofs: list[tuple[float, float]], truth: float, area: float) -> None:
+    """From reading at 10 to brute force at 10,000: three decades."""
+    assert area_under_frontier(proofs, 10, 10_000, truth) == pytest.approx(area)
+
+
+def test_no_area_without_a_width_or_a_truth() -> None:
+    assert area_under_frontier([(10, 1.0)], 10, 10, 1.0) is None
+    assert area_under_frontier([(10, 1.0)], 10, 5, 1.0) is None
+    assert area_under_frontier([(20, 0.0)], 10, 100, 0.0) is None
+
+
+def test_brute_force_takes_about_as_long_as_is_said(tmp_path: Path) -> None:
+    """Within a factor of 4, where sequences outnumber the entries of tables."""
+    path = tiny_model(tmp_path / "model.safetensors", near_correct(np.random.default_rng(0), v=5, k=7))
+    prove(load_model(path), "brute-force").save(tmp_path / "model.cert.json")
+    assert 1 / 4 < proof_length(path, tmp_path / "model.cert.json").total / brute_force_length(5, 7) < 4

@@ -24,6 +24,7 @@ from certgen.certificate.losses import Share, losses, sizes_by_n, with_maximum
 from certgen.certificate.statement import Certificate
 from certgen.decimals import at_least, at_most, percent_at_least, percent_at_most
 from certgen.errors import UserError
+from certgen.length import reading_length
 from certgen.measures.error_table import ErrorRow
 from certgen.models.model_file import load_model
 from certgen.proving import prove
@@ -429,6 +430,23 @@ def test_frontier(tmp_path: Path) -> None:
     best = figures.frontier(figures.points(loaded.rows, "a"))
     assert [(point.length, float(1 - point.lost)) for point in best] == [(1, 0.0), (5, 0.3), (10, 0.5), (30, 0.9)]
     assert figures.frontier([]) == []
+
+
+def test_the_area_under_the_frontier_is_one_number(tmp_path: Path) -> None:
+    """As a share of the true accuracy, up to brute force: about 4 v^(k + 1), unless its length was measured."""
+    path = tiny_model(tmp_path / "m.safetensors", near_correct(np.random.default_rng(0), v=9, k=4))
+    model = load_model(path)
+    reading, estimate = reading_length(model.file_bytes), 4 * 9**5
+    about = {"model_path": str(path), "model_sha256": model.sha256, "k": 4, "d_vocab": 9, "true_accuracy": 0.5}
+    half = record(**about, bound=0.25, length_ops=math.isqrt(reading * estimate))
+    page = page_of(write_results(tmp_path / "estimated", [half]))
+    assert "<strong>0.250</strong>" in page, "half of the accuracy for half of the way"
+    assert "brute force about 4 v<sup>K+1</sup>" in page
+    tried = record(**about, strategy="brute-force", cost_class="brute-force", bound=0.5, length_ops=reading**2)
+    page = page_of(write_results(tmp_path / "measured", [half | {"length_ops": reading}, tried]))
+    assert "<strong>0.500</strong>" in page and "brute force about" not in page
+    page = page_of(write_results(tmp_path / "lost", [half | {"model_path": "nowhere"}]))
+    assert "There is no area under the frontier of toy here: its file was not found" in page
 
 
 AVERAGED = (

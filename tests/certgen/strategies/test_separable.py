@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from tests.support.generators import (
 )
 from tests.support.oracle import Oracle
 from tests.support.quick_and_slow import quick_and_slow
-from tests.support.tiny import tiny_model, zero_tensors
+from tests.support.tiny import full_name, near_correct, random_tensors, tiny_model, zero_tensors
 
 STRATEGY_NAMES = ("separable-by-max", "separable-relaxed", "separable-exact", "exact")
 
@@ -124,3 +125,22 @@ def test_exact_ties_are_wrong_for_every_rule(workspace: Path) -> None:
     assert found(path, 1) == [(0, 0)] * 3 + [(0, 27)]
     just_below = Fraction(10**12 - 1, 10**12)
     assert verdict(path, prove(path, "brute-force", just_below)).correct <= Oracle(path).truth(just_below).correct == 19
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("strategy", ["separable-by-max", "separable-by-max/max-diff", "two-sided"])
+def test_no_warning_about_scores_beyond_float64(strategy: str, tmp_path: Path) -> None:
+    """Stated scores of 1e360 and more: nobody knows where attention goes, and nothing is said of float64."""
+    tensors = random_tensors(np.random.default_rng(1), 4, 3, 4, 4)
+    for name in (full_name("W_Q"), full_name("W_K"), full_name("W_E")):
+        tensors[name] = tensors[name] * 2.0**300
+    prove(tiny_model(tmp_path / "model.safetensors", tensors), strategy, Fraction(0))
+
+
+def test_factors_and_blocks_prove_more(tmp_path: Path) -> None:
+    """One table for all queries and wrong tokens proves least."""
+    tensors = near_correct(np.random.default_rng(16), 12, 4, sharpness=3.0, noise=0.05)
+    path = tiny_model(tmp_path / "model.safetensors", tensors, "F32")
+    names = ("separable-by-max", "separable-by-max/8-blocks", "separable-by-max/gauged")
+    one, blocks, gauged = (verdict(path, prove(path, name, Fraction(0))).correct for name in names)
+    assert one < blocks < gauged
