@@ -119,10 +119,21 @@ def of_polynomials(losses: list[Losses], uses: list[int], width: int, steps: int
     for (entries, terms, lanes), count in zip(losses, uses, strict=True):
         factor, parts = words(width * lanes), min(terms, lanes)
         cost += entries + OF_TERM * terms + factor * log2(parts + 1)
-        for _ in range(count):
-            cost += words(width * (top + 1)) * factor + max(words(width * (top + lanes)), mask)
-            top = min(top + lanes - 1, steps)
+        power = min(lanes - 1, steps)  # the degree of what is squared
+        while count:
+            if count % 2:
+                cost += of_product(width, top, power, mask)
+                top = min(top + power, steps)
+            count //= 2
+            if count:
+                cost += of_product(width, power, power, mask)
+                power = min(2 * power, steps)
     return cost + 2 * mask + words(width * (top + 1)) * words(width)
+
+
+def of_product(width: int, left: int, right: int, mask: int) -> int:
+    """Of polynomials of these degrees, cut by a mask of so many words."""
+    return words(width * (left + 1)) * words(width * (right + 1)) + max(words(width * (left + right + 1)), mask)
 
 
 def of_branching(q: int, m: int, found: Decided, v: int, k: int) -> float:
