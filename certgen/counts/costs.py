@@ -119,12 +119,22 @@ def of_polynomials(losses: list[Losses], uses: list[int], width: int, steps: int
     """Counting all choices, and those without the final token; `width` bits are a lane."""
     cost, top, mask = 0.0, 0, words(width * (steps + 1))
     for (entries, terms, distinct, lanes), count in zip(losses, uses, strict=True):
-        factor = words(width * lanes)
-        cost += entries + terms + OF_TERM * distinct + factor * (log2(distinct + 1) + 3)
-        for _ in range(count):
-            cost += 2 * (words(width * (top + 1)) * factor + max(words(width * (top + lanes)), mask))
-            top = min(top + lanes - 1, steps)
+        cost += entries + terms + OF_TERM * distinct + words(width * lanes) * (log2(distinct + 1) + 3)
+        power = min(lanes - 1, steps)  # the degree of what is squared
+        while count:
+            if count % 2:
+                cost += 2 * of_product(width, top, power, mask)
+                top = min(top + power, steps)
+            count //= 2
+            if count:
+                cost += 2 * of_product(width, power, power, mask)
+                power = min(2 * power, steps)
     return cost + 3 * mask + words(width * (top + 1)) * words(width)
+
+
+def of_product(width: int, left: int, right: int, mask: int) -> int:
+    """Of polynomials of these degrees, cut by a mask of so many words."""
+    return words(width * (left + 1)) * words(width * (right + 1)) + max(words(width * (left + right + 1)), mask)
 
 
 def of_branching(q: int, m: int, found: Decided, v: int, k: int) -> float:
