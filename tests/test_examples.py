@@ -23,7 +23,12 @@ NEVER = {  # every block that no test runs, by its page and its first line, and 
     ("docs/certify.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
     ("docs/guide.md", "pip install -c constraints.txt --editable '.[train]'"): INSTALLS,
     ("docs/index.md", "python3 -m venv .venv && . .venv/bin/activate"): INSTALLS,
+    ("docs/frontier.md", "certgen train --k 20 --d-vocab 64 --seeds 10,11 --steps 1000 -o weak"): "takes minutes",
     ("docs/kinds.md", "make study-kinds"): "takes half an hour",
+    (
+        "docs/scaling.md",
+        "certgen train --k 4 --d-vocab 1000 --seed 7 --steps 4000 -o v1000.safetensors",
+    ): "takes very long",
     ("docs/report.md", "pip install -c constraints.txt --editable '.[report]'"): INSTALLS,
     ("docs/study/index.md", "make study          # hours on two cores; continues where it was stopped"): "takes hours",
     ("docs/sweep.md", "pip install -c constraints.txt --editable '.[sweep]'"): INSTALLS,
