@@ -83,14 +83,14 @@ def verify(
         raise Rejected("wrong-total", "predicate.claim.total", show(problem.total), show(certificate.total))
     if prover(problem, certificate.steps) != list(range(len(certificate.steps))):
         raise InternalError("step-lost", "predicate.steps", "every step proved, in its place")
-    claim, last = certificate.claim, [stated_by(step, problem) for step in certificate.steps[-1:]]
-    if not last or type(last[0].fact) is not type(claim):
+    claim, steps = certificate.claim, certificate.steps
+    if not steps or type(steps[-1].conclusion) is not type(claim):
         expected = f"a last step that concludes {'a profile' if isinstance(claim, Profile) else 'an accuracy'}"
         raise Rejected("nothing-proved", "predicate.steps", expected)
-    if last[0].margin != problem.margin:
-        raise Rejected("wrong-margin", f"predicate.steps[{len(certificate.steps) - 1}]", "the margin of the claim")
+    if stated_by(steps[-1], problem).margin != problem.margin:
+        raise Rejected("wrong-margin", f"predicate.steps[{len(steps) - 1}]", "the margin of the claim")
     with located("predicate.claim"):
-        last[0].fact.require_entails(claim)
+        steps[-1].conclusion.require_entails(claim)
     counts, about_what = (claim.correct, claim.wrong, problem.total), (problem.text, problem.v, weights.entry)
     more = (claim.profile, claim.mean_loss) if isinstance(claim, Profile) else ()
     return Verdict(*counts, *about_what, problem.margin, problem.digest, weights.file_digest, *more)

@@ -133,12 +133,11 @@ class Pair:
         rivals = self.wrong[self.reach(self.wrong, where) >= 0]
         if not len(rivals):
             return []
-        joint = self.gauges(rivals)
-        apart = [WrongTokens(rivals[i : i + 1], np.ones(1, dtype=int)) for i in range(len(rivals))]
-        tried = [*joint, *(apart if len(apart) <= APART else [])]
-        shares = self.count(self.joint(tried), where, min(steps, ROUGH), True).shares
+        joint, few = self.gauges(rivals), len(rivals) <= APART
+        apart = [WrongTokens(rivals[[i]], np.ones(1, dtype=int)) for i in range(len(rivals))] if few else []
+        shares = self.count(self.joint([*joint, *apart]), where, min(steps, ROUGH), True).shares
         best = int(shares[: len(joint)].argmin())
-        return apart if len(tried) > len(joint) and shares[len(joint) :].sum() < shares[best] else [joint[best]]
+        return apart if few and shares[len(joint) :].sum() < shares[best] else [joint[best]]
 
     def classes_of_all(self, parts: Sequence[Part]) -> list[WrongTokens]:
         """Of all parts: those that are counted, and those that stay behind m where they are not, each of them once."""

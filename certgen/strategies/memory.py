@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from certgen.counts.branching import MOST_SEQUENCES
 from certgen.counts.evaluation import PIECE, Question
+from certgen.counts.two_sided import FINEST
 from certgen.counts.work import lasting
 from certgen.errors import UserError
 from certgen.models.forward import MOST_FLOATS
@@ -73,7 +74,8 @@ def of_one_head(v: int, k: int, strategy: str, refined: bool) -> float:
         kept = min(6 * k * v**3, 6 << 23)
         return shared + cells * (1_000 + MASK * v) + 100 * k * v * v + kept
     maxima = 14 * v**3 + 3 * k * v**3  # what wrong tokens gain, and what all gain in one class
-    by_themselves = 3_000 * (8 * k * v + 4_000) + 64 * k * v * v + 3_000_000 * k  # pairs, the tables of one, transforms
+    looked_at = min(pairs, max(rung.most for rung in FINEST.ladder))
+    by_themselves = looked_at * (8 * k * v + 4_000) + 64 * k * v * v + 3_000_000 * k  # the tables of one, transforms
     units = 100 * k * v**3 if refined else 0
     return shared + maxima + by_themselves + pairs * (3_500 + MASK * v) + units
 

@@ -361,7 +361,9 @@ def test_a_last_step_of_any_margin_would_grant_what_is_false(monkeypatch: pytest
         proof.step("total", [proof.step("evaluate_inputs", [], {"bits": [60]})], {})
     lie = statement(proof.weights, proof.margin, proof.steps, proof.facts[-1])
     assert isinstance(proof.outcome(lie), Rejected)
-    verify = bent("checker.kernel", ("if last[0].margin != problem.margin:", "if False:"))["verify"]
+    verify = bent("checker.kernel", ("if stated_by(steps[-1], problem).margin != problem.margin:", "if False:"))[
+        "verify"
+    ]
     monkeypatch.setattr("tests.support.derivations.verify", verify)
     found: Any = proof.outcome(lie)
     assert found.correct == 27
