@@ -94,10 +94,14 @@ class Maximum:
         return self.weighted(self.gains(np.asarray(wrong), queries, pools, factors), queries, blocks, pools)
 
     @cached_property
+    def behind(self) -> FloatArray:
+        """What wrong tokens lose where a position holds m, for most queries, [y]."""
+        return np.asarray(-(self.values[self.m] + self.places.mean(axis=0) + self.direct.mean(axis=0)))
+
+    @cached_property
     def gauge(self) -> IntArray:
-        """Factors that make alike what wrong tokens lose where a position holds m, for most queries, [y]; 0 of m."""
-        lost = -(self.values[self.m] + self.places.mean(axis=0) + self.direct.mean(axis=0))
-        return np.insert(factors_for(np.delete(lost, self.m)), self.m, 0)
+        """Factors that make that alike, [y]; 0 of m."""
+        return np.insert(factors_for(np.delete(self.behind, self.m)), self.m, 0)
 
     def factors(self, wrong: Members, gauged: bool) -> list[int]:
         """Of a class of wrong tokens; none if all are 1."""

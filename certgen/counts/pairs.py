@@ -139,12 +139,14 @@ class Pair:
         best = int(shares[: len(joint)].argmin())
         return apart if few and shares[len(joint) :].sum() < shares[best] else [joint[best]]
 
-    def classes_of_all(self, parts: Sequence[Part]) -> list[WrongTokens]:
-        """Of all parts: those that are counted, and those that stay behind m where they are not, each of them once."""
+    def classes_of_all(self, parts: Sequence[Part], held: Sequence[WrongTokens] = ()) -> list[WrongTokens]:
+        """Of all parts: those that are counted, and those that stay behind m where they are not, each of them once;
+        but nothing about the tokens of classes that hold some of these behind."""
         found: dict[tuple[bytes, bytes], WrongTokens] = {}
+        known = [one.tokens for one in held]
         for part in parts:
             counted = [one.wrong for one in part.above]
-            left = np.setdiff1d(self.wrong, np.concatenate([self.wrong[:0], *[one.tokens for one in counted]]))
+            left = np.setdiff1d(self.wrong, np.concatenate([self.wrong[:0], *known, *[one.tokens for one in counted]]))
             never = self.reach(left, self.everything) < 0  # in no part
             behind = self.staying_behind(left[never], self.everything)
             behind += self.staying_behind(left[~never], part.where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,9 @@ from certgen.counts.pairs import Shared, WrongTokens
 from certgen.counts.polynomials import IntArray
 from certgen.counts.sums import BoolArray, Cuts, Tables, count, everything, largest_sums
 from certgen.models.dyadic import FloatArray
+
+FEW, TRIED_SIZES = 3, 8  # classes that stay behind for many queries, and how large each may be
+WORTH = 6  # tokens that such a class holds for a query on average, to cost less than these in classes of each query
 
 
 class Together(NamedTuple):
@@ -37,10 +40,24 @@ class Rough(NamedTuple):
     reached: BoolArray
 
 
-def together(maximum: Maximum, queries: Sequence[int], pools: tuple[Members, ...], factors: IntArray) -> Together:
-    """With these factors of the wrong tokens."""
-    search, m, number = maximum.search, maximum.m, np.array(queries, dtype=int)
-    wrong = np.delete(np.arange(search.circuits.v), m)
+class Behind(NamedTuple):
+    """A class of wrong tokens, and the queries in whose sequences it stays behind m."""
+
+    wrong: WrongTokens
+    queries: set[int]
+
+
+def all_wrong(maximum: Maximum) -> WrongTokens:
+    """With factors that suit most queries."""
+    return WrongTokens(np.delete(np.arange(maximum.search.circuits.v), maximum.m), np.delete(maximum.gauge, maximum.m))
+
+
+def together(
+    maximum: Maximum, queries: Sequence[int], pools: tuple[Members, ...], wrong_tokens: WrongTokens
+) -> Together:
+    """With this class."""
+    search, number = maximum.search, np.array(queries, dtype=int)
+    wrong, factors = wrong_tokens
     direct = maximum.direct[np.ix_(number, wrong)] + search.circuits.float_margin
     centre = direct.max(axis=0)
     of_query = ((direct - centre + search.precision.slack) * factors).max(axis=1)
@@ -54,22 +71,53 @@ def together(maximum: Maximum, queries: Sequence[int], pools: tuple[Members, ...
         most, least = maximum.high[number] * heavy[:, None], maximum.low[number] * light[:, None]
         tables.append(np.maximum(gain * most, gain * least) + room)
     own = tables.pop()[np.arange(len(number)), number]
-    return Together(number, WrongTokens(wrong, factors), Tables(np.stack(tables, axis=1), own))
+    return Together(number, wrong_tokens, Tables(np.stack(tables, axis=1), own))
+
+
+def largest(found: Together, maximum: Maximum, pools: tuple[Members, ...]) -> FloatArray:
+    """No sequences of each query add up to more."""
+    sums = np.zeros(len(found.queries))
+    for those in by_kind(found.queries, maximum.m):
+        where = everything(maximum.m, found.queries[those[:1]])
+        sums[those] = largest_sums(found.tables.of(those), list(map(len, pools)), where.times(len(those)))
+    return sums
+
+
+def by_kind(queries: IntArray, m: int) -> Iterator[IntArray]:
+    """Where queries are below the maximum, which another position has to hold, and where they are the maximum."""
+    yield from [those for those in (np.flatnonzero(queries < m), np.flatnonzero(queries == m)) if len(those)]
 
 
 def counted(found: Together, maximum: Maximum, pools: tuple[Members, ...], steps: int) -> Rough:
     """All queries at once."""
     m, uses, number = maximum.m, list(map(len, pools)), len(found.queries)
-    reached, shares = np.zeros(number, dtype=bool), np.zeros(number)
+    reached, shares = largest(found, maximum, pools) >= 0, np.zeros(number)
     sizes, phases = np.ones(number), np.zeros((number, len(pools) + 1), dtype=int)
-    for those in (np.flatnonzero(found.queries < m), np.flatnonzero(found.queries == m)):
-        if not len(those):
-            continue
-        where = everything(m, found.queries[those[:1]])
-        on = those[largest_sums(found.tables.of(those), uses, where.times(len(those))) >= 0]
+    for those in by_kind(found.queries, m):
+        on = those[reached[those]]
         if len(on):
             unit = maximum.search.unit
-            counts = count(found.tables.of(on), uses, where.times(len(on)), steps, unit, True)
-            reached[on], shares[on] = True, counts.shares
+            counts = count(found.tables.of(on), uses, everything(m, found.queries[on]), steps, unit, True)
+            shares[on] = counts.shares
             sizes[on], phases[on] = counts.cuts
     return Rough(shares, Cuts(sizes, phases), reached)
+
+
+def staying_behind(maximum: Maximum, queries: Sequence[int], pools: tuple[Members, ...]) -> list[Behind]:
+    """Few classes that stay behind m for many of the queries: what is cheaper to show for all of them at once."""
+    wrong = all_wrong(maximum)
+    found: list[Behind] = []
+    order = np.argsort(maximum.behind[wrong.tokens], kind="stable")[::-1]  # the furthest behind first
+    while len(order) and len(found) < FEW:
+        tried = []
+        for size in sorted({-(-len(order) * part // TRIED_SIZES) for part in range(1, TRIED_SIZES + 1)}):
+            those = np.sort(order[:size])
+            one = WrongTokens(wrong.tokens[those], wrong.factors[those])
+            held = largest(together(maximum, queries, pools, one), maximum, pools) < 0
+            tried.append((size * int(held.sum()), size, Behind(one, set(np.asarray(queries)[held].tolist()))))
+        won, size, best = max(tried, key=lambda one: one[:2])
+        if won < WORTH * len(queries):
+            break
+        found.append(best)
+        order = order[size:]
+    return found

@@ -6,6 +6,7 @@ those that lose much are looked at by themselves, and the worst of these are spl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from certgen.counts.cells import any_cell, mask, queries_of, sequences_of_pair
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.pairs import Pair, Part, WrongTokens, certain_count
 from certgen.counts.sums import Cuts, everything
-from certgen.counts.together import Rough, Together, counted, together
+from certgen.counts.together import Rough, Together, all_wrong, counted, staying_behind, together
 from certgen.progress import Track
 
 
@@ -85,7 +86,6 @@ class Search:
         self.v, self.k = search.circuits.v, search.circuits.k
         self.pools = tuple((p,) for p in range(self.k - 1))
         self.maxima = [Maximum(search, m) for m in range(self.v)]
-        self.gauges = [np.delete(maximum.gauge, maximum.m) for maximum in self.maxima]
         self.found: dict[tuple[int, int], Found] = {}
         self.counts: list[list[int]] = []
         self.left = self.look_at_the_worst()
@@ -99,9 +99,9 @@ class Search:
     def look_at_the_worst(self) -> float:
         """Pairs by themselves, until those that are left may be wrong in little; returns in how much."""
         groups, pairs = [], []
-        for maximum, factors in zip(self.track(self.maxima, "all pairs"), self.gauges, strict=True):
+        for maximum in self.track(self.maxima, "all pairs"):
             m = maximum.m
-            groups.append(together(maximum, queries_of(self.k, m), self.pools, factors))
+            groups.append(together(maximum, queries_of(self.k, m), self.pools, all_wrong(maximum)))
             shares = counted(groups[-1], maximum, self.pools, self.steps).shares * self.share(m)
             pairs += [(float(x), m, q) for q, x in zip(queries_of(self.k, m), shares, strict=True) if x > 0]
         pairs.sort(reverse=True)
@@ -145,8 +145,7 @@ class Search:
             if others:
                 groups.append(self.sharing(maximum, others))
             if own:
-                blocks = [self.block(self.found[maximum.m, q], None) for q in own]
-                groups.append(self.group(maximum.m, [], blocks))
+                groups.append(self.apart(maximum, own))
         return groups
 
     def is_own(self, m: int, q: int) -> bool:
@@ -159,14 +158,23 @@ class Search:
     def sharing(self, maximum: Maximum, queries: list[int]) -> Group:
         """Pairs that share their class."""
         m, blocks = maximum.m, []
-        shared = together(maximum, queries, self.pools, self.gauges[m])
+        shared = together(maximum, queries, self.pools, all_wrong(maximum))
         rough = counted(shared, maximum, self.pools, self.steps)
         for i, q in enumerate(queries):
             if (m, q) in self.found:
-                blocks.append(self.block(self.found[m, q], shared))
+                blocks.append(self.block(self.found[m, q], shared, []))
             else:
                 blocks.append(self.rough_block(m, q, shared, rough, i))
         return self.group(m, [row_of(shared.wrong)] if self.v > 1 else [], blocks)
+
+    def apart(self, maximum: Maximum, queries: list[int]) -> Group:
+        """Pairs with classes of their own, but for what stays behind in many of them."""
+        shared = staying_behind(maximum, queries, self.pools)
+        blocks = [
+            self.block(self.found[maximum.m, q], None, [one.wrong if q in one.queries else None for one in shared])
+            for q in queries
+        ]
+        return self.group(maximum.m, [row_of(one.wrong) for one in shared], blocks)
 
     def rough_block(self, m: int, q: int, shared: Together, rough: Rough, i: int) -> Block:
         """A pair that is counted once, from above."""
@@ -178,14 +186,18 @@ class Search:
         self.counts.append([m, 1 << q, any_cell(self.k), max(correct, 0), 0])
         return Block(queries=1 << q, classes=[], parts=[PartArgs(token=-1, above=above, below=[])])
 
-    def block(self, found: Found, shared: Together | None) -> Block:
-        """A pair that was looked at by itself."""
+    def block(self, found: Found, shared: Together | None, behind: Sequence[WrongTokens | None]) -> Block:
+        """A pair that was looked at by itself; which classes that it shares with others stay behind in it."""
         pair, parts = found.pair, []
-        classes = [] if shared else [row_of(one) for one in pair.classes_of_all(found.parts)]
+        held = [one for one in behind if one]
+        classes = [] if shared else [row_of(one) for one in pair.classes_of_all(found.parts, held)]
         correct, wrong = sequences_of_pair(self.k, pair.q, pair.m), 0
         for part in found.parts:
             part = part if self.both else part._replace(below=None)
-            above = [self.cut(0 if shared else classes.index(row_of(one.wrong)), one.cuts) for one in part.above]
+            above = [
+                self.cut(0 if shared else len(behind) + classes.index(row_of(one.wrong)), one.cuts)
+                for one in part.above
+            ]
             below = [self.cut(int(part.below.wrong.tokens[0]), part.below.cuts)] if part.below else []
             parts.append(PartArgs(token=part.token, above=above, below=below))
             more, less = pair.certain(part, shared.of(pair.q).tables if shared else None)
