@@ -1,34 +1,38 @@
 """A second verifier of the three rules about regions, written from the text of CERTIFICATE.md; shares no code with the
 product. It looks at every input, computes with Arb, and counts without rounding: slow, and at least as strong.
 
-    verify(case, steps)    # returns, or raises Refused(code, path)
+    verify(about, steps)    # returns, or raises Refused(code, path)
 
 `steps` are regions, region_gaps and region_counts, as a certificate writes them, each the premise of the next.
 """
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from flint import arb
 
-from tests.support.any_case import Case
-from tests.support.any_oracle import Balls, Model, Number, Vector, plus, precision, rational
+from tests.second_verifier.facts import tally_entails
+from tests.second_verifier.refusal import require
+from tests.support.any_model import Architecture
+from tests.support.any_oracle import AnyOracle, Balls, Model, Number, Vector, plus, precision, rational
 from tests.support.any_problem import Inputs, Json, Tokens
 
 
-class Refused(Exception):
-    """The code of the refusal, and where in the step."""
+class About(Protocol):
+    """What the rules are about: a Setting, or a case of a test."""
 
-    def __init__(self, code: str, path: str) -> None:
-        super().__init__(code, path)
-        self.code, self.path = code, path
+    @property
+    def oracle(self) -> AnyOracle: ...
 
+    @property
+    def architecture(self) -> Architecture: ...
 
-def require(holds: bool, code: str, path: str) -> None:
-    """Every refusal in one place. What Arb cannot decide does not hold."""
-    if not holds:
-        raise Refused(code, path)
+    @property
+    def problem(self) -> Json: ...
+
+    @property
+    def margin(self) -> Fraction: ...
 
 
 class Input(NamedTuple):
@@ -51,7 +55,7 @@ class Region(NamedTuple):
 class Layer:
     """The tables of one attention layer, as real numbers."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: About) -> None:
         self.model = Model(Balls(), case.oracle.exact, case.architecture)
         self.inputs = Inputs(case.problem)
         self.all = [Input(*item) for item in self.inputs]
@@ -158,7 +162,7 @@ class Layer:
 class Verifier:
     """One certificate's steps about one model and problem. Everything is in units of 2^-bits."""
 
-    def __init__(self, case: Case, bits: int) -> None:
+    def __init__(self, case: About, bits: int) -> None:
         self.layer, self.unit = Layer(case), arb(2) ** bits
         self.margin = arb(rational(case.margin)) * self.unit
         self.bits = bits
@@ -183,7 +187,9 @@ class Verifier:
         """The side conditions on a group, in the order of the text."""
         v, outputs = len(self.layer.tensors["embed.W_E"]), self.layer.outputs
         states, symbols, parts = range(len(group["next"])), group["symbols"], group["parts"]
-        fits = len(symbols) == v and all(0 <= s < len(group["next"][0]) for s in symbols)
+        width = len(group["next"][0]) if group["next"] else 0
+        fits = len(states) > 0 and all(len(row) == width for row in group["next"])
+        fits &= len(symbols) == v and all(0 <= s < width for s in symbols)
         fits &= all(s == -1 or s in states for row in group["next"] for s in row)
         fits &= len(parts) == len(states) and all(part >= -1 for part in parts)
         require(fits, "bad-automaton", at)
@@ -317,7 +323,7 @@ class Verifier:
 
     # region_counts
 
-    def counts(self, regions: list[Region], facts: Json, args: Json, stated: Json) -> None:
+    def counts(self, regions: list[Region], facts: Json, args: Json) -> list[list[int]]:
         layer = self.layer
         require(len(args["hints"]) == len(regions), "wrong-shape", "args.hints")
         found: dict[tuple[int, int], int] = {}  # by number of the group and query
@@ -335,11 +341,8 @@ class Verifier:
             key = region.number, region.query
             found[key] = found.get(key, 0) + weight - min(reached, weight)
         left = self.left(facts["regions"]["groups"], found)
-        require(len(stated["counts"]) == len(left), "wrong-shape", "conclusion.counts")
-        for i, (claimed, ((label, query), correct)) in enumerate(zip(stated["counts"], left.items(), strict=True)):
-            require(claimed[:3] == [label, 1 << query, (1 << layer.k) - 1], "wrong-region", f"conclusion.counts[{i}]")
-            require(claimed[3] <= correct, "count-too-large", f"conclusion.counts[{i}][3]")
-            require(claimed[4] <= 0, "count-too-large", f"conclusion.counts[{i}][4]")
+        every_n = (1 << layer.k) - 1
+        return [[label, 1 << query, every_n, correct, 0] for (label, query), correct in left.items()]
 
     def left(self, groups: list[Json], found: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
         """What all groups of a label and query leave of its inputs."""
@@ -406,7 +409,7 @@ def last_state(group: Json, tokens: Tokens) -> int:
     return int(state)
 
 
-def verify(case: Case, steps: list[Json]) -> None:
+def verify(case: About, steps: list[Json]) -> None:
     """Return, or raise Refused."""
     regions_step, gaps_step, counts_step = steps
     bits = regions_step["args"]["bits"]
@@ -414,10 +417,11 @@ def verify(case: Case, steps: list[Json]) -> None:
         verifier = Verifier(case, bits)
         regions = verifier.regions(regions_step["args"], regions_step["conclusion"])
         verifier.gaps(regions, regions_step["conclusion"], gaps_step["args"], gaps_step["conclusion"])
-        verifier.counts(regions, gaps_step["conclusion"], counts_step["args"], counts_step["conclusion"])
+        counts = verifier.counts(regions, gaps_step["conclusion"], counts_step["args"])
+        tally_entails({"counts": counts}, counts_step["conclusion"], "conclusion")
 
 
-def holds(case: Case, fact: Json) -> bool:
+def holds(case: About, fact: Json) -> bool:
     """Is a stated Regions or RegionGaps true? Labels, what enters neurons, and logits, of one input after another."""
     regions, gaps = (fact["regions"], fact["gaps"]) if "gaps" in fact else (fact, [])
     bits = 2 * regions["bits"] + 300
