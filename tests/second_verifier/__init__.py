@@ -1,4 +1,4 @@
-"""A second verifier, written from schemas/CERTIFICATE.md and docs/rules.md alone. It shares no code with checker/ and certgen/.
+"""A second verifier, written from schemas/CERTIFICATE.md and docs/rules.md alone: no code of checker/ or certgen/.
 
 python -m tests.second_verifier MODEL CERTIFICATE [--problem PROBLEM]
 """

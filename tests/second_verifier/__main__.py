@@ -1,4 +1,4 @@
-"""python -m tests.second_verifier MODEL CERTIFICATE [--problem PROBLEM]: for models so small that every input can be looked at."""
+"""python -m tests.second_verifier MODEL CERTIFICATE [--problem PROBLEM]: for models of few inputs."""
 
 import argparse
 import sys

@@ -1,6 +1,7 @@
 """total, evaluate_inputs and expected_loss: about any problem."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from flint import arb
@@ -76,13 +77,13 @@ def evaluate_inputs(setting: Setting, premises: list[Stated], args: Args) -> Any
 
 def expected_loss(setting: Setting, premises: list[Stated], args: Args) -> Any:
     margins = [premise.margin for premise in premises]
-    ladder = all(a < b for a, b in zip(margins, margins[1:], strict=False))
+    ladder = all(a < b for a, b in pairwise(margins))
     require(ladder and setting.margin in margins, "not-a-ladder", "premises")
     n = len(premises)
-    require(len(args["losses"]) == n, "wrong-shape", "args.losses")
     correct = [max(0, *(p.fact["correct"] for p in premises[i:])) for i in range(n)] + [0]
     wrong = [max(0, *(p.fact["wrong"] for p in premises[: i + 1])) for i in range(n)]
     require(correct[0] >= setting.total, "loss-unbounded", "premises")
+    require(len(args["losses"]) == n, "wrong-shape", "args.losses")
     losses = [Fraction(loss, 1 << args["bits"]) for loss in args["losses"]]
     for i, (loss, margin) in enumerate(zip(losses, margins, strict=True)):
         require(is_loss(loss, margin, setting.outputs), "loss-too-small", f"args.losses[{i}]")

@@ -42,8 +42,8 @@ def read_architecture(entry: str) -> dict[str, Any]:
     require(entry == canonical(given), "not-canonical", "architecture")
     without = given["normalization"] == "none"
     require(given["norms"] == [] if without else given["norms"] in NORMS, "unsupported", "architecture.norms")
-    require(not without or given["eps"] == "0", "bad-fraction", "architecture.eps")
-    require(given["attn_scale_squared"] != "0", "bad-fraction", "architecture.attn_scale_squared")
+    require(not without or given["eps"] == "0", "unsupported", "architecture.eps")
+    require(given["attn_scale_squared"] != "0", "out-of-range", "architecture.attn_scale_squared")
     return given
 
 

@@ -66,7 +66,7 @@ def model(value: Json, path: str) -> Json:
 def claim(value: Json, path: str) -> Json:
     natural = integer(0)
     fields = {"correct": natural, "wrong": natural, "total": natural}
-    if isinstance(value, dict) and ("profile" in value or "mean_loss" in value):
+    if isinstance(value, dict) and "profile" in value:
         fields |= {"profile": list_of(profile_entry), "mean_loss": fraction(signed=False)}
     return record(fields)(value, path)
 
@@ -117,6 +117,6 @@ STATEMENT = record(
 def read_certificate(data: bytes) -> dict[str, Any]:
     value = parse(unpacked(data))
     if isinstance(value, dict):
-        envelope = "dsseEnvelope" in value or {"payload", "payloadType"} <= value.keys()
+        envelope = "dsseEnvelope" in value or {"payload", "signatures"} <= value.keys()
         require(not envelope, "signed-envelope")
     return dict(STATEMENT(value, ""))

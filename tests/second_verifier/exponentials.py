@@ -1,7 +1,8 @@
 """Sums of exponentials, and their signs.
 
-A sum is {s: c}: the number sum of c * exp(s / sqrt(h)), s and c fractions. Exponentials of different algebraic numbers are linearly independent over the
-rational numbers (Lindemann and Weierstrass), so a sum is 0 only if all c are; otherwise enough precision decides its sign.
+A sum is {s: c}: the number sum of c * exp(s / sqrt(h)), s and c fractions. Exponentials of different algebraic numbers
+are linearly independent over the rational numbers (Lindemann and Weierstrass), so a sum is 0 only if all c are;
+otherwise enough precision decides its sign.
 """
 
 from collections.abc import Iterable

@@ -106,13 +106,20 @@ def attention_entails(derived: Any, stated: Json, path: str) -> None:
         for q, row in enumerate(rows):
             for n, own in enumerate(row):
                 given, at = stated["ranges"][m][q][n], f"{path}.ranges[{m}][{q}][{n}]"
+                require(len(own) == len(given), "wrong-shape", at)
                 if given:
-                    require(bool(own) and own[0] == given[0], "range-too-narrow", at)
+                    require(own[0] == given[0], "range-too-narrow", at)
                     require(own[1](given[1]) and own[2](given[2]), "range-too-narrow", at)
 
 
 def attention_cell(value: Json, path: str) -> Json:
     return tuple_of()(value, path) if value == [] else tuple_of(integer(), integer(), integer())(value, path)
+
+
+def matrix(value: Json, path: str) -> Json:
+    list_of(integers)(value, path)
+    require(bool(value) and bool(value[0]) and all(len(row) == len(value[0]) for row in value), "not-a-matrix", path)
+    return value
 
 
 group = record(
@@ -121,7 +128,7 @@ group = record(
         "queries": integer(),
         "rivals": integers,
         "symbols": integers,
-        "next": list_of(integers),
+        "next": matrix,
         "parts": integers,
     }
 )

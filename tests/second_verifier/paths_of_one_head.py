@@ -96,23 +96,20 @@ def max_token_drop(setting: Setting, premises: list[Stated], args: Args) -> Deri
     every = lines_of(setting.model.one_head, premises[0].fact["centre"])
     return of_lines(
         premises[0],
-        [
-            [(max((s for s, _ in lines), default=NOTHING), max((b for _, b in lines), default=NOTHING))]
-            for lines in every
-        ],
+        [[(max(s for s, _ in lines), max(b for _, b in lines))] if lines else [] for lines in every],
     )
 
 
 def max_token_mean(setting: Setting, premises: list[Stated], args: Args) -> Derived:
     one = setting.model.one_head
     centres = rows_of(args["centres"])
-    require(args["centres"]["exponent"] <= 0, "out-of-range", "args.centres.exponent")
-    require(len(centres) == one.v and all(len(row) == one.k for row in centres), "wrong-shape", "args.centres")
+    fits = len(centres) == one.v and all(len(row) == one.k for row in centres) and args["centres"]["exponent"] <= 0
+    require(fits, "wrong-shape", "args.centres")
     rows = []
     for m, lines in enumerate(lines_of(one, premises[0].fact["centre"])):
         for a0 in centres[m]:
             top = max((s * a0 + b for s, b in lines), default=NOTHING)
-            ends = [end((s for s, _ in lines), default=NOTHING) for end in (max, min)]
+            ends = [end(s for s, _ in lines) for end in (max, min)] if lines else []
             rows.append([(s, top - s * a0) for s in ends])
     return of_lines(premises[0], rows)
 

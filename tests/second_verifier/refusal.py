@@ -1,8 +1,34 @@
 """A refusal: a code of section 8 and the place it is about. The exit code follows from the code."""
 
-MALFORMED = """unreadable-file too-large bad-gzip not-json duplicate-key lone-surrogate signed-envelope not-an-integer bad-number
-wrong-type missing-field unknown-field unsupported unsupported-version unknown-rule out-of-range not-increasing not-a-matrix
-bad-fraction bad-digest bad-range not-canonical bad-safetensors bad-shape bad-offsets unsupported-dtype not-finite""".split()
+MALFORMED = (
+    "unreadable-file",
+    "too-large",
+    "bad-gzip",
+    "not-json",
+    "duplicate-key",
+    "lone-surrogate",
+    "signed-envelope",
+    "not-an-integer",
+    "bad-number",
+    "wrong-type",
+    "missing-field",
+    "unknown-field",
+    "unsupported",
+    "unsupported-version",
+    "unknown-rule",
+    "out-of-range",
+    "not-increasing",
+    "not-a-matrix",
+    "bad-fraction",
+    "bad-digest",
+    "bad-range",
+    "not-canonical",
+    "bad-safetensors",
+    "bad-shape",
+    "bad-offsets",
+    "unsupported-dtype",
+    "not-finite",
+)
 OTHER_MODEL = ("model-digest", "tensor-digest")
 RESOURCE_LIMIT = ("over-budget", "out-of-memory")
 

@@ -187,9 +187,8 @@ class Verifier:
         """The side conditions on a group, in the order of the text."""
         v, outputs = len(self.layer.tensors["embed.W_E"]), self.layer.outputs
         states, symbols, parts = range(len(group["next"])), group["symbols"], group["parts"]
-        width = len(group["next"][0]) if group["next"] else 0
-        fits = len(states) > 0 and all(len(row) == width for row in group["next"])
-        fits &= len(symbols) == v and all(0 <= s < width for s in symbols)
+        width = len(group["next"][0])
+        fits = len(symbols) == v and all(0 <= s < width for s in symbols)
         fits &= all(s == -1 or s in states for row in group["next"] for s in row)
         fits &= len(parts) == len(states) and all(part >= -1 for part in parts)
         require(fits, "bad-automaton", at)
@@ -260,8 +259,8 @@ class Verifier:
         if self.layer.act == "relu":
             points, doubt = [Fraction(z) for z in (low, high, min(max(low, 0), high))], arb(0)
         else:
-            points = [low + Fraction(high - low) * i / 64 for i in range(65)]
-            doubt = (arb(high - low) / 64) ** 2 / 8 / self.unit
+            points = [Fraction(low + (high - low) * i // 64) for i in range(65)]
+            doubt = arb((high - low) // 64 + 1) ** 2 / 8 / self.unit
         act = getattr(self.layer.model.kind, self.layer.act)
         exact = [arb(rational(z)) for z in points]
         rest = [act(z / self.unit) * self.unit - slope * z / self.unit for z in exact]

@@ -1,6 +1,7 @@
 """Section 5: the table of rules, with their arguments."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tests.second_verifier import (
@@ -13,16 +14,10 @@ from tests.second_verifier import (
     separable,
     sequences,
 )
-from tests.second_verifier.facts import bits, exponent, group, integers, table
+from tests.second_verifier.facts import bits, exponent, group, integers, matrix, table
 from tests.second_verifier.refusal import require
 from tests.second_verifier.setting import Setting, Stated
 from tests.second_verifier.strict_json import Json, Reader, integer, list_of, record
-
-
-def matrix(value: Json, path: str) -> Json:
-    list_of(integers)(value, path)
-    require(bool(value) and bool(value[0]) and all(len(row) == len(value[0]) for row in value), "not-a-matrix", path)
-    return value
 
 
 def class_of(value: Json, path: str) -> Json:
@@ -32,17 +27,17 @@ def class_of(value: Json, path: str) -> Json:
 
 
 def counted(value: Json, path: str) -> Json:
-    """A class or a token, a step, phases."""
+    """A class or a token, a step, phases. A step that is missing is read as 0."""
     integers(value, path)
-    require(len(value) >= 2, "wrong-type", path)
-    integer(1, 1 << 8192)(value[1], f"{path}[1]")
+    require(bool(value), "wrong-type", path)
+    integer(1, 1 << 8192)((*value, 0)[1], f"{path}[1]")
     return value
 
 
 def precisions(value: Json, path: str) -> Json:
     list_of(bits)(value, path)
     require(1 <= len(value) <= 8, "out-of-range", path)
-    require(all(a < b for a, b in zip(value, value[1:], strict=False)), "not-increasing", path)
+    require(all(a < b for a, b in pairwise(value)), "not-increasing", path)
     return value
 
 

@@ -1,4 +1,7 @@
-"""The five score rules: token scores up to an error, all exact. Matrices carry the exponent of their unit, for means that are rounded down."""
+"""The five score rules: token scores up to an error, all exact.
+
+Matrices carry the exponent of their unit, for means that are rounded down.
+"""
 
 from fractions import Fraction
 from math import floor

@@ -1,5 +1,7 @@
-"""pure_sequences, enumerate_sequences and branch_sequences: sequences of max-of-k that are looked at one by one. Whether one is correct is
-decided, so the arguments `exponent` and `bits`, which say how closely a verifier must look, have no effect.
+"""pure_sequences, enumerate_sequences and branch_sequences look at sequences one by one; count_cubic counts some.
+
+Whether a sequence is correct is decided. The arguments `exponent` and `bits` say how closely a verifier must look at
+least, and have no effect.
 """
 
 from math import comb
@@ -40,8 +42,8 @@ def branch_sequences(setting: Setting, premises: list[Stated], args: Args) -> De
     for m, mask in enumerate(masks):
         require(0 <= mask < 1 << (m + 1), "wrong-shape", f"args.queries[{m}]")
     counts = []
-    for m, q in one.pairs():
-        if masks[m] >> q & 1:
+    for m, mask in enumerate(masks):
+        for q in (q for q in range(m + 1) if mask >> q & 1):
             correct = counted(setting, m, q)
             counts.append([m, 1 << q, cells(one, m, q), correct, len(one.sequences(m, q)) - correct])
     return {"counts": counts}
