@@ -1,7 +1,7 @@
 """Section 1, Max-of-k: the tables of a model of one head, as fractions. Scores are times sqrt(h)."""
 
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 
 from tests.second_verifier.exponentials import Sum, add, sign, term
@@ -52,6 +52,7 @@ class OneHead:
         g = matmul(plus(matmul(self.r, self.W_Q), self.b_Q), transpose(self.W_K))
         self.token_scores = matmul(g, transpose(self.W_E))
         self.position_scores = matmul(g, transpose(self.W_pos))
+        self.lead = cache(self.find_lead)
         self.known: dict[tuple[Sequence, Fraction], int] = {}
 
     def others(self, m: int) -> list[int]:
@@ -70,7 +71,7 @@ class OneHead:
         """Of a pair."""
         return [(*x, q) for x in product(range(m + 1), repeat=self.k - 1) if m in (*x, q)]
 
-    def lead(self, q: int, m: int, y: int, p: int, t: int) -> Fraction:
+    def find_lead(self, q: int, m: int, y: int, p: int, t: int) -> Fraction:
         """V_p(t) without the margin: how far y is ahead of m at a position."""
         of_token, of_position = self.EVOU[t], self.PVOU[p]
         return self.EUPU[q][y] - self.EUPU[q][m] + of_token[y] - of_token[m] + of_position[y] - of_position[m]

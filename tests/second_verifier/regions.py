@@ -8,6 +8,7 @@ product. It looks at every input, computes with Arb, and counts without rounding
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from flint import arb
@@ -67,6 +68,7 @@ class Layer:
         self.mlp = self.act != "none"
         self.neurons = len(self.tensors["blocks.0.mlp.b_in"]) if self.mlp else 0
         self.U, self.B = self.tensors["unembed.W_U"], self.tensors["unembed.b_U"]
+        self.weight = cache(self.find_weight)
         self.least, self.most = arb(1), arb(1)  # of the divisor
         if "final" in case.architecture["norms"]:
             self.fold()
@@ -115,7 +117,7 @@ class Layer:
         attn = "blocks.0.attn."
         return self.model.linear(x, self.tensors[f"{attn}W_{part}"][head], self.tensors[f"{attn}b_{part}"][head])
 
-    def weight(self, q: int, p: int, t: int, head: int) -> Number:
+    def find_weight(self, q: int, p: int, t: int, head: int) -> Number:
         """exp of the score."""
         query, key = self.attending(self.r, q, "Q", head), self.attending(p, t, "K", head)
         score = sum((a * b for a, b in zip(query, key, strict=True)), arb(0))

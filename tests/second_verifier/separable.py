@@ -6,7 +6,6 @@ itself here, with exact gains at each position, so that from above no more seque
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 from tests.second_verifier.exponentials import add, sign, term
@@ -31,7 +30,7 @@ class Counter:
         unit = Fraction(2) ** scores["exponent"]
         self.K = [[x * unit for x in row] for row in scores["kept"]]
         self.error = [x * unit for x in scores["error"]]
-        self.reaches = cache(self.find_whether_it_reaches)
+        self.known = setting.model.tables.setdefault((repr(scores), setting.margin), {})
 
     def require_group(self) -> None:
         """The side conditions before those of blocks."""
@@ -51,6 +50,12 @@ class Counter:
             require(fits and len(factors) in (0, len(ys)), "no-such-class", path)
             classes.append(ys)
         return classes
+
+    def reaches(self, y: int, x: Sequence, surely: bool) -> bool:
+        key = y, x, surely
+        if key not in self.known:
+            self.known[key] = self.find_whether_it_reaches(y, x, surely)
+        return bool(self.known[key])
 
     def find_whether_it_reaches(self, y: int, x: Sequence, surely: bool) -> bool:
         """Is the sum of gain times weight not negative, for the weights that the scores allow: for some, or for all?"""
