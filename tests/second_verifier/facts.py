@@ -112,10 +112,6 @@ def attention_entails(derived: Any, stated: Json, path: str) -> None:
                     require(own[1](given[1]) and own[2](given[2]), "range-too-narrow", at)
 
 
-def attention_cell(value: Json, path: str) -> Json:
-    return tuple_of()(value, path) if value == [] else tuple_of(integer(), integer(), integer())(value, path)
-
-
 def matrix(value: Json, path: str) -> Json:
     list_of(integers)(value, path)
     require(bool(value) and bool(value[0]) and all(len(row) == len(value[0]) for row in value), "not-a-matrix", path)
@@ -159,9 +155,7 @@ KINDS = {
     "ScoreApproximation": Kind(
         record({"exponent": exponent, "kept": list_of(integers), "error": integers}), scores_entail
     ),
-    "AttentionRanges": Kind(
-        record({"bits": bits, "ranges": list_of(list_of(list_of(attention_cell)))}), attention_entails
-    ),
+    "AttentionRanges": Kind(record({"bits": bits, "ranges": list_of(list_of(list_of(integers)))}), attention_entails),
     "Regions": Kind(regions, decided_by_the_rule),
     "RegionGaps": Kind(record({"regions": regions, "gaps": list_of(integers)}), decided_by_the_rule),
 }

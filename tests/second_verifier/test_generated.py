@@ -1,0 +1,184 @@
+"""The second verifier and check-cert agree on certificates of all strategies about random tiny models, and on mutants.
+
+`pytest -s` prints how often what happened.
+"""
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import certgen
+from certgen.errors import UserError
+from certgen.strategies import STRATEGIES
+from checker.errors import Rejected
+from tests.support.agreement import Agreement
+from tests.support.any_case import Case, any_case, certificate, counted
+from tests.support.any_problem import max_of_k
+from tests.support.attacks import attack, sub_cubic_attack
+from tests.support.checking import prove
+from tests.support.derivations import Statement
+from tests.support.fitted import fitted_case
+from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of
+from tests.support.layer_cases import architectures, by_label, layer_case
+from tests.support.mutations import MUTATIONS, choose, follow_through, one_more, raise_counts
+from tests.support.quick_and_slow import quick_and_slow
+from tests.support.region_hints import region_steps
+
+KINDS = ("near", "ramp", "lattice", "normal", "wild", "near", "ramp", "normal")
+DTYPES = ("F64", "F32", "F16", "BF16")
+MARGINS = (Fraction(0), Fraction(0), Fraction(1, 3), Fraction(1), Fraction(0))
+MIN = {"inputs": [{"tokens": "0-3"}] * 3, "label": {"name": "min"}}
+OF_MAX_OF_K = (raise_counts,)  # needs k
+
+
+class Target(NamedTuple):
+    """A model with certificates."""
+
+    path: Path
+    case: Case
+    statements: list[Statement]
+
+
+def written(statement: Statement) -> bytes:
+    """Numbers too long for this are no subject here."""
+    try:
+        return json.dumps(statement).encode()
+    except ValueError:
+        assume(False)
+        raise
+
+
+def one_head(folder: Path, seed: int) -> Target:
+    """A model of one head, brute-force, cubic, and a few others; profiles now and then."""
+    rng = np.random.default_rng(3000 + seed)
+    kind, dtype = KINDS[seed % len(KINDS)], DTYPES[seed // 2 % 4]
+    v, k = (int(rng.integers(1 + (seed > 5), top)) for top in (5, 4))
+    tensors = tensors_of(kind, Sizes(v, k, 4, int(rng.integers(2, 5))), seed)
+    if kind == "wild":
+        dtype = "F64"
+    elif kind == "lattice":
+        tensors = {name: np.round(values) for name, values in tensors.items()}
+    else:
+        tensors = {name: np.asarray(values, dtype=np.float16).astype(float) for name, values in tensors.items()}
+        dtype = "F64" if dtype == "BF16" else dtype
+    model = TinyModel(kind, dtype, tensors)
+    path, margin = model.write(folder / f"one-head-{seed}"), MARGINS[seed % len(MARGINS)]
+    names = sorted(STRATEGIES)
+    chosen = ["cubic", "exact", *random.Random(seed).sample(names, 5)]
+    statements = [prove(path, name, margin) for name in chosen if name != "regions"]
+    with suppress(UserError):
+        statements.append(as_json(certgen.prove(path, "brute-force", margin=margin, margins=["1/7"])))
+    return Target(path, Case(tensors, None, max_of_k(v, k), margin), statements)
+
+
+def as_json(given: certgen.Certificate) -> Statement:
+    statement: Statement = json.loads(given.to_bytes())
+    return statement
+
+
+def one_layer(folder: Path, seed: int) -> Target:
+    """Any heads, an MLP or LayerNorm, and a task that is not max-of-k."""
+    forms = [given for given in architectures() if given.get("heads", 1) < 3]
+    case = fitted_case(seed, MIN, **forms[seed % len(forms)])
+    path = case.write(folder / f"one-layer-{seed}")
+    task = folder / f"problem-{seed}.json"
+    task.write_text(json.dumps(MIN))
+    return Target(path, case, [as_json(certgen.prove(path, "adaptive", problem=task))])
+
+
+def any_model(folder: Path, seed: int) -> Target:
+    """Any architecture and problem, evaluated."""
+    case = any_case(seed)
+    path = case.write(folder / f"any-{seed}")
+    regions = case.oracle.regions(case.problem, case.margin)
+    return Target(path, case, [certificate(case, [40, 200], counted(case, regions))])
+
+
+@pytest.fixture(scope="module")
+def targets(workspace: Path) -> list[Target]:
+    return [
+        *[one_head(workspace, seed) for seed in range(16)],
+        *[one_layer(workspace, seed) for seed in range(3)],
+        *[any_model(workspace, seed) for seed in range(8)],
+    ]
+
+
+@pytest.fixture(scope="module")
+def agreement() -> Iterator[Agreement]:
+    made = Agreement()
+    yield made
+    print(f"\nagreement: {dict(made.seen)}")
+
+
+def test_certificates_of_strategies_are_verified(targets: list[Target], agreement: Agreement) -> None:
+    for target in targets:
+        for statement in target.statements:
+            said = agreement.on(target.path, written(statement), target.case, statement["predicate"]["strategy"])
+            assert said.exit_code == 0 or target.path.name.startswith("any-"), said
+
+
+@quick_and_slow(300)
+def test_they_agree_on_mutants(run: settings, targets: list[Target], agreement: Agreement) -> None:
+    @run
+    @given(data=st.data())
+    def agreed(data: st.DataObject) -> None:
+        target = choose(data.draw, targets)
+        statement = copy.deepcopy(choose(data.draw, target.statements))
+        plain = "k" in statement["predicate"]["task"]
+        mutations = [mutation for mutation in MUTATIONS if plain or mutation not in OF_MAX_OF_K]
+        for mutate in data.draw(st.lists(st.sampled_from([*mutations, one_more]), min_size=1, max_size=2)):
+            mutate(data.draw, statement)
+        if plain and data.draw(st.booleans()):
+            follow_through(statement)
+        agreement.on(target.path, written(statement), target.case, target.path.name)
+
+    before = agreement.seen.copy()
+    agreed()
+    seen = agreement.seen - before
+    assert seen["VERIFIED"] > 20
+    assert seen["same code"] > 5 * seen["another code"]
+
+
+@quick_and_slow(60)
+def test_they_agree_on_arbitrary_hints(run: settings, workspace: Path, agreement: Agreement) -> None:
+    """Every model, any arguments, what the rules then derive; rounding is coarse and margins are near what decides."""
+
+    @run
+    @given(model=models(), margin=margins(), data=st.data())
+    def agreed(model: TinyModel, margin: Fraction, data: st.DataObject) -> None:
+        path = model.write(workspace / "model")
+        make = data.draw(st.sampled_from([attack, sub_cubic_attack]))
+        try:
+            statement = make(path, margin, data.draw)
+        except Rejected:  # a rule derives nothing from these
+            assume(False)
+        v, k = (len(model.tensors[name]) for name in ("embed.W_E", "pos_embed.W_pos"))
+        case = Case(model.tensors, None, max_of_k(v, k), margin)
+        said = agreement.on(path, written(statement), case, make.__name__)
+        assert said.exit_code == 0
+
+    agreed()
+
+
+def test_they_agree_on_regions_of_any_layer(workspace: Path, agreement: Agreement) -> None:
+    """With few bits, and many."""
+    for seed, given_fields in enumerate(architectures()):
+        case = layer_case(1, **given_fields)
+        steps = region_steps(case.data, case.problem, by_label(case, 2), bits=random.Random(seed).choice([50, 90]))
+        tally = steps[-1]["conclusion"]["counts"]
+        total = {"correct": sum(count[3] for count in tally), "wrong": 0}
+        last = {"rule": "total", "premises": [len(steps) - 1], "args": {}, "conclusion": total}
+        whole = certificate(case, [40], [])
+        whole["predicate"] |= {"steps": [*steps, last], "claim": {**whole["predicate"]["claim"], **total}}
+        said = agreement.on(case.write(workspace / "layer"), written(whole), case, given_fields)
+        assert said.exit_code == 0, said
