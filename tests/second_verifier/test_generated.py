@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,17 +21,20 @@ from hypothesis import strategies as st
 import certgen
 from certgen.errors import UserError
 from certgen.strategies import STRATEGIES
-from checker.errors import Rejected
+from checker.errors import Refusal, Rejected
+from checker.facts import Accuracy
+from checker.rules import RULES
 from tests.support.agreement import Agreement
 from tests.support.any_case import Case, any_case, certificate, counted
 from tests.support.any_problem import max_of_k
 from tests.support.attacks import attack, sub_cubic_attack
 from tests.support.checking import prove
-from tests.support.derivations import Statement
+from tests.support.derivations import Derivation, Statement, as_json, statement
 from tests.support.fitted import fitted_case
 from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of
 from tests.support.layer_cases import architectures, by_label, layer_case
 from tests.support.mutations import MUTATIONS, choose, follow_through, one_more, raise_counts
+from tests.support.one_rule import append, arbitrary, drawn, weakened
 from tests.support.quick_and_slow import quick_and_slow
 from tests.support.region_hints import region_steps
 
@@ -49,10 +53,10 @@ class Target(NamedTuple):
     statements: list[Statement]
 
 
-def written(statement: Statement) -> bytes:
+def written(given: Statement) -> bytes:
     """Numbers too long for this are no subject here."""
     try:
-        return json.dumps(statement).encode()
+        return json.dumps(given).encode()
     except ValueError:
         assume(False)
         raise
@@ -77,13 +81,13 @@ def one_head(folder: Path, seed: int) -> Target:
     chosen = ["cubic", "exact", *random.Random(seed).sample(names, 5)]
     statements = [prove(path, name, margin) for name in chosen if name != "regions"]
     with suppress(UserError):
-        statements.append(as_json(certgen.prove(path, "brute-force", margin=margin, margins=["1/7"])))
+        statements.append(data_of(certgen.prove(path, "brute-force", margin=margin, margins=["1/7"])))
     return Target(path, Case(tensors, None, max_of_k(v, k), margin), statements)
 
 
-def as_json(given: certgen.Certificate) -> Statement:
-    statement: Statement = json.loads(given.to_bytes())
-    return statement
+def data_of(given: certgen.Certificate) -> Statement:
+    made: Statement = json.loads(given.to_bytes())
+    return made
 
 
 def one_layer(folder: Path, seed: int) -> Target:
@@ -93,7 +97,7 @@ def one_layer(folder: Path, seed: int) -> Target:
     path = case.write(folder / f"one-layer-{seed}")
     task = folder / f"problem-{seed}.json"
     task.write_text(json.dumps(MIN))
-    return Target(path, case, [as_json(certgen.prove(path, "adaptive", problem=task))])
+    return Target(path, case, [data_of(certgen.prove(path, "adaptive", problem=task))])
 
 
 def any_model(folder: Path, seed: int) -> Target:
@@ -122,8 +126,8 @@ def agreement() -> Iterator[Agreement]:
 
 def test_certificates_of_strategies_are_verified(targets: list[Target], agreement: Agreement) -> None:
     for target in targets:
-        for statement in target.statements:
-            said = agreement.on(target.path, written(statement), target.case, statement["predicate"]["strategy"])
+        for one in target.statements:
+            said = agreement.on(target.path, written(one), target.case, one["predicate"]["strategy"])
             assert said.exit_code == 0 or target.path.name.startswith("any-"), said
 
 
@@ -133,14 +137,14 @@ def test_they_agree_on_mutants(run: settings, targets: list[Target], agreement: 
     @given(data=st.data())
     def agreed(data: st.DataObject) -> None:
         target = choose(data.draw, targets)
-        statement = copy.deepcopy(choose(data.draw, target.statements))
-        plain = "k" in statement["predicate"]["task"]
+        mutant = copy.deepcopy(choose(data.draw, target.statements))
+        plain = "k" in mutant["predicate"]["task"]
         mutations = [mutation for mutation in MUTATIONS if plain or mutation not in OF_MAX_OF_K]
         for mutate in data.draw(st.lists(st.sampled_from([*mutations, one_more]), min_size=1, max_size=2)):
-            mutate(data.draw, statement)
+            mutate(data.draw, mutant)
         if plain and data.draw(st.booleans()):
-            follow_through(statement)
-        agreement.on(target.path, written(statement), target.case, target.path.name)
+            follow_through(mutant)
+        agreement.on(target.path, written(mutant), target.case, target.path.name)
 
     before = agreement.seen.copy()
     agreed()
@@ -159,12 +163,12 @@ def test_they_agree_on_arbitrary_hints(run: settings, workspace: Path, agreement
         path = model.write(workspace / "model")
         make = data.draw(st.sampled_from([attack, sub_cubic_attack]))
         try:
-            statement = make(path, margin, data.draw)
-        except Rejected:  # a rule derives nothing from these
+            proof = make(path, margin, data.draw)
+        except Refusal:  # a rule derives nothing from these, or takes none of this size
             assume(False)
         v, k = (len(model.tensors[name]) for name in ("embed.W_E", "pos_embed.W_pos"))
         case = Case(model.tensors, None, max_of_k(v, k), margin)
-        said = agreement.on(path, written(statement), case, make.__name__)
+        said = agreement.on(path, written(proof), case, make.__name__)
         assert said.exit_code == 0
 
     agreed()
@@ -182,3 +186,45 @@ def test_they_agree_on_regions_of_any_layer(workspace: Path, agreement: Agreemen
         whole["predicate"] |= {"steps": [*steps, last], "claim": {**whole["predicate"]["claim"], **total}}
         said = agreement.on(case.write(workspace / "layer"), written(whole), case, given_fields)
         assert said.exit_code == 0, said
+
+
+def test_they_agree_where_a_label_is_no_output(workspace: Path, agreement: Agreement) -> None:
+    """Such inputs are not correct, and evaluate_inputs refuses the problem."""
+    label = {"name": "automaton", "states": 1, "start": 0, "next": [[0, 0, 0]], "output": [3]}
+    case = layer_case(1, {"inputs": [{"tokens": "0-2"}] * 2, "label": label}, outputs=3)
+    path = case.write(workspace / "no-output")
+    empty = certificate(case, [40], [])
+    assert agreement.on(path, written(empty), case).code == "wrong-task"
+    hints: dict[str, list[int]] = {"hints": []}
+    args, regions = {"bits": 40, "groups": [], **hints}, {"bits": 40, "groups": [], "ranges": []}
+    zero = {"correct": 0, "wrong": 0}
+    empty["predicate"]["steps"] = [
+        {"rule": "regions", "premises": [], "args": args, "conclusion": regions},
+        {"rule": "region_gaps", "premises": [0], "args": hints, "conclusion": {"regions": regions, "gaps": []}},
+        {"rule": "region_counts", "premises": [1], "args": hints, "conclusion": {"counts": []}},
+        {"rule": "total", "premises": [2], "args": {}, "conclusion": zero},
+    ]
+    assert agreement.on(path, written(empty), case).exit_code == 0
+
+
+@pytest.mark.parametrize("seeds", [5, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "expected_loss"])
+def test_they_agree_on_every_rule(rule: str, seeds: int, agreement: Agreement) -> None:
+    """On what a rule derives from arbitrary arguments, of premises that are weakened: such a proof proves nothing, but
+    its steps hold."""
+    granted, tried = 0, count()
+    while granted < seeds:
+        seed = next(tried)
+        rng, model = random.Random(seed), drawn(seed)
+        proof, margin = Derivation(model.path, model.meaning.margin), {"margin": str(model.meaning.margin)}
+        weaker = weakened(rng)
+        with suppress(Rejected):
+            append(proof, rule, lambda name: arbitrary(proof, name, rng), weaker)  # noqa: B023 - called at once
+            granted += 1
+        pairs = zip(proof.steps, proof.facts, strict=True)
+        steps = [{**step, **margin, "conclusion": as_json(fact)} for step, fact in pairs]
+        whole = statement(proof.weights, Fraction(0), steps, Accuracy(0, 0))
+        case = Case(model.tensors, None, max_of_k(model.meaning.v, model.meaning.k))
+        before = agreement.seen["another code"]
+        said = agreement.on(model.path, written(whole), case, (rule, seed))
+        assert said.code in ("nothing-proved", "wrong-margin", "") and agreement.seen["another code"] == before, said
