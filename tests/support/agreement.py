@@ -8,12 +8,14 @@ The second verifier computes exactly. So they agree if it verifies whatever chec
 as about another model just what check-cert does, and what it verifies besides is true: `finer` counts that.
 """
 
+import json
 from collections import Counter
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from flint import arb
 
 from checker.cli import check
@@ -22,9 +24,11 @@ from checker.jobs import outcome_of
 from checker.kernel import Verdict
 from tests.second_verifier.certificate import read_certificate
 from tests.second_verifier.kernel import SecondVerifier
+from tests.second_verifier.model_file import read_model
 from tests.second_verifier.refusal import Refused
 from tests.support.any_case import Case
 from tests.support.any_oracle import Region, rational
+from tests.support.any_problem import max_of_k
 from tests.support.derivations import BUDGET
 from tests.support.losses import mean_loss
 from tests.support.oracle import precision
@@ -78,6 +82,15 @@ class Agreement:
             self.seen["same code" if theirs.code == said.code else "another code"] += 1
         self.seen[said.code] += 1
         return said
+
+
+@cache
+def case_of(model: Path, problem: str | None) -> Case:
+    """A model file as the oracle takes it, with a problem (JSON), or max-of-k."""
+    file = read_model(model.read_bytes())
+    given = json.loads(problem) if problem else max_of_k(file.extents["d_vocab"], file.extents["n_ctx"])
+    tensors = {name: np.vectorize(float)(tensor) for name, tensor in file.tensors.items()}
+    return Case(tensors, None if file.plain else file.architecture, given)
 
 
 @cache
