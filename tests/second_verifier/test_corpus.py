@@ -49,18 +49,19 @@ def verdicts() -> dict[Path, tuple[int, str]]:
     return {path: (EXIT_CODES[said[0]], "" if said[0] == "VERIFIED" else said[1]) for path, said in words.items()}
 
 
-def by_model() -> dict[tuple[str, str], list[Path]]:
-    """The files of one folder about one model are looked at together: they share most of their steps."""
+@cache
+def by_model() -> dict[str, list[Path]]:
+    """The files about one model are looked at together: they share most of their steps."""
     groups = defaultdict(list)
     for path in FILES:
-        groups[path.parent.name, model_of(path).stem].append(path)
+        groups[model_of(path).stem].append(path)
     return groups
 
 
-@pytest.mark.parametrize(("folder", "model"), by_model())
-def test_the_verdicts_are_the_same(folder: str, model: str) -> None:
+@pytest.mark.parametrize("model", by_model())
+def test_the_verdicts_are_the_same(model: str) -> None:
     verifier, others = SecondVerifier(), []
-    for path in by_model()[folder, model]:
+    for path in by_model()[model]:
         data = path.read_bytes()
         said, (exit_code, code) = second(verifier, model_of(path).read_bytes(), data), verdicts()[path]
         name = path.name.partition(".")[0]

@@ -176,7 +176,7 @@ def test_they_agree_on_arbitrary_hints(run: settings, workspace: Path, agreement
 
 def test_they_agree_on_regions_of_any_layer(workspace: Path, agreement: Agreement) -> None:
     """With few bits, and many."""
-    for seed, given_fields in enumerate(architectures()):
+    for seed, given_fields in enumerate(list(architectures())[::5]):
         case = layer_case(1, **given_fields)
         steps = region_steps(case.data, case.problem, by_label(case, 2), bits=random.Random(seed).choice([50, 90]))
         tally = steps[-1]["conclusion"]["counts"]
