@@ -5,14 +5,12 @@ from typing import Any, NamedTuple
 
 from tests.second_verifier.certificate import read_certificate
 from tests.second_verifier.facts import KINDS
-from tests.second_verifier.layer_rules import require_layer
 from tests.second_verifier.model_file import read_model
-from tests.second_verifier.problem import is_max_of_k, normal_form, problem, require_few, require_fits
+from tests.second_verifier.problem import fitting, is_max_of_k, normal_form, task
 from tests.second_verifier.refusal import Refused, require
 from tests.second_verifier.rules import RULES, Rule
 from tests.second_verifier.setting import Model, Setting, Stated
 from tests.second_verifier.strict_json import parse
-from tests.support.any_problem import Inputs, max_of_k
 
 
 class Verdict(NamedTuple):
@@ -38,7 +36,7 @@ class SecondVerifier:
     def verify(self, model_data: bytes, data: bytes, problem_data: bytes | None = None) -> Verdict:
         """Return, or raise Refused."""
         model = self.model(model_data)
-        asked = None if problem_data is None else problem(parse(problem_data), "")
+        asked = None if problem_data is None else task(parse(problem_data), "")
         certificate = read_certificate(data)
         predicate = certificate["predicate"]
         setting = self.compared(model, certificate, asked)
@@ -65,17 +63,10 @@ class SecondVerifier:
         )
         require(stated.pop("tensors") == file.digests, "tensor-digest", f"{path}.tensors")
         require(stated == file.sizes, "wrong-size", path)
-        given = predicate["task"]
-        if "name" in given:
-            plain = given["k"] == file.extents["n_ctx"] and file.outputs == file.extents["d_vocab"]
-            require(plain and file.architecture["pool"] == "none", "wrong-task", "predicate.task.k")
-            given = max_of_k(file.extents["d_vocab"], file.extents["n_ctx"])
-            require_few(Inputs(given))
-        else:
-            require_fits(given, file)
+        given = fitting(predicate["task"], file)
         if asked is not None:
-            require_fits(asked, file)
-            require(normal_form(asked, file) == normal_form(given, file), "other-problem", "predicate.task")
+            same = normal_form(fitting(asked, file), file) == normal_form(given, file)
+            require(same, "other-problem", "predicate.task")
         margin = Fraction(predicate["margin"])
         setting = Setting(model, given, is_max_of_k(given, file), margin)
         require(predicate["claim"]["total"] == setting.total, "wrong-total", "predicate.claim.total")
@@ -85,9 +76,7 @@ class SecondVerifier:
         """Step 3, 1 and 2."""
         for index, number in enumerate(numbers):
             require(0 <= number < len(proved), "bad-premise", f"{path}.premises[{index}]")
-        require(rule.about != "max-of-k" or at.max_of_k, "wrong-problem", f"{path}.rule")
-        if rule.about == "one layer":
-            require_layer(at)
+        require(at.max_of_k or rule.any_problem, "wrong-problem", f"{path}.rule")
         given = [proved[number] for number in numbers]
         kinds = [premise.kind for premise in given]
         fits = bool(kinds) and set(kinds) == set(rule.premises) if rule.several else kinds == list(rule.premises)

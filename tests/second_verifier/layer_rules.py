@@ -33,6 +33,8 @@ def verifier_of(setting: Setting, bits: int) -> Verifier:
 
 
 def regions(setting: Setting, premises: list[Stated], args: Args) -> Any:
+    require_layer(setting)
+
     def entails(stated: Any, path: str) -> None:
         with precision(working_bits(args["bits"])):
             verifier_of(setting, args["bits"]).regions(args, stated)
@@ -41,6 +43,7 @@ def regions(setting: Setting, premises: list[Stated], args: Args) -> Any:
 
 
 def region_gaps(setting: Setting, premises: list[Stated], args: Args) -> Any:
+    require_layer(setting)
     fact = premises[0].fact
 
     def entails(stated: Any, path: str) -> None:
@@ -52,6 +55,7 @@ def region_gaps(setting: Setting, premises: list[Stated], args: Args) -> Any:
 
 
 def region_counts(setting: Setting, premises: list[Stated], args: Args) -> Any:
+    require_layer(setting)
     fact = premises[0].fact
     bits, groups = fact["regions"]["bits"], fact["regions"]["groups"]
     with precision(working_bits(bits)):

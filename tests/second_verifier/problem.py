@@ -70,8 +70,18 @@ def task(value: Json, path: str) -> Json:
     return problem(value, path)
 
 
+def fitting(given: Json, model: ModelFile) -> Json:
+    """A problem of this model, max-of-k written out; or `wrong-task`, `bad-automaton`."""
+    if "name" in given:
+        v, k = model.extents["d_vocab"], model.extents["n_ctx"]
+        fits = given["k"] == k and model.outputs == v and model.architecture["pool"] == "none"
+        require(fits, "wrong-task", "task.k")
+        given = max_of_k(v, k)
+    require_fits(given, model)
+    return given
+
+
 def require_fits(given: Json, model: ModelFile) -> None:
-    """A problem of this model: `wrong-task` and `bad-automaton`."""
     v, n_ctx, k = model.extents["d_vocab"], model.extents["n_ctx"], len(given["inputs"])
     require(1 <= k <= n_ctx and k * v <= 1 << 24, "wrong-task", "inputs")
     for entry in given["inputs"]:

@@ -58,7 +58,7 @@ class Rule(NamedTuple):
     concludes: str
     derive: Callable[[Setting, list[Stated], dict[str, Any]], Any]
     several: bool = False
-    about: str = "max-of-k"
+    any_problem: bool = False  # or max-of-k alone
 
 
 RULES = {
@@ -121,22 +121,20 @@ RULES = {
         {"bits": bits, "groups": list_of(group), "hints": region_hints},
         "Regions",
         layer_rules.regions,
-        about="one layer",
+        any_problem=True,
     ),
-    "region_gaps": Rule(
-        ("Regions",), {"hints": region_hints}, "RegionGaps", layer_rules.region_gaps, about="one layer"
-    ),
+    "region_gaps": Rule(("Regions",), {"hints": region_hints}, "RegionGaps", layer_rules.region_gaps, any_problem=True),
     "region_counts": Rule(
-        ("RegionGaps",), {"hints": region_hints}, "Tally", layer_rules.region_counts, about="one layer"
+        ("RegionGaps",), {"hints": region_hints}, "Tally", layer_rules.region_counts, any_problem=True
     ),
-    "total": Rule(("Tally",), {}, "Accuracy", any_problem_rules.total, several=True, about="any"),
-    "evaluate_inputs": Rule((), {"bits": precisions}, "Tally", any_problem_rules.evaluate_inputs, about="any"),
+    "total": Rule(("Tally",), {}, "Accuracy", any_problem_rules.total, several=True, any_problem=True),
+    "evaluate_inputs": Rule((), {"bits": precisions}, "Tally", any_problem_rules.evaluate_inputs, any_problem=True),
     "expected_loss": Rule(
         ("Accuracy",),
         {"bits": bits, "losses": integers},
         "Profile",
         any_problem_rules.expected_loss,
         several=True,
-        about="any",
+        any_problem=True,
     ),
 }

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from checker.rules import RULES as CHECKED
 from tests.make_corpus import CERTIFICATES, MODELS
 from tests.second_verifier.__main__ import main
 from tests.second_verifier.kernel import SecondVerifier
+from tests.second_verifier.rules import RULES as ours
 from tests.support.agreement import case_of, second, true
 from tests.support.corpus import FILES, VERDICTS, content, model_of
 
@@ -76,6 +78,14 @@ def test_the_verdicts_are_the_same(model: str) -> None:
 def test_every_file_has_a_verdict() -> None:
     assert verdicts().keys() == set(FILES)
     assert {path.name.partition(".")[0] for path in FILES} >= FINER
+
+
+def test_it_has_every_rule() -> None:
+    assert list(ours) == list(CHECKED)
+    for name, rule in CHECKED.items():
+        assert list(ours[name].args) == list(rule.args)
+        assert ours[name].concludes == rule.concludes.__name__
+        assert ours[name].premises == tuple(kind.__name__ for kind in rule.premises)
 
 
 def imported_by(path: Path) -> set[str]:

@@ -17,6 +17,7 @@ from tests.second_verifier.model_file import ModelFile, read_model
 from tests.second_verifier.refusal import Refused
 from tests.support.agreement import Agreement, case_of
 from tests.support.any_case import Sizes, any_case, certificate, counted
+from tests.support.any_problem import Inputs
 
 SEEDS = [range(50), pytest.param(range(1000, 2500), marks=pytest.mark.slow)]
 PIECES = [b'"', b"\\", b"{", b"[", b"}", b"]", b",", b":", b"-", b"+", b"0", b"1", b"e", b".", b" ", b"\t", b"\0"]
@@ -114,6 +115,27 @@ def test_problems(seeds: range, workspace: Path) -> None:
             agreement.on(path, json.dumps(statement).encode(), case, seed)
     print(f"\nproblems: {dict(agreement.seen)}")
     assert agreement.seen["VERIFIED"] > 10 and agreement.seen["same code"] > 8 * agreement.seen["another code"]
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+def test_problem_files(seeds: range, workspace: Path) -> None:
+    """The problem that is asked, written in another way, or changed."""
+    agreement = Agreement()
+    for seed in seeds:
+        rng, case = random.Random(seed), any_case(seed, Sizes(blocks=1, k=3, inputs=6))
+        path, problem = case.write(workspace / "asked"), copy.deepcopy(case.problem)
+        empty = json.dumps(certificate(case, [12], [], steps=[])).encode()
+        for entry, weights in zip(problem["inputs"], Inputs(problem).weights, strict=True):
+            tokens = rng.sample(sorted(weights), len(weights))
+            entry |= {"tokens": tokens, "weights": [weights[token] for token in tokens]}
+        problem["label"].setdefault("of", list(range(len(problem["inputs"]))))
+        said = agreement.on(path, empty, case, seed, json.dumps(problem).encode())
+        assert said.code == "nothing-proved"
+        for _ in range(4):
+            changed = mutated(rng, copy.deepcopy(problem))
+            agreement.on(path, empty, case, seed, json.dumps(changed).encode())
+    print(f"\nproblem files: {dict(agreement.seen)}")
+    assert agreement.seen["other-problem"] > 10 and agreement.seen["another code"] < 10
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)

@@ -42,18 +42,19 @@ class Said(NamedTuple):
     counts: tuple[int, int, int] | None = None
 
 
-def second(verifier: SecondVerifier, model: bytes, certificate: bytes) -> Said:
+def second(verifier: SecondVerifier, model: bytes, certificate: bytes, problem: bytes | None = None) -> Said:
     try:
-        verdict = verifier.verify(model, certificate)
+        verdict = verifier.verify(model, certificate, problem)
     except Refused as refused:
         return Said(refused.exit_code, refused.code)
     return Said(0, "", (verdict.correct, verdict.wrong, verdict.total))
 
 
-def first(path: Path, certificate: bytes) -> Verdict | Refusal:
-    file = path.with_suffix(".cert.json")
+def first(path: Path, certificate: bytes, problem: bytes | None = None) -> Verdict | Refusal:
+    file, task = path.with_suffix(".cert.json"), path.with_suffix(".problem.json")
     file.write_bytes(certificate)
-    return outcome_of(partial(check, str(path), str(file), BUDGET))
+    task.write_bytes(problem or b"")
+    return outcome_of(partial(check, str(path), str(file), BUDGET, None if problem is None else str(task)))
 
 
 class Agreement:
@@ -63,9 +64,10 @@ class Agreement:
         self.verifier = SecondVerifier()
         self.seen: Counter[str] = Counter()
 
-    def on(self, path: Path, certificate: bytes, case: Case, words: object = "") -> Said:
+    def on(self, path: Path, certificate: bytes, case: Case, words: object = "", problem: bytes | None = None) -> Said:
         """What check-cert says, once both agree."""
-        ours, theirs = first(path, certificate), second(self.verifier, path.read_bytes(), certificate)
+        ours = first(path, certificate, problem)
+        theirs = second(self.verifier, path.read_bytes(), certificate, problem)
         if isinstance(ours, Verdict):
             said = Said(0, "", (ours.correct, ours.wrong, ours.total))
             assert theirs == said, (words, theirs)
