@@ -33,11 +33,14 @@ from tests.support.checking import prove
 from tests.support.derivations import Derivation, Statement, as_json, statement
 from tests.support.fitted import fitted_case
 from tests.support.generators import Sizes, TinyModel, margins, models, tensors_of
-from tests.support.layer_cases import architectures, by_label, layer_case
+from tests.support.layer_cases import architectures, layer_case
 from tests.support.mutations import MUTATIONS, choose, follow_through, one_more, raise_counts
 from tests.support.one_rule import append, arbitrary, drawn, weakened
 from tests.support.quick_and_slow import quick_and_slow
-from tests.support.region_hints import region_steps
+from tests.support.region_attacks import changed
+from tests.support.region_cases import region_case
+from tests.support.region_proofs import problem_of
+from tests.support.region_proofs import prove as region_steps
 
 KINDS = ("near", "ramp", "lattice", "normal", "wild", "near", "ramp", "normal")
 ONE_HEAD = 16  # models
@@ -168,18 +171,32 @@ def test_they_agree_on_arbitrary_hints(run: settings, workspace: Path, agreement
     agreed()
 
 
-def test_they_agree_on_regions_of_any_layer(workspace: Path, agreement: Agreement) -> None:
-    """With few bits, and many."""
-    for seed, given_fields in enumerate(list(architectures())[::5]):
-        case = layer_case(1, **given_fields)
-        steps = region_steps(case.data, case.problem, by_label(case, 2), bits=random.Random(seed).choice([50, 90]))
-        tally = steps[-1]["conclusion"]["counts"]
-        total = {"correct": sum(count[3] for count in tally), "wrong": 0}
-        last = {"rule": "total", "premises": [len(steps) - 1], "args": {}, "conclusion": total}
+@pytest.mark.parametrize("seeds", [range(9), pytest.param(range(100, 400), marks=pytest.mark.slow)], ids=str)
+def test_they_agree_on_regions(seeds: range, workspace: Path, agreement: Agreement) -> None:
+    """Any layer, any task, groups that overlap, with few bits and many; and something else somewhere in the steps."""
+    before = agreement.seen.copy()
+    for seed in seeds:
+        rng = random.Random(seed)
+        case, groups = region_case(seed)
         whole = certificate(case, [40], [])
-        whole["predicate"] |= {"steps": [*steps, last], "claim": {**whole["predicate"]["claim"], **total}}
-        said = agreement.on(case.write(workspace / "layer"), written(whole), case, given_fields)
-        assert said.exit_code == 0, said
+        try:
+            steps = region_steps(problem_of(case), groups, rng.choice([12, 24, 60]), rng.choice([1, 9, 400]), rng)
+        except Rejected:  # too coarse
+            continue
+        tally = steps[-1]["conclusion"]["counts"]
+        sums = {"correct": sum(count[3] for count in tally), "wrong": 0}
+        last = {"rule": "total", "premises": [len(steps) - 1], "args": {}, "conclusion": sums}
+        whole["predicate"] |= {"steps": [*steps, last], "claim": {**whole["predicate"]["claim"], **sums}}
+        path = case.write(workspace / "layer")
+        said = agreement.on(path, written(whole), case, seed)
+        assert said.exit_code == 0 or said.code == "region-covered-twice", said
+        for _ in range(3):
+            mutant = copy.deepcopy(whole)
+            number = rng.randrange(3)
+            mutant["predicate"]["steps"][number] = changed(rng, mutant["predicate"]["steps"][number])
+            agreement.on(path, written(mutant), case, (seed, number))
+    seen = agreement.seen - before
+    assert seen["VERIFIED"] > len(seeds) // 2 and seen["same code"] > 2 * seen["another code"], seen
 
 
 def test_they_agree_where_a_label_is_no_output(workspace: Path, agreement: Agreement) -> None:
