@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Any, NamedTuple
 
-from checker.decode import array, bounded, integer, record, text
+from checker.decode import array, bounded, integer, mapping, record, text
 from checker.errors import Malformed, Rejected, show
 from checker.problem.budget import Budget
 
@@ -81,7 +81,7 @@ class Task(NamedTuple):
 
 def decode_task(value: object, path: str) -> Task:
     """{"name": name, its parameters, and if not all are read "of": [positions]}"""
-    name = text(value.get("name"), f"{path}.name") if isinstance(value, dict) else ""
+    name = text(mapping(value, path).get("name"), f"{path}.name")
     if name not in NAMED:
         raise Malformed("unsupported", f"{path}.name", f"one of {', '.join(NAMED)}")
     decoders = NAMED[name][0]

@@ -18,21 +18,22 @@ def gap_cells(
     Cost       two multiplications per cell and line.
     """
     attention, path, value = premises
-    v, k, one = problem.v, problem.k, 1 << attention.bits
-    unit = min(path.lines.exponent, path.spread.exponent, value.exponent)
+    v, k, one, (margin, whole) = problem.v, problem.k, 1 << attention.bits, problem.margin
+    unit = min(path.lines.exponent, path.spread.exponent, value.exponent, 0)
     line_shift = path.lines.exponent - unit
     per_n = len(path.lines.rows) > v
     counts = []
     for m, rows in enumerate(attention.ranges):
         for q, row in enumerate(rows):
-            fixed = (path.spread.rows[0][q] << (path.spread.exponent - unit)) + problem.margin_upper(unit)
+            # everything in units, times the denominator of the margin
+            fixed = (path.spread.rows[0][q] << (path.spread.exponent - unit)) * whole + (margin << -unit)
             for n, cell in enumerate(row):
                 alone = q == m and n == 0
                 gap, *ends = (1, one) if alone else cell or (0,)
                 line = path.lines.rows[m * k + n if per_n else m]
-                others = value.rows[0][max(m - gap, 0)] << (value.exponent - unit)
+                others = (value.rows[0][max(m - gap, 0)] << (value.exponent - unit)) * whole
                 good = gap > 0 and all(
-                    ((slope * a + base * one) << line_shift) + (one - a) * others + fixed * one < 0
+                    ((slope * a + base * one) * whole << line_shift) + (one - a) * others + fixed * one < 0
                     for a in ends
                     for slope, base in zip(line[::2], line[1::2], strict=True)
                 )

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 
 from checker.facts import UpperTable
+from checker.rules.gap_cells import gap_cells
 from tests.support import sub_cubic_readings
 from tests.support.derivations import gap_counts
 from tests.support.gap_proofs import counts_of, gap_proof
@@ -67,6 +68,29 @@ REFUSED: list[Refused] = [
 @refusals(REFUSED)
 def test_refused_by_reason(place: str, change: Any, code: str, at: str) -> None:
     assert refusal(honest(RULE), place, change) == (code, at)
+
+
+def test_the_margin_is_not_rounded() -> None:
+    """In whatever units the premises are stated."""
+    proof = honest(RULE)
+    attention, bound, value = (proof.facts[number] for number in proof.steps[-1]["premises"])
+
+    def in_units(table: UpperTable, exponent: int) -> Any:
+        down = exponent - table.exponent
+        return UpperTable(exponent, tuple(tuple(-(-x >> down) for x in row) for row in table.rows))
+
+    rounded = 0
+    for exponent in (0, 2):
+        path = replace(bound, spread=in_units(bound.spread, exponent), lines=in_units(bound.lines, exponent))
+        others = in_units(value, exponent)
+        for margin in [Fraction(n, 7) for n in range(-90, 20, 7)]:
+            counts = gap_cells(proof.problem.at(margin.as_integer_ratio()), (attention, path, others), {}).counts
+            assert [count.correct for count in counts] == gap_counts(attention, path, others, 3, margin)
+            unit = 2**exponent
+            rounded += gap_counts(attention, path, others, 3, margin) != gap_counts(
+                attention, path, others, 3, Fraction(unit * -(-margin // unit))
+            )
+    assert rounded
 
 
 def test_attacked() -> None:

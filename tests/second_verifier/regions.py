@@ -1,34 +1,39 @@
 """A second verifier of the three rules about regions, written from the text of CERTIFICATE.md; shares no code with the
 product. It looks at every input, computes with Arb, and counts without rounding: slow, and at least as strong.
 
-    verify(case, steps)    # returns, or raises Refused(code, path)
+    verify(about, steps)    # returns, or raises Refused(code, path)
 
 `steps` are regions, region_gaps and region_counts, as a certificate writes them, each the premise of the next.
 """
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, Protocol
 
 from flint import arb
 
-from tests.support.any_case import Case
-from tests.support.any_oracle import Balls, Model, Number, Vector, plus, precision, rational
+from tests.second_verifier.facts import tally_entails
+from tests.second_verifier.refusal import require
+from tests.support.any_model import Architecture
+from tests.support.any_oracle import AnyOracle, Balls, Model, Number, Vector, plus, precision, rational
 from tests.support.any_problem import Inputs, Json, Tokens
 
 
-class Refused(Exception):
-    """The code of the refusal, and where in the step."""
+class About(Protocol):
+    """What the rules are about: a Setting, or a case of a test."""
 
-    def __init__(self, code: str, path: str) -> None:
-        super().__init__(code, path)
-        self.code, self.path = code, path
+    @property
+    def oracle(self) -> AnyOracle: ...
 
+    @property
+    def architecture(self) -> Architecture: ...
 
-def require(holds: bool, code: str, path: str) -> None:
-    """Every refusal in one place. What Arb cannot decide does not hold."""
-    if not holds:
-        raise Refused(code, path)
+    @property
+    def problem(self) -> Json: ...
+
+    @property
+    def margin(self) -> Fraction: ...
 
 
 class Input(NamedTuple):
@@ -51,7 +56,7 @@ class Region(NamedTuple):
 class Layer:
     """The tables of one attention layer, as real numbers."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: About) -> None:
         self.model = Model(Balls(), case.oracle.exact, case.architecture)
         self.inputs = Inputs(case.problem)
         self.all = [Input(*item) for item in self.inputs]
@@ -63,6 +68,7 @@ class Layer:
         self.mlp = self.act != "none"
         self.neurons = len(self.tensors["blocks.0.mlp.b_in"]) if self.mlp else 0
         self.U, self.B = self.tensors["unembed.W_U"], self.tensors["unembed.b_U"]
+        self.weight = cache(self.find_weight)
         self.least, self.most = arb(1), arb(1)  # of the divisor
         if "final" in case.architecture["norms"]:
             self.fold()
@@ -111,7 +117,7 @@ class Layer:
         attn = "blocks.0.attn."
         return self.model.linear(x, self.tensors[f"{attn}W_{part}"][head], self.tensors[f"{attn}b_{part}"][head])
 
-    def weight(self, q: int, p: int, t: int, head: int) -> Number:
+    def find_weight(self, q: int, p: int, t: int, head: int) -> Number:
         """exp of the score."""
         query, key = self.attending(self.r, q, "Q", head), self.attending(p, t, "K", head)
         score = sum((a * b for a, b in zip(query, key, strict=True)), arb(0))
@@ -158,7 +164,7 @@ class Layer:
 class Verifier:
     """One certificate's steps about one model and problem. Everything is in units of 2^-bits."""
 
-    def __init__(self, case: Case, bits: int) -> None:
+    def __init__(self, case: About, bits: int) -> None:
         self.layer, self.unit = Layer(case), arb(2) ** bits
         self.margin = arb(rational(case.margin)) * self.unit
         self.bits = bits
@@ -183,7 +189,8 @@ class Verifier:
         """The side conditions on a group, in the order of the text."""
         v, outputs = len(self.layer.tensors["embed.W_E"]), self.layer.outputs
         states, symbols, parts = range(len(group["next"])), group["symbols"], group["parts"]
-        fits = len(symbols) == v and all(0 <= s < len(group["next"][0]) for s in symbols)
+        width = len(group["next"][0])
+        fits = len(symbols) == v and all(0 <= s < width for s in symbols)
         fits &= all(s == -1 or s in states for row in group["next"] for s in row)
         fits &= len(parts) == len(states) and all(part >= -1 for part in parts)
         require(fits, "bad-automaton", at)
@@ -254,8 +261,8 @@ class Verifier:
         if self.layer.act == "relu":
             points, doubt = [Fraction(z) for z in (low, high, min(max(low, 0), high))], arb(0)
         else:
-            points = [low + Fraction(high - low) * i / 64 for i in range(65)]
-            doubt = (arb(high - low) / 64) ** 2 / 8 / self.unit
+            points = [Fraction(low + (high - low) * i // 64) for i in range(65)]
+            doubt = arb((high - low) // 64 + 1) ** 2 / 8 / self.unit
         act = getattr(self.layer.model.kind, self.layer.act)
         exact = [arb(rational(z)) for z in points]
         rest = [act(z / self.unit) * self.unit - slope * z / self.unit for z in exact]
@@ -317,7 +324,7 @@ class Verifier:
 
     # region_counts
 
-    def counts(self, regions: list[Region], facts: Json, args: Json, stated: Json) -> None:
+    def counts(self, regions: list[Region], facts: Json, args: Json) -> list[list[int]]:
         layer = self.layer
         require(len(args["hints"]) == len(regions), "wrong-shape", "args.hints")
         found: dict[tuple[int, int], int] = {}  # by number of the group and query
@@ -335,11 +342,8 @@ class Verifier:
             key = region.number, region.query
             found[key] = found.get(key, 0) + weight - min(reached, weight)
         left = self.left(facts["regions"]["groups"], found)
-        require(len(stated["counts"]) == len(left), "wrong-shape", "conclusion.counts")
-        for i, (claimed, ((label, query), correct)) in enumerate(zip(stated["counts"], left.items(), strict=True)):
-            require(claimed[:3] == [label, 1 << query, (1 << layer.k) - 1], "wrong-region", f"conclusion.counts[{i}]")
-            require(claimed[3] <= correct, "count-too-large", f"conclusion.counts[{i}][3]")
-            require(claimed[4] <= 0, "count-too-large", f"conclusion.counts[{i}][4]")
+        every_n = (1 << layer.k) - 1
+        return [[label, 1 << query, every_n, correct, 0] for (label, query), correct in left.items()]
 
     def left(self, groups: list[Json], found: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
         """What all groups of a label and query leave of its inputs."""
@@ -406,7 +410,7 @@ def last_state(group: Json, tokens: Tokens) -> int:
     return int(state)
 
 
-def verify(case: Case, steps: list[Json]) -> None:
+def verify(case: About, steps: list[Json]) -> None:
     """Return, or raise Refused."""
     regions_step, gaps_step, counts_step = steps
     bits = regions_step["args"]["bits"]
@@ -414,10 +418,11 @@ def verify(case: Case, steps: list[Json]) -> None:
         verifier = Verifier(case, bits)
         regions = verifier.regions(regions_step["args"], regions_step["conclusion"])
         verifier.gaps(regions, regions_step["conclusion"], gaps_step["args"], gaps_step["conclusion"])
-        verifier.counts(regions, gaps_step["conclusion"], counts_step["args"], counts_step["conclusion"])
+        counts = verifier.counts(regions, gaps_step["conclusion"], counts_step["args"])
+        tally_entails({"counts": counts}, counts_step["conclusion"], "conclusion")
 
 
-def holds(case: Case, fact: Json) -> bool:
+def holds(case: About, fact: Json) -> bool:
     """Is a stated Regions or RegionGaps true? Labels, what enters neurons, and logits, of one input after another."""
     regions, gaps = (fact["regions"], fact["gaps"]) if "gaps" in fact else (fact, [])
     bits = 2 * regions["bits"] + 300

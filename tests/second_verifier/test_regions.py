@@ -12,7 +12,8 @@ import pytest
 
 from checker.errors import Rejected
 from tests import region_corpus
-from tests.second_verifier.regions import Refused, verify
+from tests.second_verifier.refusal import Refused
+from tests.second_verifier.regions import verify
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
 from tests.support.layer_cases import architectures, by_label, layer_case, said

@@ -223,10 +223,11 @@ def convert(nested: Any, number: Callable[[Any], Number]) -> Any:
 
 
 class AnyOracle:
-    """One model, as tensors and architecture."""
+    """One model, as tensors and architecture; tensors are arrays or nested lists of exact numbers."""
 
-    def __init__(self, tensors: Mapping[str, np.ndarray], architecture: Architecture) -> None:
-        self.exact = {name: convert(a.tolist(), rational) for name, a in tensors.items()}
+    def __init__(self, tensors: Mapping[str, np.ndarray | list[Any]], architecture: Architecture) -> None:
+        lists = {name: a.tolist() if isinstance(a, np.ndarray) else a for name, a in tensors.items()}
+        self.exact = {name: convert(a, rational) for name, a in lists.items()}
         self.architecture = architecture
         self.pooled = architecture["pool"] != "none"
         self.rationals = Model(Rational(), self.exact, architecture)
