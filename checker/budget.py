@@ -1,9 +1,9 @@
 """What a check may cost, in operations and in bytes; looked at before the work is done.
 
-An operation is a step of the interpreter with numbers of up to 256 bits, 50 to 100 ns; of longer ones a sum takes one for
-each word of 256 bits, a product the product of the words, or what Karatsuba's method leaves of it. For 64 operations
-that are allowed a byte is allowed, and MEMORY bytes in any case: of these a quarter for the model, half for a text
-that is read, three quarters for tables.
+An operation is a step of the interpreter with numbers of up to 256 bits, 50 to 100 ns. Of longer ones a sum takes one
+for each word of 256 bits, a product one for each pair of words, or what Karatsuba's method leaves of these. For 64
+operations that are allowed a byte is allowed, and MEMORY bytes in any case: of these a quarter for the model, half for
+a text that is read, three quarters for tables.
 """
 
 from collections.abc import Hashable, Iterable

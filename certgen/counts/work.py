@@ -1,6 +1,6 @@
 """What it costs to evaluate every input: as check-cert counts it, and roughly in seconds.
 
-The unit is a thousand multiply-adds of 64 bits, as in the rule evaluate_inputs.
+The unit is a thousand multiply-adds of 64 bits side by side, or where it says so an operation of check-cert.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ import math
 
 import numpy as np
 
+from certgen.certificate.arguments import LaneArgs
 from certgen.models.model_file import Model
 from certgen.problem import Task
 
+WORD = 256  # bits of a number that an operation of check-cert takes
+SLACK = 40  # bits by which it may overestimate logits
 LONGEST = 1 << 14  # bits of a number that check-cert still multiplies
+THOUSAND = 64  # operations of a thousand multiply-adds
+UNASKED = 1 << 25  # the most that is proved by evaluating every input unless it is asked for
 CHECKED_A_SECOND = 300_000.0  # of check-cert, on one core
 ROUNDS = 8  # of a search for the worst input of a region
 SEARCHED_A_SECOND = 4_000_000.0  # of the search in numpy, on one core
@@ -47,6 +52,24 @@ def work(model: Model, k: int, bits: int) -> int:
 def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:
     """Of all inputs once."""
     return passes(model, task) * work(model, task.k, bits)
+
+
+def evaluation_operations(model: Model, task: Task, bits: int) -> int:
+    """The same in operations."""
+    return passes(model, task) * (THOUSAND * work(model, task.k, bits) + 2 * task.k)
+
+
+def enumeration_operations(model: Model, sequences: int, args: LaneArgs) -> int:
+    """At least those of enumerate_sequences: for each sequence, and terms of every pair, position and token."""
+    v, k, d = model.d_vocab, model.sizes["n_ctx"], model.sizes["d_model"]
+    largest = {name.rpartition(".")[2]: float(np.abs(array).max(initial=0.0)) for name, array in model.tensors.items()}
+    heads, residual = model.sizes["d_head"], largest["W_E"] + largest["W_pos"]
+    attended = heads * largest["W_O"] * (largest["b_V"] + d * residual * largest["W_V"])
+    logit = d * largest["W_U"] * (residual + attended + largest["b_O"]) + largest["b_U"]
+    width = args.bits + max(math.frexp(logit)[1] + SLACK - args.exponent, 1) + 2 * k.bit_length()
+    lanes = 1 + width * v // WORD
+    each = 8 + lanes * v.bit_length() // 8
+    return sequences * each + (v + 1) ** 2 * (k + 1) * (v + 8) * (16 + lanes * (2 + args.bits // 128))
 
 
 def region_work(model: Model, task: Task) -> int:

@@ -37,7 +37,7 @@ def count_within(losses: Tables, uses: list[int], most: int, needed: list[int], 
     if not choices:
         return 0
     width = choices.bit_length() + 1  # a lane holds any number of them
-    budget.require_memory(width * most, "lanes of a count")  # some eight numbers as long
+    budget.require_memory(width * int(most), "lanes of a count")  # some eight numbers as long
     lanes = (1 << (width * (most + 1))) - 1
     budget.spend(sum([24 + 10 * len(row) for row in losses]))
     powers = [polynomial(list(row.values()), width) for row in losses]
@@ -56,6 +56,7 @@ def count_within(losses: Tables, uses: list[int], most: int, needed: list[int], 
                         budget.spend(multiplied(power, power))
                         power = (power * power) & lanes
             total += (1 - number % 2 * 2) * found
+    budget.spend(words(int.bit_length(total)) * words(width))
     return int(total % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
 
 

@@ -48,9 +48,8 @@ class Problem:
             raise Rejected("wrong-task", "inputs", f"at most {MAX_WEIGHTS} weights of tokens", str(self.k * self.v))
         places = sum([0 if position is any_token else len(position.tokens) for position in stated.positions])
         cells = self.k * self.v
-        self.budget.charge(
-            [Cost(f"{places} of {cells} weights", 16 * places + 8 * cells, 160 * places + 40 * cells, "inputs")]
-        )
+        memory = 160 * places + 40 * cells
+        self.budget.charge([Cost(f"{places} tokens and {cells} weights of inputs", 0, memory, "inputs")])
         self.choices: list[dict[int, int]] = []
         for p, position in enumerate(stated.positions):
             with located(f"inputs[{p}]"):

@@ -4,8 +4,8 @@ import copy
 import random
 from typing import Any
 
+from checker.budget import Budget
 from checker.problem import Problem
-from checker.problem.budget import Budget
 from tests.support.any_problem import Json
 from tests.support.region_proofs import check, derive, step
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checker.budget import Budget
 from checker.errors import ResourceLimit
 from checker.lemmas.counting import PHASES, count_reaching, count_within, largest_sum
 from checker.lemmas.groups import Cut
-from checker.problem.budget import Budget
 from tests.support.counting import Tables, choices, reaching, repeated
 from tests.support.groups import MOST_LANES, Call, fitting, lanes
 from tests.support.quick_and_slow import quick_and_slow
