@@ -33,7 +33,7 @@ def require_room(needed: int, share: int, what: str) -> None:
 def load_json(data: bytes, integer_type: Integer = int, memory: int = MEMORY) -> object:
     """Strict JSON: UTF-8, whole characters, no duplicate keys, no floats, canonical integers of bounded length. What it
     becomes takes at most half the memory: that is seen by its brackets and commas, before a list is made."""
-    room = 48 * data.count(b",") + 160 * data.count(b"[") + 400 * data.count(b"{")
+    room = 48 * data.count(b",") + 160 * data.count(b"[") + 800 * data.count(b"{")
     require_room(room + len(data) * (3 if data.isascii() else 12), memory // 2, "a text")
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:

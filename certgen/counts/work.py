@@ -35,7 +35,8 @@ def passes(model: Model, task: Task) -> int:
 def work(model: Model, k: int, bits: int) -> int:
     """Of one position of an input of k tokens, when `bits` bits are kept.
 
-    An exponential counts as one, a SiLU or a GELU as eight, and more with more bits; the rest of a block as sixteen.
+    An exponential counts as one, and so do eight columns of a matrix; a SiLU or a GELU as eight, and more with more
+    bits; the rest of a block as sixteen.
     Weights above 16 make numbers longer from layer to layer.
     """
     architecture = model.architecture
@@ -46,7 +47,8 @@ def work(model: Model, k: int, bits: int) -> int:
         exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0) * (1 + bits // 64)
     products = sum(array.size for array in tables) // 1000
     words = 1 + (bits + min(growth, LONGEST)) // 64
-    return (products + exponentials) * words**2 + 16 * (architecture.blocks + 1)
+    columns = sum(array.shape[-1] for array in tables)
+    return (products + exponentials) * words**2 + columns // 8 + 16 * (architecture.blocks + 1)
 
 
 def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:

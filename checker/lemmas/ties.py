@@ -14,8 +14,8 @@ def entry(table: Matrix, row: int, column: int, unit: int) -> int:
 
 def work(problem: Problem) -> int:
     """Operations for each position of a sequence."""
-    sizes = problem.sizes
-    return 24 + 8 * words(sizes.logits.bits + sizes.scores.bits) + product(sizes.logits.bits, longest([problem.margin]))
+    logits, scores = problem.sizes.logits.bits, problem.sizes.scores.bits
+    return 40 + 12 * words(logits + scores) + product(logits, longest([problem.margin]))
 
 
 def tied(problem: Problem, x: Sequence[int], m: int, y: int) -> bool:

@@ -102,8 +102,8 @@ def unchanged(x: Ball) -> Ball:
 
 def work(weights: Weights, k: int, bits: int) -> int:
     """About how many operations a position takes. A thousand multiply-adds of 64 bits side by side are THOUSAND, and so
-    is an exponential; a SiLU or a GELU eight times as many, and more with more bits; the rest of a block sixteen times.
-    Weights above 16 make numbers longer from layer to layer."""
+    is an exponential, and eight columns of a matrix; a SiLU or a GELU eight times as many, and more with more bits; the
+    rest of a block sixteen times. Weights above 16 make numbers longer from layer to layer."""
     tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
     growth = sum([max(0, max([max(map(abs, row)) for row in W.rows]).bit_length() + W.exponent - 4) for W in tables])
@@ -112,7 +112,8 @@ def work(weights: Weights, k: int, bits: int) -> int:
     if weights.architecture.activation not in ("none", "relu"):
         exponentials += 8 * blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
     words = 1 + (bits + min(growth, LONGEST)) // 64
-    return THOUSAND * ((products // 1000 + exponentials) * words**2 + 16 * (blocks + 1))
+    columns = sum([len(W.rows[0]) for W in tables])
+    return THOUSAND * ((products // 1000 + exponentials) * words**2 + columns // 8 + 16 * (blocks + 1))
 
 
 def forward_memory(weights: Weights, choices: list[dict[int, int]], passes: int, bits: int) -> int:
@@ -123,9 +124,9 @@ def forward_memory(weights: Weights, choices: list[dict[int, int]], passes: int,
     growth = sum([max(0, max([max(map(int.bit_length, row)) for row in W.rows]) + W.exponent - 4) for W in tables])
     length = number(2 * bits + min(growth, LONGEST))
     width = 6 * sizes["d_model"] + 4 * a.heads * sizes.get("d_head", 0) + 2 * sizes.get("d_mlp", 0)
-    pairs = min(places * places, passes * k) * a.heads * (130 + 2 * number(bits))
+    pairs = min(places * places, passes * k) * a.heads * (130 + 2 * number(bits)) * min(a.blocks, 1)
     weights_packed = 8 * sum([len(W.rows) * len(W.rows[0]) for W in tables]) * length
-    return weights_packed + pairs + (places + k * (k + a.blocks)) * width * length
+    return weights_packed + pairs + (places + k * (a.blocks + 1)) * width * length
 
 
 class Position:

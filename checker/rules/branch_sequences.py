@@ -29,7 +29,7 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
         lanes = words(rivals.ones.bit_length())
         correct = wrong = 0
         for choices in product_sets([list(range(m + 1))] * (problem.k - 1), q, m):
-            problem.budget.spend(problem.k * (m + 1) * (2 + 3 * len(rivals.bounds) + lanes))
+            problem.budget.spend(problem.k * (30 + (m + 1) * (3 + 3 * len(rivals.bounds) + lanes)))
             # most[i], ways[i]: the most that the last i positions can add, and how many ways there are to fill them
             most = list(accumulate([rivals.largest(p, row) for p, row in enumerate(choices)][::-1], initial=0))
             ways = list(accumulate([len(row) for row in choices[::-1]], mul, initial=1))

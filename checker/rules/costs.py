@@ -40,7 +40,8 @@ def of_lanes(problem: Problem, args: dict[str, int], sequences: int, pairs: int,
     rounded, size = of_numerators(problem, args["exponent"])
     width = size + bits + k.bit_length() + 4
     lanes = words(width * v)
-    terms = pairs * k * (tokens * (12 + words(bits + size) + lanes * (1 + words(bits))) + 8) + (2 * v + k) * v * lanes
+    each = 12 + words(bits + size) + lanes * (2 + words(bits)) + product(bits + size, width * v)
+    terms = pairs * k * (tokens * each + 8) + (2 * v + k) * v * lanes
     steps = terms + pairs * 8 * v + sequences * (8 + lanes * v.bit_length() // 8)
     memory = ((2 * v + k) + k * (tokens + v * bool(sequences)) * (tokens + 2)) * (width * v // 7 + 50)
     cost = Cost(f"{sequences or pairs} sequences in {v} lanes of {width} bits", steps, memory + pairs * 200)
