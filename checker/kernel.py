@@ -51,10 +51,8 @@ def applied(problem: Problem, steps: tuple[Step, ...], index: int) -> tuple[Prob
     """What the rule of a step is applied to: the problem at the step's margin, and what earlier steps state."""
     step = steps[index]
     rule, here = RULES[step.rule], problem.at(stated_by(step, problem).margin)
-    if len(step.premises) > index:
-        raise Rejected(
-            "bad-premise", "premises", f"at most {index}, the number of earlier steps", str(len(step.premises))
-        )
+    if len(step.premises) > len(steps):
+        raise Rejected("bad-premise", "premises", f"at most {len(steps)}, as many as steps", str(len(step.premises)))
     earlier = [step_before(steps, index, number, at) for at, number in enumerate(step.premises)]
     premises = [stated_by(one, problem) for one in earlier]
     rule.require_applies(here, premises)

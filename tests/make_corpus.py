@@ -890,6 +890,9 @@ def over_limits() -> Iterator[tuple[str, Statement]]:
     cut = at(base, "separable_counts", "args", "groups", 3, "blocks", 0, "parts", 0, "above", 0)
     yield "over-budget--step-of-one-unit", edited(base, put(*cut, 1, value=1))
     yield "over-budget--phase-of-1000-digits", edited(base, put(*cut, 2, value=-(10**1000)), put(*cut, 1, value=1))
+    pure = {"rule": "pure_sequences", "premises": [], "args": {}, "conclusion": {"counts": []}}
+    steps = [pure | {"args": {"exponent": -20, "bits": 4096 - at}} for at in range(60)]
+    yield "over-budget--60-precisions", edited(cubic, put("predicate", "steps", value=steps))
 
 
 def malformed() -> Iterator[tuple[str, bytes]]:

@@ -1,9 +1,18 @@
-"""The budget of a check: refused before the work, with what was asked for."""
+"""The budget of a check: refused before the work, with what was asked for; what is declared bounds what is done."""
+
+from pathlib import Path
 
 import pytest
 
+from certgen.length import length_of
 from checker.budget import LEAST, MEMORY, MOST, Budget, Cost, Span, allowed, longest, memory_of, product, span, words
+from checker.certificate import decode_certificate
 from checker.errors import ResourceLimit
+from checker.kernel import declared, one_by_one, problem_of
+from checker.model.weights import read_weights
+from checker.rules import RULES
+from checker.rules.costs import BY_VALUES, COSTS
+from tests.support.corpus import content, model_of
 
 
 def refused(budget: Budget, costs: list[Cost]) -> tuple[str, str]:
@@ -79,3 +88,36 @@ def test_sizes_are_bounds() -> None:
     assert (rows, others, rows.bits) == (Span(-2, 1), Span(3, 6), 3)
     assert rows.plus(others) == Span(-2, 7)  # 7 * 2^3 + 1 is below 2^7
     assert rows.times(others, 2) == Span(1, 9)
+
+
+def test_every_rule_declares_its_cost() -> None:
+    assert set(COSTS) == set(RULES) >= BY_VALUES
+
+
+# Of every strategy and rule. Where numbers have 10,000 bits and more, counted operations are far more than those of
+# Karatsuba's method, which are declared.
+ACCEPTED = [
+    *("tiny--brute-force", "tiny--cubic", "tiny--exact", "tiny--adaptive", "tiny--both-sides-own-classes"),
+    *("tiny--separable-by-max", "tiny--separable-exact", "tiny--separable-relaxed", "tiny--regions", "tiny--profile"),
+    *("tiny--sub-cubic--global-max-diff-exact--upper-envelope--max-diff-exact", "final-norm--regions-beside"),
+    "tiny--sub-cubic--max-diff--drop-average-query-per-output-logit-reasoning--mean+max-diff-subproduct",
+    "tiny--sub-cubic--mean-query+max-diff--upper-envelope--mean-recursive+max-diff-subproduct-recursive",
+    *("tiny--sub-cubic--svd-query+max-diff--mean-query+diff--svd", "two-heads-relu--regions-beside"),
+    *("two-blocks--exact", "one-token--cubic", "one-position--exact", "mixed-dtypes--exact", "three-heads--exact"),
+]
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_is_declared_bounds_what_is_done(name: str, certificates: Path) -> None:
+    """Of the operations that the length counts, each of 64 bits, at most four are one of the budget."""
+    path = certificates / "accept" / f"{name}.cert.json"
+    model, data = model_of(path).read_bytes(), content(path)
+    certificate = decode_certificate(data)
+    problem = problem_of(certificate, read_weights(model), 1 << 40)
+    list(declared(problem, certificate.steps))
+    one_by_one(problem, certificate.steps)
+    spent = problem.budget.declared + problem.budget.spent
+    done = length_of(model, data).derivation
+    assert done <= 4 * spent
+    assert spent <= 30 * done
+    assert problem.budget.spent == 0 or BY_VALUES & {step.rule for step in certificate.steps}
