@@ -12,7 +12,7 @@ from typing import NamedTuple
 from checker.errors import ResourceLimit
 
 MEMORY = 400_000_000
-LEAST, A_BYTE, MOST = 1 << 25, 1 << 13, 1 << 34  # operations: in any case, for each byte of the files, at most
+LEAST, A_BYTE, MOST = 1 << 25, 10_000, 1 << 34  # operations: in any case, for each byte of the files, at most
 
 
 def allowed(size: int) -> int:

@@ -90,7 +90,7 @@ def estimate(model_path: str, certificate_path: str, budget: int | None) -> tupl
         lines.append(f"predicate.steps[{index}] {step.rule}: {cost.operations} operations{more}, {cost.memory} bytes")
         steps.append({"rule": step.rule, "operations": cost.operations, "bytes": cost.memory, "more": bool(more)})
     needed, memory = problem.budget.declared, memory_of(budget) * 3 // 4
-    lines.append(f"ESTIMATE {needed} operations; {budget} and {memory} bytes are allowed")
+    lines.append(f"ESTIMATE {needed} operations; {budget} operations and {memory} bytes are allowed")
     sums = {"operations": needed, "budget": budget, "bytes_allowed": memory}
     return "\n".join(lines), {"verdict": "estimate", "exit_code": ResourceLimit.exit_code, **sums, "steps": steps}
 

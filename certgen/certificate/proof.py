@@ -15,7 +15,7 @@ from certgen.problem import Task, max_of_k
 
 RETRIED = 2  # the most that evaluating inputs again costs, as a factor; see counts/evaluation.py
 # Operations that check-cert allows unless it is told another number: in any case, for each byte of the files, at most.
-LEAST, A_BYTE, MOST = 1 << 25, 1 << 13, 1 << 34
+LEAST, A_BYTE, MOST = 1 << 25, 10_000, 1 << 34
 PACKED = 8  # a packed certificate counts as so many times its bytes
 
 

@@ -16,7 +16,7 @@ from certgen.problem import Task
 WORD = 256  # bits of a number that an operation of check-cert takes
 SLACK = 40  # bits by which it may overestimate logits
 LONGEST = 1 << 14  # bits of a number that check-cert still multiplies
-THOUSAND = 64  # operations of a thousand multiply-adds
+UNIT, PACKED = 64, 4000  # operations, and multiply-adds of which as many take so long
 UNASKED = 1 << 25  # the most that is proved by evaluating every input unless it is asked for
 CHECKED_A_SECOND = 300_000.0  # of check-cert, on one core
 ROUNDS = 8  # of a search for the worst input of a region
@@ -32,12 +32,11 @@ def passes(model: Model, task: Task) -> int:
     return sum(math.prod(choices[: p + 1]) for p in range(last)) + task.number
 
 
-def work(model: Model, k: int, bits: int) -> int:
+def work(model: Model, k: int, bits: int, together: int = 1000) -> int:
     """Of one position of an input of k tokens, when `bits` bits are kept.
 
     An exponential counts as one, and so do eight columns of a matrix; a SiLU or a GELU as eight, and more with more
-    bits; the rest of a block as sixteen.
-    Weights above 16 make numbers longer from layer to layer.
+    bits; the rest of a block as sixteen. Weights above 16 make numbers longer from layer to layer.
     """
     architecture = model.architecture
     tables = [array for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
@@ -45,9 +44,9 @@ def work(model: Model, k: int, bits: int) -> int:
     exponentials = max(architecture.blocks * architecture.heads, 1) * k
     if architecture.activation not in ("none", "relu"):
         exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0) * (1 + bits // 64)
-    products = sum(array.size for array in tables) // 1000
+    products = sum(array.size for array in tables) // together
     words = 1 + (bits + min(growth, LONGEST)) // 64
-    columns = sum(array.shape[-1] for array in tables)
+    columns = sum(int(array.shape[-1]) for array in tables)
     return (products + exponentials) * words**2 + columns // 8 + 16 * (architecture.blocks + 1)
 
 
@@ -58,7 +57,7 @@ def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:
 
 def evaluation_operations(model: Model, task: Task, bits: int) -> int:
     """The same in operations."""
-    return passes(model, task) * (THOUSAND * work(model, task.k, bits) + 2 * task.k)
+    return passes(model, task) * (UNIT * work(model, task.k, bits, PACKED) + 2 * task.k)
 
 
 def enumeration_operations(model: Model, sequences: int, args: LaneArgs) -> int:

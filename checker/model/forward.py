@@ -19,7 +19,7 @@ from checker.arithmetic.scaled_exp import ScaledExp
 from checker.budget import number
 from checker.model.weights import Weights
 
-THOUSAND = 64  # operations
+UNIT = 64  # operations
 Vector = Callable[[], Ball]  # evaluated when it is called for the first time
 
 
@@ -101,9 +101,9 @@ def unchanged(x: Ball) -> Ball:
 
 
 def work(weights: Weights, k: int, bits: int) -> int:
-    """About how many operations a position takes. A thousand multiply-adds of 64 bits side by side are THOUSAND, and so
-    is an exponential, and eight columns of a matrix; a SiLU or a GELU eight times as many, and more with more bits; the
-    rest of a block sixteen times. Weights above 16 make numbers longer from layer to layer."""
+    """About how many operations a position takes: UNIT for 4,000 multiply-adds of 64 bits side by side, as many for an
+    exponential, or eight columns of a matrix; eight times as many for a SiLU or a GELU, and more with more bits; sixteen
+    times for the rest of a block. Weights above 16 make numbers longer from layer to layer."""
     tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
     growth = sum([max(0, max([max(map(abs, row)) for row in W.rows]).bit_length() + W.exponent - 4) for W in tables])
@@ -113,7 +113,7 @@ def work(weights: Weights, k: int, bits: int) -> int:
         exponentials += 8 * blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
     words = 1 + (bits + min(growth, LONGEST)) // 64
     columns = sum([len(W.rows[0]) for W in tables])
-    return THOUSAND * ((products // 1000 + exponentials) * words**2 + columns // 8 + 16 * (blocks + 1))
+    return UNIT * ((products // 4000 + exponentials) * words**2 + columns // 8 + 16 * (blocks + 1))
 
 
 def forward_memory(weights: Weights, choices: list[dict[int, int]], passes: int, bits: int) -> int:

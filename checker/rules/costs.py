@@ -164,7 +164,7 @@ def of_groups(problem: Problem, premises: Any, args: dict[str, Any]) -> Declared
             classes, those = shared + len(block.classes), min(int.bit_count(block.queries), v)
             queries += those
             tables = classes * pools * (m + 1)
-            steps += tables * (4 * those + 3 * len(block.parts)) + len(block.parts) * (20 + classes)
+            steps += 2 * tables * (those + len(block.parts)) + len(block.parts) * (20 + classes)
             steps += gains(block.classes, those, pools, m, k)
         steps += gains(group.classes, min(queries, v), pools, m, k) + min(queries, v) * (8 * m + 12 * k + 4 * pools * m)
         memory = max(memory, pools * (m + 1) * (min(queries, v) * 2 + shared + 2) * number(2 * bits + size))
@@ -177,7 +177,7 @@ def of_groups(problem: Problem, premises: Any, args: dict[str, Any]) -> Declared
 
 def gains(classes: Rows, queries: int, pools: int, m: int, k: int) -> int:
     """Operations of lemmas/gains.py for these classes."""
-    wrong = sum([2 * int.bit_count(row[0]) + len(row) for row in classes])
+    wrong = sum([int.bit_count(row[0]) + len(row) for row in classes])
     return wrong * (4 * queries + (m + 1) * (pools + 3) + 2 * k + words(longest(classes)))
 
 
