@@ -248,7 +248,7 @@ def derived(statement: Statement, number: int) -> list[list[int]]:
     step, rule = steps[number], RULES[steps[number]["rule"]]
     facts = [RULES[steps[i]["rule"]].concludes.decode(steps[i]["conclusion"], "") for i in step["premises"]]
     args = {key: decode(step["args"][key], key) for key, decode in rule.args.items()}
-    tally: Any = rule.derive(max_of_k(read_weights(model), margin, 1 << 20), tuple(facts), args)
+    tally: Any = rule.derive(max_of_k(read_weights(model), margin, 1 << 40), tuple(facts), args)
     return [list(count) for count in tally.counts]
 
 
