@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from checker import Refusal, Verdict, check, cli, kernel
 from checker.budget import allowed
 from checker.cli import decimal, describe, main
+from checker.decode import MAX_PRINTED_DIGITS
 from checker.errors import InternalError, Malformed, OtherModel, Rejected, ResourceLimit, show_set
 from checker.facts import Accuracy, Count, Tally
+from checker.jobs import answer
 from checker.model.attention import Attention
 from checker.model.weights import read_weights
 from checker.problem import Problem
@@ -806,6 +808,21 @@ def test_a_small_limit_on_digits_changes_no_verdict(
     assert done.returncode == 0, done.stdout[:200]
     assert done.stdout.startswith(f"VERIFIED accuracy >= 0/{2**2200} (0.00000) task=max-of-2200 d_vocab=2 ")
     assert f" margin=1{'0' * 900} " in done.stdout
+
+
+def test_a_small_limit_of_the_host_changes_no_verdict(many_digits: tuple[Path, Path]) -> None:
+    """Where `check` is called by a program that reads at most 640 digits, and in a process of --jobs."""
+    (model, certificate), before = many_digits, sys.get_int_max_str_digits()
+    try:
+        for jobs in (1, 2):
+            sys.set_int_max_str_digits(640)
+            assert check(str(model), str(certificate), jobs=jobs).correct == 0
+        weights = read_weights(model.read_bytes())
+        sys.set_int_max_str_digits(640)
+        answer(None, range(0), weights, 2200, (0, 1), 1, 0, ())
+        assert sys.get_int_max_str_digits() == MAX_PRINTED_DIGITS
+    finally:
+        sys.set_int_max_str_digits(before)
 
 
 def test_running_out_of_memory_is_a_resource_limit(

@@ -266,7 +266,7 @@ def at_a_hair(case: Case, rng: random.Random) -> Case:
     return Case(case.tensors, case.entry, case.problem, margin, case.dtypes)
 
 
-def derived(case: Case, bits: list[int], budget: int = 1 << 40) -> list[list[int]]:
+def derived(case: Case, bits: list[int], budget: int = 1 << 36) -> list[list[int]]:
     """What the rule concludes of a case."""
     margin = case.margin.as_integer_ratio()
     problem = Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, budget)
