@@ -583,7 +583,7 @@ def prove(
     """
     from fractions import Fraction
 
-    from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
+    from certgen.certificate.proof import budget_options
     from certgen.counts.work import about
     from certgen.decimals import at_least, at_most
     from certgen.models.model_file import load_model
@@ -622,8 +622,7 @@ def prove(
     loss = f", mean loss <= {at_most(Fraction(claim.mean_loss), 5)}" if claim.mean_loss else ""
     most = f" and <= {claim.total - claim.wrong}/{claim.total}" if claim.wrong and not claim.exact else ""
     say(f"{output}: accuracy {relation} {claim.correct}/{claim.total} ({bound}){most}{loss}, {size:,} bytes", output)
-    budget = needed_budget(certificate, loaded)
-    options = [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
+    options = budget_options(certificate, loaded, size, packed=output.suffix == ".gz")
     say(f"Verify it with: {shlex.join(['check-cert', *options, as_argument(model), as_argument(output)])}", output)
 
 

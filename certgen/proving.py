@@ -13,10 +13,10 @@ from numbers import Integral, Rational
 from typing import TypeAlias
 
 from certgen.certificate.profile import composed
-from certgen.certificate.proof import DEFAULT_BUDGET, require_expressible
+from certgen.certificate.proof import require_expressible
 from certgen.certificate.statement import Certificate
 from certgen.counts.evaluation import Question, evaluate_pieces
-from certgen.counts.work import evaluation_work, region_work
+from certgen.counts.work import UNASKED, evaluation_work, region_work
 from certgen.decimals import at_least
 from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
@@ -220,7 +220,7 @@ def default_strategy(question: Question, demanding: bool = False) -> str:
     if why_not(question):
         return "brute-force"
     work, most = evaluation_work(question.model, question.task), region_work(question.model, question.task)
-    return "adaptive" if demanding or work > max(QUICK, min(most, DEFAULT_BUDGET)) else "brute-force"
+    return "adaptive" if demanding or work > max(QUICK, min(most, UNASKED)) else "brute-force"
 
 
 def what_fits(question: Question, limit: int, tell: Tell) -> str:
@@ -245,7 +245,7 @@ def mind_memory(question: Question, strategy: str, limit: int | None, refined: b
 
 def require_default(question: Question) -> None:
     """UserError if brute force, chosen because nothing else applies, takes more than check-cert does by default."""
-    require_affordable(question, DEFAULT_BUDGET, otherwise=f"{why_brute_force(question)}{also_larger(question)}")
+    require_affordable(question, UNASKED, otherwise=f"{why_brute_force(question)}{also_larger(question)}")
 
 
 def why_brute_force(question: Question) -> str:

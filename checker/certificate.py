@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from checker.budget import MEMORY
 from checker.decode import (
     Integer,
     array,
@@ -63,9 +64,9 @@ def decode_step(value: object, path: str) -> Step:
     return Step(name, premises, args, rule.concludes.decode(fields["conclusion"], f"{path}.conclusion"), margin)
 
 
-def decode_certificate(data: bytes, integer_type: Integer = int) -> Certificate:
+def decode_certificate(data: bytes, integer_type: Integer = int, memory: int = MEMORY) -> Certificate:
     """The whole file, strictly: unknown fields, versions, rules and semantics are refused."""
-    content = load_json(decompress(data), integer_type)
+    content = load_json(decompress(data, memory), integer_type, memory)
     if isinstance(content, dict) and ({"payload", "signatures"} <= set(content) or "dsseEnvelope" in content):
         raise Malformed("signed-envelope", "", "a certificate; this is a DSSE envelope, check its decoded payload")
     statement = record(content, "", ("_type", "subject", "predicateType", "predicate"))

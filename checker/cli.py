@@ -6,18 +6,19 @@ import os
 import sys
 from functools import partial
 
-from checker.certificate import decode_certificate
-from checker.decode import MAX_BYTES, load_json
-from checker.errors import InternalError, Malformed, Refusal, about
+from checker.budget import allowed, memory_of
+from checker.certificate import Certificate, decode_certificate
+from checker.decode import MAX_BYTES, MAX_PRINTED_DIGITS, load_json
+from checker.errors import InternalError, Malformed, Refusal, ResourceLimit, about
 from checker.jobs import outcome_of, side_by_side
-from checker.kernel import Verdict, one_by_one, verify
+from checker.kernel import Verdict, declared, one_by_one, problem_of, verify
 from checker.model.architecture import decode_architecture
-from checker.model.weights import MAX_MODEL_BYTES, read_weights
-from checker.problem.problem_file import decode_problem
+from checker.model.weights import MAX_MODEL_BYTES, Weights, read_weights
+from checker.problem.problem_file import Stated, decode_problem
+from checker.rules.costs import BY_VALUES
 from checker.version import __version__
 
-DEFAULT_BUDGET = 1 << 25
-MAX_PRINTED_DIGITS = 4300  # CPython's own limit, and above every number that a certificate can hold
+UNLIMITED = 1 << 62
 EPILOG = """exit codes: 0 all verified, 1 a proof does not hold, 2 usage, 3 malformed certificate or model,
 4 another model, 5 a resource limit, 70 internal error; the largest one when several differ."""
 
@@ -37,27 +38,61 @@ def read(path: str, limit: int) -> bytes:
 def check(
     model_path: str,
     certificate_path: str,
-    budget: int = DEFAULT_BUDGET,
+    budget: int | None = None,
     problem_path: str | None = None,
     jobs: int = 1,
 ) -> Verdict:
     """The verified claim of one certificate about one model file: exact integers, and the model's SHA-256.
 
     Raises a Refusal, with its reason as data, for anything else: Rejected (the proof does not hold), Malformed (a file
-    that cannot be read, or is not of its format), OtherModel, ResourceLimit. `budget` bounds, for each step by itself,
-    the sequences or prefixes that it enumerates, or the thousands of multiply-adds with which it evaluates inputs. With
-    a problem file, a certificate about any other problem is refused. `jobs` processes look at steps side by side. Cost:
-    that of the proof; certgen length measures it.
+    that cannot be read, or is not of its format), OtherModel, ResourceLimit. `budget` bounds the operations of the
+    whole check, and its memory; without one, the size of the files does. With a problem file, a certificate about any
+    other problem is refused. `jobs` processes look at steps side by side. Cost: that of the proof; certgen length
+    measures it.
     """
-    with about("MODEL"):
-        weights = read_weights(read(model_path, MAX_MODEL_BYTES))
-    problem = None
-    if problem_path is not None:
-        with about("PROBLEM"):
-            problem = decode_problem(load_json(read(problem_path, MAX_BYTES)), "")
+    budget, weights, certificate, problem = files(model_path, certificate_path, budget, problem_path)
     with about("CERT"):
         prover = one_by_one if jobs == 1 else partial(side_by_side, jobs)
-        return verify(decode_certificate(read(certificate_path, MAX_BYTES)), weights, budget, problem, prover)
+        return verify(certificate, weights, budget, problem, prover)
+
+
+def files(
+    model_path: str, certificate_path: str, budget: int | None, problem_path: str | None = None
+) -> tuple[int, Weights, Certificate, Stated | None]:
+    """The budget, and the contents of the files."""
+    sys.set_int_max_str_digits(MAX_PRINTED_DIGITS)  # whatever the environment says
+    with about("MODEL"):
+        model = read(model_path, MAX_MODEL_BYTES)
+    with about("CERT"):
+        data = read(certificate_path, MAX_BYTES)
+    if budget is None:
+        budget = allowed(len(model) + len(data) * (8 if data[:2] == b"\x1f\x8b" else 1))
+    memory, problem = memory_of(budget), None
+    with about("MODEL"):
+        weights = read_weights(model, memory=memory)
+    if problem_path is not None:
+        with about("PROBLEM"):
+            problem = decode_problem(load_json(read(problem_path, MAX_BYTES), memory=memory), "")
+    with about("CERT"):
+        return budget, weights, decode_certificate(data, memory=memory), problem
+
+
+def estimate(model_path: str, certificate_path: str, budget: int | None) -> tuple[str, dict[str, object]]:
+    """What checking takes, as sizes tell it: a line for each step and one for their sum, and JSON fields. Nothing is
+    checked."""
+    budget, weights, certificate, _ = files(model_path, certificate_path, budget)
+    with about("CERT"):
+        problem = problem_of(certificate, weights, UNLIMITED)
+        costs = list(declared(problem, certificate.steps))
+    steps, lines = [], []
+    for index, (step, cost) in enumerate(zip(certificate.steps, costs, strict=True)):
+        more = " and more by its values" * (step.rule in BY_VALUES)
+        lines.append(f"predicate.steps[{index}] {step.rule}: {cost.operations} operations{more}, {cost.memory} bytes")
+        steps.append({"rule": step.rule, "operations": cost.operations, "bytes": cost.memory, "more": bool(more)})
+    needed, memory = problem.budget.declared, memory_of(budget) * 3 // 4
+    lines.append(f"ESTIMATE {needed} operations; {budget} operations and {memory} bytes are allowed")
+    sums = {"operations": needed, "budget": budget, "bytes_allowed": memory}
+    return "\n".join(lines), {"verdict": "estimate", "exit_code": ResourceLimit.exit_code, **sums, "steps": steps}
 
 
 def decimal(numerator: int, denominator: int) -> str:
@@ -132,23 +167,28 @@ def positive(text: str) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print one verdict line per certificate, in order; return the exit code."""
-    sys.set_int_max_str_digits(MAX_PRINTED_DIGITS)  # whatever the environment says
     parser = argparse.ArgumentParser(prog="check-cert", description=__doc__, epilog=EPILOG)
     parser.add_argument("model", metavar="MODEL", help="the model's weights, a .safetensors file")
     parser.add_argument("certificates", metavar="CERT", nargs="+", help="a .cert.json or .cert.json.gz file")
     parser.add_argument("--problem", metavar="PROBLEM", help="a problem file; a certificate about another is refused")
     parser.add_argument("--json", action="store_true", help="one JSON object per certificate instead of a line of text")
     parser.add_argument("--quiet", action="store_true", help="no output; the exit code says it all")
-    help_text = f"most work in a step before refusing with exit code 5 (default {DEFAULT_BUDGET})"
-    parser.add_argument("--budget", type=positive, default=DEFAULT_BUDGET, metavar="N", help=help_text)
+    help_text = "most operations before refusing with exit code 5 (default by the size of the files)"
+    parser.add_argument("--budget", type=positive, metavar="N", help=help_text)
+    help_text = "print what checking each step would take, and check nothing; the exit code is 5"
+    parser.add_argument("--estimate", action="store_true", help=help_text)
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes, if there are several steps")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args(arguments)
     codes = []
     for number, path in enumerate(options.certificates, 1):
         file = f"CERT {number}" if len(options.certificates) > 1 else "CERT"
-        work = partial(check, options.model, path, options.budget, options.problem, options.jobs)
-        line, data = describe(outcome_of(work), file)
+        if options.estimate:
+            found = outcome_of(partial(estimate, options.model, path, options.budget))
+            line, data = describe(found, file) if isinstance(found, Refusal) else found
+        else:
+            work = partial(check, options.model, path, options.budget, options.problem, options.jobs)
+            line, data = describe(outcome_of(work), file)
         codes.append(int(str(data["exit_code"])))
         if not options.quiet and not written(json.dumps(data) if options.json else line):
             codes.append(InternalError.exit_code)

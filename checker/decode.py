@@ -7,9 +7,11 @@ from collections.abc import Callable
 from math import gcd
 from typing import NoReturn, TypeVar
 
-from checker.errors import Malformed, show
+from checker.budget import MEMORY
+from checker.errors import Malformed, ResourceLimit, show
 
 MAX_BYTES = 1 << 28  # of a decompressed certificate
+MAX_PRINTED_DIGITS = 4300  # CPython's own limit, and above every number that a certificate can hold
 MAX_DIGITS = 4000  # of one number; below CPython's own limit, above v^k of anything checkable
 
 SURROGATE = re.compile("[\ud800-\udfff]")  # in text that was UTF-8: half of a pair of \u escapes, and no character
@@ -22,8 +24,17 @@ Value = TypeVar("Value")
 Decoder = Callable[[object, str], Value]  # (JSON value, its path) -> typed value, or Malformed
 
 
-def load_json(data: bytes, integer_type: Integer = int) -> object:
-    """Strict JSON: UTF-8, whole characters, no duplicate keys, no floats, canonical integers of bounded length."""
+def require_room(needed: int, share: int, what: str) -> None:
+    """ResourceLimit for more bytes than a share of the memory."""
+    if needed > share:
+        raise ResourceLimit("over-budget", "", f"at most {share} bytes for {what} (raise --budget)", str(needed))
+
+
+def load_json(data: bytes, integer_type: Integer = int, memory: int = MEMORY) -> object:
+    """Strict JSON: UTF-8, whole characters, no duplicate keys, no floats, canonical integers of bounded length. What it
+    becomes takes at most half the memory: that is seen by its brackets and commas, before a list is made."""
+    room = 48 * data.count(b",") + 160 * data.count(b"[") + 800 * data.count(b"{")
+    require_room(room + len(data) * (3 if data.isascii() else 12), memory // 2, "a text")
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
         if len({key for key, _ in items}) < len(items):
@@ -54,16 +65,19 @@ def load_json(data: bytes, integer_type: Integer = int) -> object:
         raise Malformed("not-json", "", "lists and objects nested less deeply") from None
 
 
-def decompress(data: bytes) -> bytes:
-    """The content of one gzip member, or `data` itself when it is not gzip; bounded by MAX_BYTES."""
+def decompress(data: bytes, memory: int = MEMORY) -> bytes:
+    """The content of one gzip member, or `data` itself when it is not gzip; bounded by MAX_BYTES, and by the memory."""
+    limit = min(MAX_BYTES, memory // 6)
     if data[:2] == b"\x1f\x8b":
         stream = zlib.decompressobj(wbits=31)
         try:
-            data = stream.decompress(data, MAX_BYTES + 1)
+            data = stream.decompress(data, limit + 1)
         except zlib.error:
             raise Malformed("bad-gzip") from None
-        if len(data) <= MAX_BYTES and (not stream.eof or stream.unused_data):
+        if len(data) <= limit and (not stream.eof or stream.unused_data):
             raise Malformed("bad-gzip", "", "one complete gzip member and nothing after it")
+    if limit < MAX_BYTES:
+        require_room(3 * len(data), memory // 2, "a text")
     if len(data) > MAX_BYTES:
         raise Malformed("too-large", "", f"at most {MAX_BYTES} bytes")
     return data

@@ -1,11 +1,13 @@
 """Steps side by side in several processes. A step holds only if the process that looked at it says so."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, TypeVar
 
 from checker.certificate import Step
-from checker.errors import InternalError, Refusal, ResourceLimit
+from checker.decode import MAX_PRINTED_DIGITS
+from checker.errors import InternalError, Refusal, ResourceLimit, located
 from checker.kernel import prove
 from checker.problem import Problem
 
@@ -33,7 +35,8 @@ def side_by_side(jobs: int, problem: Problem, steps: tuple[Step, ...]) -> list[i
     from multiprocessing import Pipe, Process  # a check in one process does without
 
     number, workers = min(jobs, len(steps)), []
-    asked = problem.weights, problem.stated, problem.margin, problem.budget.most, steps
+    budget = problem.budget
+    asked = problem.weights, problem.stated, problem.margin, budget.operations, budget.declared, steps
     try:
         for first in range(number):
             reader, writer = Pipe(duplex=False)
@@ -41,25 +44,38 @@ def side_by_side(jobs: int, problem: Problem, steps: tuple[Step, ...]) -> list[i
             worker.start()
             workers.append((worker, reader))
             writer.close()  # so that nothing more can come once the process has ended
-        return [received(workers[index % number][1]) for index in range(len(steps))]
+        return [settled(problem, *received(workers[index % number][1])) for index in range(len(steps))]
     finally:
         for worker, _ in workers:
             worker.kill()
             worker.join()
 
 
+def settled(problem: Problem, rule: str, index: int, found: dict[Hashable, int]) -> int:
+    """The number of a step, whose spending is added up here, in the order of the steps."""
+    problem.budget.rule, problem.budget.step = rule, index
+    with located(f"predicate.steps[{index}]"):
+        for key, operations in found.items():
+            problem.budget.spend(operations, "" if key == index else str(key))
+    return index
+
+
 def answer(to: Any, numbers: range, *asked: Any) -> None:
     """What a process does: it sends the outcome of each of its steps, with tables of its own."""
-    *stated, steps = asked
+    *stated, declared, steps = asked
+    sys.set_int_max_str_digits(MAX_PRINTED_DIGITS)  # which a new process has from the environment
     problem = Problem(*stated)
+    problem.budget.declared = declared
     for index in numbers:
-        to.send(outcome_of(partial(prove, problem, steps, index)))
+        problem.budget.restart()
+        outcome = outcome_of(partial(prove, problem, steps, index))
+        to.send(outcome if isinstance(outcome, Refusal) else (steps[index].rule, outcome, problem.budget.found))
 
 
-def received(reader: Any) -> int:
-    """The number of a step that holds."""
+def received(reader: Any) -> tuple[str, int, dict[Hashable, int]]:
+    """The rule and number of a step that holds, and what it spent."""
     try:
-        outcome: int | Refusal = reader.recv()
+        outcome: tuple[str, int, dict[Hashable, int]] | Refusal = reader.recv()
     except (EOFError, OSError):
         raise InternalError("process-lost", "", "an outcome of every step (try fewer --jobs)") from None
     if isinstance(outcome, Refusal):

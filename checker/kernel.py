@@ -1,15 +1,18 @@
 """The kernel: derive each step from facts of earlier steps; the last fact must entail the claim."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from checker.budget import Cost
 from checker.certificate import Certificate, Step
-from checker.errors import InternalError, OtherModel, Rejected, about, located, show
+from checker.errors import InternalError, OtherModel, Rejected, ResourceLimit, about, located, show
 from checker.facts import AtMargin, Profile, Proved
 from checker.model.weights import Weights
 from checker.problem import Problem
 from checker.problem.problem_file import Stated
 from checker.rules import RULES
+from checker.rules.costs import COSTS
 
 Prover = Callable[[Problem, tuple[Step, ...]], list[int]]
 
@@ -44,16 +47,35 @@ def require_same_model(certificate: Certificate, weights: Weights) -> None:
         raise Rejected("wrong-size", "predicate.model", str(weights.sizes))
 
 
+def applied(problem: Problem, steps: tuple[Step, ...], index: int) -> tuple[Problem, tuple[Any, ...]]:
+    """What the rule of a step is applied to: the problem at the step's margin, and what earlier steps state."""
+    step = steps[index]
+    rule, here = RULES[step.rule], problem.at(stated_by(step, problem).margin)
+    if len(step.premises) > len(steps):
+        raise Rejected("bad-premise", "premises", f"at most {len(steps)}, as many as steps", str(len(step.premises)))
+    earlier = [step_before(steps, index, number, at) for at, number in enumerate(step.premises)]
+    premises = [stated_by(one, problem) for one in earlier]
+    rule.require_applies(here, premises)
+    return here, tuple(premises if rule.ladder else [one.fact for one in premises])
+
+
+def declared(problem: Problem, steps: tuple[Step, ...]) -> Iterator[Cost]:
+    """What each step takes beside what those before it have made; a ResourceLimit for one with which it is too much."""
+    for index, step in enumerate(steps):
+        with located(f"predicate.steps[{index}]"):
+            args = {name: int(value) if isinstance(value, int) else value for name, value in step.args.items()}
+            yield problem.budget.charge(COSTS[step.rule](*applied(problem, steps, index), args))
+
+
 def prove(problem: Problem, steps: tuple[Step, ...], index: int) -> int:
     """The step's number, if its rule derives what it states from what earlier steps state; or a Refusal."""
     step = steps[index]
+    problem.budget.rule, problem.budget.step = step.rule, index
     with located(f"predicate.steps[{index}]"):
-        rule, here = RULES[step.rule], problem.at(stated_by(step, problem).margin)
-        earlier = [step_before(steps, index, number, at) for at, number in enumerate(step.premises)]
-        premises = [stated_by(one, problem) for one in earlier]
-        rule.require_applies(here, premises)
-        problem.budget.restart()
-        derived = rule.derive(here, tuple(premises if rule.ladder else [one.fact for one in premises]), step.args)
+        try:
+            derived = RULES[step.rule].derive(*applied(problem, steps, index), step.args)
+        except ResourceLimit as limit:  # whatever piece of the step it was: with --jobs it may be another
+            raise ResourceLimit(limit.code, "", limit.expected, limit.got) from None
         with located("conclusion"):
             derived.require_entails(step.conclusion)
     return index
@@ -71,9 +93,7 @@ def verify(
 
     A step may be looked at before those that it builds on: what they state is true once all of them hold.
     """
-    require_same_model(certificate, weights)
-    with located("predicate.task"):
-        problem = Problem(weights, certificate.problem, certificate.margin, budget)
+    problem = problem_of(certificate, weights, budget)
     if wanted is not None:
         with about("PROBLEM"):
             required = Problem(weights, wanted, certificate.margin, budget).normal
@@ -81,6 +101,8 @@ def verify(
             raise Rejected("other-problem", "predicate.task", "the problem in PROBLEM")
     if certificate.total != problem.total:
         raise Rejected("wrong-total", "predicate.claim.total", show(problem.total), show(certificate.total))
+    for _ in declared(problem, certificate.steps):
+        pass  # all of it is affordable
     if prover(problem, certificate.steps) != list(range(len(certificate.steps))):
         raise InternalError("step-lost", "predicate.steps", "every step proved, in its place")
     claim, steps = certificate.claim, certificate.steps
@@ -94,6 +116,13 @@ def verify(
     counts, about_what = (claim.correct, claim.wrong, problem.total), (problem.text, problem.v, weights.entry)
     more = (claim.profile, claim.mean_loss) if isinstance(claim, Profile) else ()
     return Verdict(*counts, *about_what, problem.margin, problem.digest, weights.file_digest, *more)
+
+
+def problem_of(certificate: Certificate, weights: Weights, budget: int) -> Problem:
+    """What a certificate is about, if it is this model."""
+    require_same_model(certificate, weights)
+    with located("predicate.task"):
+        return Problem(weights, certificate.problem, certificate.margin, budget)
 
 
 def stated_by(step: Step, problem: Problem) -> Proved:

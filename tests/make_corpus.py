@@ -248,7 +248,7 @@ def derived(statement: Statement, number: int) -> list[list[int]]:
     step, rule = steps[number], RULES[steps[number]["rule"]]
     facts = [RULES[steps[i]["rule"]].concludes.decode(steps[i]["conclusion"], "") for i in step["premises"]]
     args = {key: decode(step["args"][key], key) for key, decode in rule.args.items()}
-    tally: Any = rule.derive(max_of_k(read_weights(model), margin, 1 << 20), tuple(facts), args)
+    tally: Any = rule.derive(max_of_k(read_weights(model), margin, 1 << 40), tuple(facts), args)
     return [list(count) for count in tally.counts]
 
 
@@ -890,6 +890,9 @@ def over_limits() -> Iterator[tuple[str, Statement]]:
     cut = at(base, "separable_counts", "args", "groups", 3, "blocks", 0, "parts", 0, "above", 0)
     yield "over-budget--step-of-one-unit", edited(base, put(*cut, 1, value=1))
     yield "over-budget--phase-of-1000-digits", edited(base, put(*cut, 2, value=-(10**1000)), put(*cut, 1, value=1))
+    pure = {"rule": "pure_sequences", "premises": [], "args": {}, "conclusion": {"counts": []}}
+    steps = [pure | {"args": {"exponent": -20, "bits": 4096 - at}} for at in range(60)]
+    yield "over-budget--60-precisions", edited(cubic, put("predicate", "steps", value=steps))
 
 
 def malformed() -> Iterator[tuple[str, bytes]]:

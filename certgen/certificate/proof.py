@@ -7,14 +7,16 @@ from fractions import Fraction
 from certgen.certificate.facts import Accuracy, Tally
 from certgen.certificate.statement import Certificate, Claim, ModelInfo, Predicate, Sha256, Subject, read_task
 from certgen.certificate.steps import AnyStep, infer
-from certgen.counts.work import evaluation_work
+from certgen.counts.work import enumeration_operations, evaluation_operations
 from certgen.errors import UserError
 from certgen.files import in_unicode
 from certgen.models.model_file import MAX_DIGITS, Model
 from certgen.problem import Task, max_of_k
 
 RETRIED = 2  # the most that evaluating inputs again costs, as a factor; see counts/evaluation.py
-DEFAULT_BUDGET = 1 << 25  # sequences, or thousands of multiply-adds, that check-cert affords unless it is told more
+# Operations that check-cert allows unless it is told another number: in any case, for each byte of the files, at most.
+LEAST, A_BYTE, MOST = 1 << 25, 10_000, 1 << 34
+PACKED = 8  # a packed certificate counts as so many times its bytes
 
 
 def require_expressible(model: Model, task: Task) -> None:
@@ -35,16 +37,23 @@ def require_expressible(model: Model, task: Task) -> None:
 
 
 def needed_budget(certificate: Certificate, model: Model) -> int:
-    """What check-cert has to be allowed by --budget: the cost of evaluating every input if the proof does, else its
-    default."""
-    needed = DEFAULT_BUDGET
+    """At least the operations that check-cert counts for a proof that evaluates every input; 0 for any other."""
+    needed = 0
     for step in certificate.predicate.steps:
         if step.rule == "enumerate_sequences":
-            needed = max(needed, certificate.predicate.claim.total)
+            needed += enumeration_operations(model, certificate.predicate.claim.total, step.args)
         if step.rule == "evaluate_inputs":
-            once = evaluation_work(model, certificate.predicate.task.bound_to(model), step.args.bits[0])
-            needed = max(needed, once if len(step.args.bits) == 1 else RETRIED * once)
-    return needed
+            task, bits = certificate.predicate.task.bound_to(model), step.args.bits
+            once = evaluation_operations(model, task, bits[0])
+            needed += once if len(bits) == 1 else RETRIED * once
+    return LEAST + needed if needed else 0  # other steps take less
+
+
+def budget_options(certificate: Certificate, model: Model, size: int, packed: bool) -> list[str]:
+    """The options with which check-cert affords a proof of so many bytes: none, or a budget."""
+    files = len(model.file_bytes) + size * (PACKED if packed else 1)
+    needed = needed_budget(certificate, model)
+    return [f"--budget={needed}"] if needed > min(LEAST + A_BYTE * files, MOST) else []
 
 
 class Proof:

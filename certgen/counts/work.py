@@ -1,6 +1,6 @@
 """What it costs to evaluate every input: as check-cert counts it, and roughly in seconds.
 
-The unit is a thousand multiply-adds of 64 bits, as in the rule evaluate_inputs.
+The unit is a thousand multiply-adds of 64 bits side by side, or where it says so an operation of check-cert.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ import math
 
 import numpy as np
 
+from certgen.certificate.arguments import LaneArgs
 from certgen.models.model_file import Model
 from certgen.problem import Task
 
+WORD = 256  # bits of a number that an operation of check-cert takes
+SLACK = 40  # bits by which it may overestimate logits
 LONGEST = 1 << 14  # bits of a number that check-cert still multiplies
+UNIT, PACKED = 64, 4000  # operations, and multiply-adds of which as many take so long
+UNASKED = 1 << 25  # the most that is proved by evaluating every input unless it is asked for
 CHECKED_A_SECOND = 300_000.0  # of check-cert, on one core
 ROUNDS = 8  # of a search for the worst input of a region
 SEARCHED_A_SECOND = 4_000_000.0  # of the search in numpy, on one core
@@ -27,11 +32,11 @@ def passes(model: Model, task: Task) -> int:
     return sum(math.prod(choices[: p + 1]) for p in range(last)) + task.number
 
 
-def work(model: Model, k: int, bits: int) -> int:
+def work(model: Model, k: int, bits: int, together: int = 1000) -> int:
     """Of one position of an input of k tokens, when `bits` bits are kept.
 
-    An exponential counts as one, a SiLU or a GELU as eight, and more with more bits; the rest of a block as sixteen.
-    Weights above 16 make numbers longer from layer to layer.
+    An exponential counts as one, and so do eight columns of a matrix; a SiLU or a GELU as eight, and more with more
+    bits; the rest of a block as sixteen. Weights above 16 make numbers longer from layer to layer.
     """
     architecture = model.architecture
     tables = [array for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
@@ -39,14 +44,33 @@ def work(model: Model, k: int, bits: int) -> int:
     exponentials = max(architecture.blocks * architecture.heads, 1) * k
     if architecture.activation not in ("none", "relu"):
         exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0) * (1 + bits // 64)
-    products = sum(array.size for array in tables) // 1000
+    products = sum(array.size for array in tables) // together
     words = 1 + (bits + min(growth, LONGEST)) // 64
-    return (products + exponentials) * words**2 + 16 * (architecture.blocks + 1)
+    columns = sum(int(array.shape[-1]) for array in tables)
+    return (products + exponentials) * words**2 + columns // 8 + 16 * (architecture.blocks + 1)
 
 
 def evaluation_work(model: Model, task: Task, bits: int = 0) -> int:
     """Of all inputs once."""
     return passes(model, task) * work(model, task.k, bits)
+
+
+def evaluation_operations(model: Model, task: Task, bits: int) -> int:
+    """The same in operations."""
+    return passes(model, task) * (UNIT * work(model, task.k, bits, PACKED) + 2 * task.k)
+
+
+def enumeration_operations(model: Model, sequences: int, args: LaneArgs) -> int:
+    """At least those of enumerate_sequences: for each sequence, and terms of every pair, position and token."""
+    v, k, d = model.d_vocab, model.sizes["n_ctx"], model.sizes["d_model"]
+    largest = {name.rpartition(".")[2]: float(np.abs(array).max(initial=0.0)) for name, array in model.tensors.items()}
+    heads, residual = model.sizes["d_head"], largest["W_E"] + largest["W_pos"]
+    attended = heads * largest["W_O"] * (largest["b_V"] + d * residual * largest["W_V"])
+    logit = d * largest["W_U"] * (residual + attended + largest["b_O"]) + largest["b_U"]
+    width = args.bits + max(math.frexp(logit)[1] + SLACK - args.exponent, 1) + 2 * k.bit_length()
+    lanes = 1 + width * v // WORD
+    each = 8 + lanes * v.bit_length() // 8
+    return sequences * each + (v + 1) ** 2 * (k + 1) * (v + 8) * (16 + lanes * (2 + args.bits // 128))
 
 
 def region_work(model: Model, task: Task) -> int:

@@ -7,20 +7,20 @@ from typing import TypeAlias
 
 from certgen.certificate.arguments import EvaluateArgs
 from certgen.certificate.facts import Tally
-from certgen.certificate.proof import DEFAULT_BUDGET, Proof
+from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
 from certgen.counts.branching import count_correct, require_enumerable
 from certgen.counts.cells import cells_of_pair, pairs_of
 from certgen.counts.evaluation import Part, Question, Setting, choose_setting, conclude, evaluate_pieces
 from certgen.counts.numerators import DEFAULT_PRECISION, full_precision, lane_args
-from certgen.counts.work import CHECKED_A_SECOND, SEARCHED_A_SECOND, about, evaluation_work, lasting
+from certgen.counts.work import CHECKED_A_SECOND, SEARCHED_A_SECOND, UNASKED, about, evaluation_work, lasting
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.progress import Track
 
 Search: TypeAlias = Callable[[Question, Setting, Track], list[Part]]  # all inputs, part by part
-MOST_WORK = DEFAULT_BUDGET << 6  # thousands of multiply-adds
+MOST_WORK = UNASKED << 6  # thousands of multiply-adds
 
 
 def brute_force(circuits: Circuits, track: Track) -> Certificate:

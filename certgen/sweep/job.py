@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from certgen.certificate.proof import DEFAULT_BUDGET, needed_budget
+from certgen.certificate.proof import budget_options
 from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.files import in_unicode
@@ -61,14 +62,14 @@ class Job:
             name += f"--problem-{self.problem.sha256[:8]}"
         return f"{CERTIFICATES}/{in_unicode(self.path.stem)}-{self.sha256[:8]}/{name}.cert.json.gz"
 
-    def command(self, budget: int = DEFAULT_BUDGET) -> str:
-        """What a user types to get this row's certificate and verdict, when the check needs this budget."""
+    def command(self, options: Sequence[str] = ()) -> str:
+        """What a user types to get this row's certificate and verdict, with these options for the check."""
         certificate = f"{self.output}/{self.certificate}"
         asked = [] if self.margin == "0" else ["--margin", self.margin]
         asked += ["--problem", self.problem.path] if self.problem else []
         words = ["certgen", "prove", self.model, "--strategy", self.strategy, *asked, "-o", certificate]
         same = ["--problem", self.problem.path] if self.problem else []
-        checked = ["check-cert", *budget_options(budget), self.model, certificate, *same]
+        checked = ["check-cert", *options, self.model, certificate, *same]
         return f"{shlex.join(words)} && {shlex.join(checked)}"
 
     def finished(self, store: Store) -> bool:
@@ -123,11 +124,11 @@ def measure(job: Job, row: Record) -> None:
     row["bytes"] = certificate.save(path)
     row["prove_s"] = time.perf_counter() - started
     row["certificate"] = job.certificate
-    budget = needed_budget(certificate, model)
-    row["command"] = job.command(budget)
+    options = budget_options(certificate, model, row["bytes"], packed=True)
+    row["command"] = job.command(options)
 
     started = time.perf_counter()
-    verdict = check_apart(job.path, path, budget, job.problem)
+    verdict = check_apart(job.path, path, options, job.problem)
     row["check_s"] = time.perf_counter() - started
     if verdict.get("exit_code") != 0 or verdict.get("verdict") != "verified":
         raise UserError(refusal(verdict))
@@ -162,17 +163,13 @@ def as_float(number: int) -> float | None:
         return None
 
 
-def budget_options(budget: int) -> list[str]:
-    return [f"--budget={budget}"] if budget > DEFAULT_BUDGET else []
-
-
-def check_apart(model: Path, certificate: Path, budget: int = DEFAULT_BUDGET, problem: Asked | None = None) -> Record:
+def check_apart(model: Path, certificate: Path, options: Sequence[str] = (), problem: Asked | None = None) -> Record:
     """check-cert's verdict as JSON, from a fresh interpreter: nothing of the search is in its memory.
 
     Option -P keeps a folder named `checker` in the current directory out. A certificate about another problem is
     refused.
     """
-    command = [sys.executable, "-P", "-m", "checker", "--json", *budget_options(budget), str(model), str(certificate)]
+    command = [sys.executable, "-P", "-m", "checker", "--json", *options, str(model), str(certificate)]
     with tempfile.TemporaryDirectory() as folder:
         if problem:
             asked = Path(folder) / "problem.json"

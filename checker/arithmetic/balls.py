@@ -4,7 +4,7 @@ The unit of a centre and a radius is 2^-bits, for one number of bits throughout.
 section "Balls".
 """
 
-from functools import cache
+from functools import lru_cache
 from operator import mul
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ class Linear:
         columns = [sum(map(abs, column)) for column in zip(*self.rows, strict=True)]
         self.sum = max(columns)
         self.norm = self.sum + len(W.rows)  # at least the largest column sum of |W|, in units
-        self.packed = cache(self.pack)
+        self.packed = lru_cache(4)(self.pack)  # few sizes occur
 
     def pack(self, size: int) -> tuple[int, int, int, list[int]]:
         """Bits of a lane, half its range, the packed bias and the packed rows, for centres below 2^size."""

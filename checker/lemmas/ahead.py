@@ -1,6 +1,6 @@
 """How far wrong outputs are ahead of the label: a constant, and for each head a mean over positions."""
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from operator import mul
 
 from checker.arithmetic.balls import Ball
@@ -23,7 +23,8 @@ class Ahead:
     def __init__(self, problem: Problem, bits: int) -> None:
         self.bits, self.margin, self.budget = bits, problem.margin_upper(-bits), problem.budget
         self.layer = problem.one_layer(bits)
-        self.gains, self.lanes = cache(self.of_attention), lru_cache(1)(self.of_classes)  # one group after another
+        # one group after another
+        self.gains, self.lanes = lru_cache(256)(self.of_attention), lru_cache(1)(self.of_classes)
 
     def favours(self, y: int, c: int) -> list[int]:
         """What each neuron adds to logit_y - logit_c, times its activation; in the unit of `out`."""

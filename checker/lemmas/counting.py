@@ -6,8 +6,8 @@ from math import prod
 from operator import mul
 
 from checker.arithmetic.packing import concatenate
+from checker.budget import Budget, product, words
 from checker.lemmas.groups import Cut
-from checker.problem.budget import Budget
 
 PHASES = 1 << 16  # to a step
 
@@ -37,23 +37,33 @@ def count_within(losses: Tables, uses: list[int], most: int, needed: list[int], 
     if not choices:
         return 0
     width = choices.bit_length() + 1  # a lane holds any number of them
-    budget.afford(width * most >> 8, "times 256 bits at once")
+    budget.require_memory(width * int(most), "lanes of a count")  # some eight numbers as long
     lanes = (1 << (width * (most + 1))) - 1
+    budget.spend(sum([24 + 10 * len(row) for row in losses]))
     powers = [polynomial(list(row.values()), width) for row in losses]
     total: int = 0
     for number in range(len(needed) + 1):  # all choices, less those without one of the needed tokens, and so on
         for without in combinations(needed, number):
-            product: int = 1
+            found: int = 1
             for row, power, count in zip(losses, powers, uses, strict=True):
                 power -= sum([1 << (width * row[t]) for t in without if t in row])
                 while count:
                     if count % 2:
-                        product = (product * power) & lanes
+                        budget.spend(multiplied(found, power))
+                        found = (found * power) & lanes
                     count //= 2
                     if count:
+                        budget.spend(multiplied(power, power))
                         power = (power * power) & lanes
-            total += (1 - number % 2 * 2) * product
+            total += (1 - number % 2 * 2) * found
+    budget.spend(words(int.bit_length(total)) * words(width))
     return int(total % ((1 << width) - 1))  # the sum of the lanes, as 2^width = 1 here
+
+
+def multiplied(a: int, b: int) -> int:
+    """Operations of their product, and of what is left of it."""
+    a, b = int.bit_length(a), int.bit_length(b)
+    return 6 + product(a, b) + words(a + b)
 
 
 def polynomial(powers: list[int], width: int) -> int:

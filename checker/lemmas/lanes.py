@@ -69,12 +69,14 @@ def count_correct(lanes: Lanes, m: int, query: int, choices: list[list[int]]) ->
     total = concatenate([term + start for term in last], span)
     wide = [[repeat(term, count, span) for term in terms] for terms in outer]
 
-    def walk(prefix: int, depth: int) -> int:
-        if depth == len(wide):
-            return blocks_with_bits(prefix & fail, count, span)
-        return sum([walk(prefix + term, depth + 1) for term in wide[depth]])
-
     sequences = count
     for terms in outer:
         sequences *= len(terms)
-    return sequences - walk(total, 0)
+    return sequences - failing(total, wide, fail, (count, span))
+
+
+def failing(prefix: int, wide: list[list[int]], fail: int, blocks: tuple[int, int]) -> int:
+    """How many sequences are not proved correct, after a prefix in each of its blocks; `wide` is what may follow."""
+    if not wide:
+        return blocks_with_bits(prefix & fail, *blocks)
+    return sum([failing(prefix + term, wide[1:], fail, blocks) for term in wide[0]])

@@ -64,7 +64,7 @@ def labels_of(problem: Problem, group: Group) -> dict[int, dict[int, int]]:
     found = {0: {0: 1}}
     for p, (row, tables) in enumerate(zip(problem.choices, problem.label_tables(), strict=True)):
         after: dict[int, dict[int, int]] = {}
-        problem.budget.spend(sum(map(len, found.values())) * len(row))
+        problem.budget.spend(sum(map(len, found.values())) * len(row) * (8 + problem.unit))
         for t in members(group.queries) if p == problem.readout else row:
             for own, states in found.items():
                 into, table = after.setdefault(group.next[own][group.symbols[t]], {}), tables[t]
@@ -149,5 +149,5 @@ def hinted(
         if region is None or rows is None:
             raise Rejected("wrong-shape", "args.hints", "an entry for each region", f"{len(hints)} entries")
         size = sum([len(x) for tokens, ways in region.layers for x in (*tokens.values(), *ways.values())])
-        problem.budget.spend(size * work)
+        problem.budget.spend(size * (work + problem.unit))
         yield f"args.hints[{number}]", region, rows

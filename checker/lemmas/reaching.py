@@ -1,6 +1,7 @@
 """Counting the inputs of a region in which a class of wrong outputs can reach the label."""
 
 from checker.arithmetic.balls import TooCoarse
+from checker.budget import words
 from checker.lemmas.paths import Table, Weights, longest, weighted
 from checker.problem import Problem
 from checker.problem.regions import Region
@@ -47,9 +48,12 @@ def reaching(problem: Problem, region: Region, table: Table, weight: int, steps:
     allowance, width = best[-1][0], weight.bit_length() + 1
     if allowance < 0:
         return 0
-    problem.budget.afford(max([len(ways) for _, ways in region.layers]) * width * steps >> 8, "times 256 bits at once")
+    lanes = width * (steps + 1)
+    problem.budget.require_memory(
+        max([len(ways) for _, ways in region.layers]) * (lanes // 3 + 100), "lanes of a count"
+    )
     terms = sum([len(tokens[c]) for tokens, ways in region.layers for into in ways.values() for _, c in into])
-    problem.budget.spend(terms * (width * steps // 64 + 1))
+    problem.budget.spend(terms * (20 + 2 * words(lanes)))
     mask, found = (1 << (width * (steps + 1))) - 1, {0: 1}
     for (tokens, ways), row, weights, start, end in zip(
         region.layers, table, problem.choices, best[:0:-1], best[-2::-1], strict=True

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from checker.arithmetic.enclosures import largest_product
+from checker.budget import words
 from checker.lemmas.separation import Numerators
 
 ROUNDINGS = 7  # a value is less than this below its bound: six table entries and the margin were rounded
@@ -34,6 +35,8 @@ class Rivals:
         self.width = (8 * k * self.offset).bit_length() + 1
         self.ones = sum([1 << (self.width * lane) for lane in range(len(self.bounds))])
         self.tops = self.ones << (self.width - 1)
+        lanes = k * (m + 1) * len(self.bounds) * (4 + words(self.width * len(self.bounds)) // 2)
+        tables.problem.budget.spend(lanes)
         self.terms = [[self.largest(p, [t]) for t in range(m + 1)] for p in range(k)]
         # moves a sum of zero to the top bit of its lane; then even the doubts can be taken off without a borrow
         self.start = self.terms[-1][q] + self.tops - k * self.offset * self.ones

@@ -3,12 +3,19 @@
 from collections.abc import Sequence
 
 from checker.arithmetic.matrices import Matrix
+from checker.budget import longest, product, words
 from checker.problem import Problem
 
 
 def entry(table: Matrix, row: int, column: int, unit: int) -> int:
     """An entry in multiples of 2^unit; no table that is read has a smaller exponent."""
     return table.rows[row][column] << (table.exponent - unit)
+
+
+def work(problem: Problem) -> int:
+    """Operations for each position of a sequence."""
+    logits, scores = problem.sizes.logits.bits, problem.sizes.scores.bits
+    return 40 + 12 * words(logits + scores) + product(logits, longest([problem.margin]))
 
 
 def tied(problem: Problem, x: Sequence[int], m: int, y: int) -> bool:

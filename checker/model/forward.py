@@ -16,8 +16,10 @@ from checker.arithmetic.enclosures import Power, aligned
 from checker.arithmetic.matrices import Matrix, add
 from checker.arithmetic.packing import repeat, side_by_side, split
 from checker.arithmetic.scaled_exp import ScaledExp
+from checker.budget import number
 from checker.model.weights import Weights
 
+UNIT = 64  # operations
 Vector = Callable[[], Ball]  # evaluated when it is called for the first time
 
 
@@ -99,9 +101,9 @@ def unchanged(x: Ball) -> Ball:
 
 
 def work(weights: Weights, k: int, bits: int) -> int:
-    """About how many thousands of multiply-adds of 64 bits a position takes; an exponential counts as one, a SiLU or a
-    GELU as eight, and more with more bits; the rest of a block as sixteen. Weights above 16 make numbers longer from
-    layer to layer."""
+    """About how many operations a position takes: UNIT for 4,000 multiply-adds of 64 bits side by side, as many for an
+    exponential, or eight columns of a matrix; eight times as many for a SiLU or a GELU, and more with more bits;
+    sixteen times for the rest of a block. Weights above 16 make numbers longer from layer to layer."""
     tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
     growth = sum([max(0, max([max(map(abs, row)) for row in W.rows]).bit_length() + W.exponent - 4) for W in tables])
@@ -110,7 +112,21 @@ def work(weights: Weights, k: int, bits: int) -> int:
     if weights.architecture.activation not in ("none", "relu"):
         exponentials += 8 * blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
     words = 1 + (bits + min(growth, LONGEST)) // 64
-    return (products // 1000 + exponentials) * words**2 + 16 * (blocks + 1)
+    columns = sum([len(W.rows[0]) for W in tables])
+    return UNIT * ((products // 4000 + exponentials) * words**2 + columns // 8 + 16 * (blocks + 1))
+
+
+def forward_memory(weights: Weights, choices: list[dict[int, int]], passes: int, bits: int) -> int:
+    """Bytes of a model in packed rows, and of every token at every position in the first block, with attention between
+    any two that are seen together; of one input in the other blocks."""
+    a, sizes, tables = weights.architecture, weights.sizes, weights.tensors.values()
+    places, k = sum(map(len, choices)), len(choices)
+    growth = sum([max(0, max([max(map(int.bit_length, row)) for row in W.rows]) + W.exponent - 4) for W in tables])
+    length = number(2 * bits + min(growth, LONGEST))
+    width = 6 * sizes["d_model"] + 4 * a.heads * sizes.get("d_head", 0) + 2 * sizes.get("d_mlp", 0)
+    pairs = min(places * places, passes * k) * a.heads * (130 + 2 * number(bits)) * min(a.blocks, 1)
+    weights_packed = 8 * sum([len(W.rows) * len(W.rows[0]) for W in tables]) * length
+    return weights_packed + pairs + (places + k * (a.blocks + 1)) * width * length
 
 
 class Position:

@@ -9,7 +9,8 @@ import struct
 from typing import NamedTuple
 
 from checker.arithmetic.matrices import Matrix
-from checker.decode import Integer, array, integer, load_json, mapping, record, text
+from checker.budget import MEMORY, number
+from checker.decode import Integer, array, integer, load_json, mapping, record, require_room, text
 from checker.errors import Malformed, show
 from checker.model.architecture import ENTRY, Architecture, decode_architecture, one_head, tensor_axes
 
@@ -48,8 +49,10 @@ class Weights(NamedTuple):
     entry: str | None
 
 
-def dyadic(raw: bytes, kind: Format, path: str) -> tuple[list[int], int]:
-    """Little-endian floats as (integers, exponent): the i-th number is integers[i] * 2^exponent, exactly."""
+def dyadic(raw: bytes, kind: Format, path: str, room: int = MEMORY) -> tuple[list[int], int]:
+    """Little-endian floats as (integers, exponent): the i-th number is integers[i] * 2^exponent, exactly. These take at
+    most `room` bytes, or it is a ResourceLimit."""
+    require_room(110 * (len(raw) // kind.size), room, "weights")
     top = (1 << kind.exponent_bits) - 1
     parts = []
     for index, bits in enumerate(struct.unpack(f"<{len(raw) // kind.size}{kind.code}", raw)):
@@ -62,6 +65,8 @@ def dyadic(raw: bytes, kind: Format, path: str) -> tuple[list[int], int]:
         sign = -1 if bits >> (kind.exponent_bits + kind.significand_bits) else 1
         parts.append((sign * significand, max(biased, 1)))  # subnormals share the smallest normal exponent
     lowest = min((biased for significand, biased in parts if significand), default=1)
+    longest = max((biased for _, biased in parts), default=1) - lowest + kind.significand_bits
+    require_room(len(parts) * number(longest), room, f"weights of {longest} bits")
     bias = (top >> 1) + kind.significand_bits
     return [significand << max(biased - lowest, 0) for significand, biased in parts], lowest - bias
 
@@ -101,8 +106,9 @@ def tensor_bytes(header: dict[str, object], body: bytes) -> dict[str, tuple[Form
     return found
 
 
-def read_weights(data: bytes, integer_type: Integer = int) -> Weights:
-    """The model in `data`. A size is read off the first tensor that has it; every other tensor must agree."""
+def read_weights(data: bytes, integer_type: Integer = int, memory: int = MEMORY) -> Weights:
+    """The model in `data`, whose weights may take a quarter of the memory. A size is read off the first tensor that has
+    it; every other tensor must agree."""
     entries, entry, body = read_header(data)
     architecture = None if entry is None else decode_architecture(entry)
     found = tensor_bytes(record(entries, "tensors", tuple(tensor_axes(architecture))), body)
@@ -114,9 +120,10 @@ def read_weights(data: bytes, integer_type: Integer = int) -> Weights:
         for axis, extent in zip(axes, shape, strict=True):
             if sizes.setdefault(axis, extent) != extent:
                 raise Malformed("bad-shape", f"{name}.shape", f"{axis} = {sizes[axis]}", show(extent))
-    tensors = {}
+    tensors, room = {}, memory // 4
     for name, (kind, shape, raw) in found.items():
-        numbers, exponent = dyadic(raw, kind, name)
+        numbers, exponent = dyadic(raw, kind, name, room)
+        room -= len(numbers) * number(max(map(int.bit_length, numbers)))
         flat = [integer_type(number) for number in numbers]
         tensors[name] = Matrix([flat[i : i + shape[-1]] for i in range(0, len(flat), shape[-1])], exponent)
     if architecture is None or architecture.blocks == 0:

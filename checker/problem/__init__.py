@@ -8,14 +8,15 @@ from itertools import accumulate
 from math import prod
 from operator import mul
 
+from checker.budget import Budget, Cost, number, product
 from checker.decode import MAX_DIGITS
 from checker.errors import Rejected, located, show
 from checker.model.attention import Attention
 from checker.model.circuits import Circuits
 from checker.model.forward import work
 from checker.model.one_layer import OneLayer
+from checker.model.sizes import Sizes
 from checker.model.weights import Weights
-from checker.problem.budget import Budget
 from checker.problem.labels import Task, label_of, tables_of
 from checker.problem.problem_file import Position, ProblemFile, Stated
 
@@ -34,21 +35,25 @@ class Problem:
         self.weights, self.margin, self.budget = weights, margin, Budget(budget)
         self.v, self.stated = weights.sizes["d_vocab"], stated
         pooled = weights.architecture.pool != "none"
+        any_token = Position(range(self.v), None)
         if isinstance(stated, int):
             if stated != weights.sizes["n_ctx"] or pooled or self.outputs != self.v:
                 expected = f"{show(weights.sizes['n_ctx'])}, an output for each token, and no pooling"
                 raise Rejected("wrong-task", "k", expected, show(stated))
-            any_token = Position(range(self.v), None)
-            stated = ProblemFile(tuple([any_token for _ in range(stated)]), Task("max", {}, None), None)
+            stated = ProblemFile((any_token,) * stated, Task("max", {}, None), None)
         self.k = len(stated.positions)
         if not 0 < self.k <= weights.sizes["n_ctx"]:
             raise Rejected("wrong-task", "inputs", f"1 to {show(weights.sizes['n_ctx'])} positions", show(self.k))
         if self.k * self.v > MAX_WEIGHTS:
             raise Rejected("wrong-task", "inputs", f"at most {MAX_WEIGHTS} weights of tokens", str(self.k * self.v))
+        places = sum([0 if position is any_token else len(position.tokens) for position in stated.positions])
+        cells = self.k * self.v
+        memory = 160 * places + 40 * cells
+        self.budget.charge([Cost(f"{places} tokens and {cells} weights of inputs", 0, memory, "inputs")])
         self.choices: list[dict[int, int]] = []
         for p, position in enumerate(stated.positions):
             with located(f"inputs[{p}]"):
-                repeated = p > 0 and position is stated.positions[p - 1]
+                repeated = p > 0 and position is any_token
                 self.choices.append(self.choices[-1] if repeated else choices_of(position, self.v))
         self.total, most = 1, 10**MAX_DIGITS
         for row in self.choices:
@@ -64,9 +69,10 @@ class Problem:
             raise Rejected("wrong-task", "label.of", f"increasing positions from 0 to {self.k - 1}")
         with located("label"):
             self.label = label_of(stated.task, self.of, self.v)
-        self.label_tables = cache(lambda: tables_of(self.label, self.choices, self.budget))
+        self.states = cache(lambda: tables_of(self.label, self.choices, self.budget))
         self.one_layer = cache(self.read_layer)  # one for each precision, as long as the check lasts
         self.one_head = cache(lambda: Attention(Circuits(weights)))
+        self.of_one_head = cache(lambda: Sizes(weights))
 
     def at(self, margin: tuple[int, int]) -> "Problem":
         """The same with this margin; what does not depend on it is shared."""
@@ -106,11 +112,34 @@ class Problem:
         """The attention weights of the one head."""
         return self.one_head()
 
+    @property
+    def sizes(self) -> Sizes:
+        """What these take."""
+        return self.of_one_head()
+
+    def label_tables(self) -> list[dict[int, tuple[int, ...]]]:
+        """[p][t][state]: the state that follows. All that it takes to make them is spent by whoever asks first."""
+        tables, operations = self.states()
+        self.budget.spend(operations, "states")
+        return tables
+
+    @property
+    def unit(self) -> int:
+        """Operations of a product of two weights of inputs."""
+        return product(bits := self.total.bit_length(), bits)
+
+    def layer_cost(self, bits: int) -> Cost:
+        """Of tables of a model with one attention layer, whatever its heads: all values, all weights of any query."""
+        places, heads = sum(map(len, self.choices)), self.weights.architecture.heads
+        asked = len(self.choices[self.query_position])
+        each = work(self.weights, self.k, bits)
+        features = self.outputs + self.weights.sizes.get("d_mlp", 0)
+        memory = places * heads * (asked * (180 + 2 * number(bits)) + features * number(bits))
+        what = f"{places} tokens at all positions, {each} operations for each, for {asked} queries"
+        return Cost(what, (places + places * self.v // self.k) * each, memory, (bits, "layer"))
+
     def read_layer(self, bits: int) -> OneLayer:
-        """Tables of a model with one attention layer, whatever its heads: all values, and all weights of any query."""
-        places = sum(map(len, self.choices))
-        cost = (places + places * self.v // self.k) * work(self.weights, self.k, bits)
-        self.budget.afford(cost, "thousands of multiply-adds")
+        """These tables."""
         return OneLayer(self.weights, self.choices, self.readout, bits)
 
     def margin_upper(self, exponent: int) -> int:

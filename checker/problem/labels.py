@@ -8,9 +8,9 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Any, NamedTuple
 
+from checker.budget import Budget
 from checker.decode import array, bounded, integer, mapping, record, text
 from checker.errors import Malformed, Rejected, show
-from checker.problem.budget import Budget
 
 NATURAL = bounded(0, 1 << 64)
 POSITIVE = bounded(1, 1 << 64)
@@ -99,15 +99,20 @@ def label_of(task: Task, of: tuple[int, ...], tokens: int) -> Label:
     return Label(start, lambda state, p, t: step(state, p, t) if p in read else state, output)
 
 
-def tables_of(label: Label, choices: list[dict[int, int]], budget: Budget) -> list[dict[int, tuple[int, ...]]]:
+Tables = list[dict[int, tuple[int, ...]]]
+
+
+def tables_of(label: Label, choices: list[dict[int, int]], budget: Budget) -> tuple[Tables, int]:
     """[p][t][state]: the state that follows. States are numbers; 0 is the first, and the last ones are the labels.
 
-    States before a position are one if the same states follow on every token. Cost tokens times states.
+    States before a position are one if the same states follow on every token. Cost tokens times states, which is
+    returned, too.
     """
     level, steps, cost = {label.start}, [], 0
     for p, row in enumerate(choices):
-        cost += len(level) * len(row)
-        budget.afford(cost // 1000, "thousands of steps")  # the same in whichever step they are first asked for
+        cost += len(level) * len(row) * (12 + p // 4)
+        budget.spend(cost, "states")
+        budget.require_memory(cost * 8, "states of the label")
         steps.append({state: [label.step(state, p, t) for t in row] for state in level})
         level = set(chain(*steps[-1].values()))
     numbers, tables = {state: label.output(state) for state in level}, []
@@ -116,4 +121,4 @@ def tables_of(label: Label, choices: list[dict[int, int]], budget: Budget) -> li
         distinct = {following: number for number, following in enumerate(dict.fromkeys(numbered.values()))}
         numbers = {state: distinct[following] for state, following in numbered.items()}
         tables.append(dict(zip(row, zip(*distinct, strict=True), strict=True)))
-    return tables[::-1]
+    return tables[::-1], cost

@@ -66,7 +66,7 @@ def regions_of(problem: Problem, groups: tuple[Group, ...]) -> Iterator[Region]:
                 tokens: dict[int, list[int]] = {}
                 for t in [query] if p == problem.readout else row:
                     tokens.setdefault(group.symbols[t], []).append(t)
-                problem.budget.spend(len(live) * len(tokens) + len(row))
+                problem.budget.spend(4 * len(live) * len(tokens) + 4 * len(row))
                 ways: Ways = {}
                 for state in live:
                     for symbol in tokens:

@@ -4,10 +4,11 @@ from itertools import accumulate
 from operator import mul
 from typing import Any, NamedTuple
 
+from checker.budget import words
 from checker.facts import Count, Tally
 from checker.lemmas.rivals import Rivals
 from checker.lemmas.separation import Numerators
-from checker.lemmas.ties import tied
+from checker.lemmas.ties import tied, work
 from checker.problem import Problem
 from checker.problem.cells import cells_of_pair, product_sets, require_queries
 
@@ -22,11 +23,13 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
                reach m; per sequence too close to call, a test for a tie with each of these.
     """
     tables = Numerators(problem, args["exponent"], args["bits"])
-    counts, visited = [], 0
+    counts = []
     for q, m in require_queries(problem, args["queries"]):
         rivals = Rivals(tables, q, m)
+        lanes = words(rivals.ones.bit_length())
         correct = wrong = 0
         for choices in product_sets([list(range(m + 1))] * (problem.k - 1), q, m):
+            problem.budget.spend(problem.k * (30 + (m + 1) * (3 + 3 * len(rivals.bounds) + lanes)))
             # most[i], ways[i]: the most that the last i positions can add, and how many ways there are to fill them
             most = list(accumulate([rivals.largest(p, row) for p, row in enumerate(choices)][::-1], initial=0))
             ways = list(accumulate([len(row) for row in choices[::-1]], mul, initial=1))
@@ -38,8 +41,7 @@ def branch_sequences(problem: Problem, premises: tuple[()], args: dict[str, Any]
                 if not (prefix.total + most[left]) & rivals.tops:
                     correct += ways[left]
                 elif left:
-                    visited += len(choices[p])
-                    problem.budget.afford(visited, "prefixes")
+                    problem.budget.spend(len(choices[p]) * (24 + p // 8 + lanes))
                     prefixes += [prefix.followed_by(t, rivals) for t in choices[p]]
                 else:
                     wrong += surely_wrong(problem, rivals, prefix, q, m)
@@ -64,4 +66,6 @@ def surely_wrong(problem: Problem, rivals: Rivals, prefix: Prefix, q: int, m: in
     """Whether some rival is ahead after all doubts, or exactly level with m, in the sequence of prefix and query."""
     if (prefix.total - prefix.doubt * rivals.ones) & rivals.tops:
         return True
-    return any(tied(problem, (*prefix.tokens, q), m, y) for y in rivals.reaching(prefix.total))
+    reaching = rivals.reaching(prefix.total)
+    problem.budget.spend(len(reaching) * problem.k * work(problem))
+    return any(tied(problem, (*prefix.tokens, q), m, y) for y in reaching)

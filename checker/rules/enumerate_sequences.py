@@ -13,7 +13,6 @@ def enumerate_sequences(problem: Problem, premises: tuple[()], args: dict[str, i
     Concludes  Tally: per pair q <= m all cells together, in the order m, then q.
     Cost       d_vocab^n_ctx sequences of d_vocab lanes: one addition and one comparison with a mask each.
     """
-    problem.budget.afford(problem.v**problem.k, "sequences")
     lanes = Lanes(problem, args["exponent"], args["bits"])
     counts = []
     for m in range(problem.v):

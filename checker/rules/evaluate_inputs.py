@@ -11,8 +11,6 @@ from checker.model.forward import Forward, Prefix, work
 from checker.problem import Problem
 from checker.problem.cells import any_cell
 
-UNIT = "thousands of multiply-adds"
-
 
 def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any]) -> Tally:
     """Every input evaluated, along the trie of their prefixes.
@@ -20,11 +18,9 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
     Requires   args.bits, increasing: an input that is too close to call is evaluated again, alone, with the next.
     Concludes  Tally: per label and query that occur, in this order, all n, the weight of correct and of wrong inputs.
     Cost       a forward pass of one position for each prefix under a causal mask, of all positions for each input
-               otherwise. The budget counts a thousand multiply-adds of `bits` bits, an exponential as one.
+               otherwise.
     """
     costs = {bits: work(problem.weights, problem.k, bits) for bits in args["bits"]}
-    spent = problem.passes * costs[args["bits"][0]]
-    problem.budget.afford(spent, UNIT)
     forward_of = cache(lambda bits: Forward(problem.weights, problem.k, problem.readout, bits))
     first = forward_of(args["bits"][0])
     counts: dict[tuple[int, int], list[int]] = {}
@@ -44,8 +40,7 @@ def evaluate_inputs(problem: Problem, premises: tuple[()], args: dict[str, Any])
         for bits in args["bits"]:
             forward, whole = forward_of(bits), prefix
             if forward is not first:
-                spent += problem.k * costs[bits]
-                problem.budget.afford(spent, UNIT)
+                problem.budget.spend(problem.k * costs[bits])
                 whole = reduce(forward.after, prefix.tokens, forward.start)
             sign = decided(problem, forward.logits(whole), label, bits)
             if sign:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 import certgen.certificate.statement
 from certgen import load_model, prove
 from certgen.certificate import proof
-from certgen.certificate.proof import needed_budget
+from certgen.certificate.proof import budget_options, needed_budget
 from certgen.errors import UserError
 from certgen.models.circuits import Circuits
 from certgen.strategies import STRATEGIES
+from checker.budget import allowed
 from checker.certificate import decode_certificate
-from checker.cli import DEFAULT_BUDGET
+from checker.cli import estimate
 from checker.decode import MAX_BYTES, MAX_DIGITS
 from checker.kernel import verify
 from checker.model.weights import FORMATS, read_weights
@@ -95,7 +96,7 @@ def accepted(path: Path, strategy: str, margin: Fraction = Fraction(0)) -> int:
         warnings.simplefilter("ignore", RuntimeWarning)
         certificate = prove(load_model(path), strategy, margin=margin)
     decoded = decode_certificate(certificate.to_bytes())
-    return verify(decoded, read_weights(path.read_bytes()), DEFAULT_BUDGET).correct
+    return verify(decoded, read_weights(path.read_bytes()), 1 << 34).correct
 
 
 def check_many(tmp_path: Path, examples: int) -> None:
@@ -210,10 +211,17 @@ def test_a_certificate_too_large_is_not_written(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_budget_that_a_check_needs(tmp_path: Path) -> None:
-    assert proof.DEFAULT_BUDGET == DEFAULT_BUDGET
+    """As check-cert counts it, or a little more."""
+    files = (0, 1, 10**4, 10**9)
+    assert [min(proof.LEAST + proof.A_BYTE * size, proof.MOST) for size in files] == list(map(allowed, files))
     model = load_model(tiny_model(tmp_path / "m", near_correct(np.random.default_rng(9), v=2, k=2)))
     certificate = prove(model, "brute-force")
-    assert needed_budget(certificate, model) == needed_budget(prove(model, "cubic"), model) == DEFAULT_BUDGET
-    claim = certificate.predicate.claim.model_copy(update={"total": DEFAULT_BUDGET + 1})
+    assert needed_budget(prove(model, "cubic"), model) == 0
+    size = certificate.save(tmp_path / "c.json")
+    needed = estimate(str(tmp_path / "m"), str(tmp_path / "c.json"), None)[1]["operations"]
+    assert isinstance(needed, int) and needed <= needed_budget(certificate, model) <= 2 * proof.LEAST
+    assert budget_options(certificate, model, size, packed=False) == []
+    claim = certificate.predicate.claim.model_copy(update={"total": 1 << 30})
     larger = certificate.model_copy(update={"predicate": certificate.predicate.model_copy(update={"claim": claim})})
-    assert needed_budget(larger, model) == DEFAULT_BUDGET + 1
+    assert needed_budget(larger, model) > 1 << 30
+    assert budget_options(larger, model, size, packed=True) == [f"--budget={needed_budget(larger, model)}"]

@@ -72,7 +72,7 @@ def test_a_model_is_proved_and_told_in_the_words_of_its_problem(model: Model, pr
 def test_what_is_too_much_is_refused_before_anything_is_said(
     model: Model, problem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certgen.proving.DEFAULT_BUDGET", 1)
+    monkeypatch.setattr("certgen.proving.UNASKED", 1)
     words = ["prove", str(model.path), "--problem", str(problem), "-o", str(tmp_path / "c.cert.json")]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, UserError)

@@ -19,9 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checker import Refusal, Verdict, check, cli, kernel
+from checker.budget import allowed
 from checker.cli import decimal, describe, main
+from checker.decode import MAX_PRINTED_DIGITS
 from checker.errors import InternalError, Malformed, OtherModel, Rejected, ResourceLimit, show_set
 from checker.facts import Accuracy, Count, Tally
+from checker.jobs import answer
 from checker.model.attention import Attention
 from checker.model.weights import read_weights
 from checker.problem import Problem
@@ -241,25 +244,50 @@ def test_quiet_prints_nothing(check_cert: CheckCert, files: Files, code: str) ->
         assert (done.returncode, done.stdout, done.stderr) == (int(code), "", "")
 
 
-def test_the_budget_counts_sequences(check_cert: CheckCert, files: Files, certificates: Path) -> None:
+def test_the_budget_counts_operations_of_all_steps(check_cert: CheckCert, files: Files, certificates: Path) -> None:
     brute = certificates / "accept/tiny--brute-force.cert.json"
-    assert check_cert("--budget", 625, files["model"], brute).returncode == 0
-    done = check_cert("--budget", 624, files["model"], brute, files["0"])
+    estimated = json.loads(check_cert("--estimate", "--json", files["model"], brute).stdout)
+    needed, first = estimated["operations"], estimated["steps"][0]["operations"]
+    assert needed == sum(step["operations"] for step in estimated["steps"])
+    assert check_cert("--budget", needed, files["model"], brute).returncode == 0
+    done = check_cert("--budget", first - 1, files["model"], brute, files["0"])
     assert done.returncode == 5
-    refused, verified = done.stdout.splitlines()
+    refused, other = done.stdout.splitlines()
     assert refused == (
-        "RESOURCE-LIMIT over-budget in CERT 1 at predicate.steps[0]: "
-        "expected at most 624 sequences (raise --budget), got 625"
+        f"RESOURCE-LIMIT over-budget in CERT 1 at predicate.steps[0]: expected at most {first - 1} operations in all "
+        f"(raise --budget), got {first}, most of them for 625 sequences in 5 lanes of 94 bits"
     )
-    assert verified.startswith("VERIFIED ")
+    assert other.startswith(("VERIFIED ", "RESOURCE-LIMIT "))
+    done = check_cert("--budget", needed - 1, files["model"], brute)
+    assert "at predicate.steps[1]: " in done.stdout
 
 
 def test_no_budget_makes_a_wrong_proof_right(check_cert: CheckCert, files: Files, certificates: Path) -> None:
     wrong = certificates / "reject/count-too-large--enumerate_sequences.cert.json"
-    for budget in (625, 10**9):
-        assert check_cert("--budget", budget, files["model"], wrong).returncode == 1
-    for budget in (1, 624):
-        assert check_cert("--budget", budget, files["model"], wrong).returncode == 5
+    for budget in ([], ["--budget", 10**9]):
+        assert check_cert(*budget, files["model"], wrong).returncode == 1
+    for least in (1, 624):
+        assert check_cert("--budget", least, files["model"], wrong).returncode == 5
+
+
+def test_an_estimate_is_no_verdict(capsys: pytest.CaptureFixture[str], files: Files, certificates: Path) -> None:
+    """Of a proof, and of what is none; a file that cannot be read is refused as ever."""
+    for name in ("0", "1"):
+        assert main(["--estimate", str(files["model"]), str(files[name])]) == 5
+        *steps, total = capsys.readouterr().out.splitlines()
+        assert steps and all(re.match(r"predicate\.steps\[\d+\] [a-z_]+: \d+ operations", line) for line in steps)
+        size = files["model"].stat().st_size + files[name].stat().st_size
+        most = f"{allowed(size)} operations and 300000000 bytes are allowed"
+        assert re.fullmatch(rf"ESTIMATE \d+ operations; {most}", total)
+    assert main(["--estimate", "--budget", "1", str(files["model"]), str(files["0"])]) == 5
+    assert "; 1 operations and 300000000 bytes" in capsys.readouterr().out
+    assert main(["--estimate", str(files["model"]), str(files["3"])]) == 3
+    assert main(["--estimate", str(files["model"]), str(files["4"])]) == 4
+    found = certificates / "accept/tiny--exact.cert.json"
+    assert main(["--estimate", "--quiet", str(files["model"]), str(found)]) == 5
+    assert capsys.readouterr().out.count("MALFORMED") == 1
+    assert main(["--estimate", str(files["model"]), str(found)]) == 5
+    assert "branch_sequences: " in (out := capsys.readouterr().out) and " operations and more by its values, " in out
 
 
 @pytest.mark.parametrize(
@@ -287,7 +315,7 @@ def test_usage_errors(check_cert: CheckCert, files: Files, arguments: list[str])
 def test_the_options_are_these(check_cert: CheckCert) -> None:
     """No flag weakens the check; a new one deserves a thought and a line here."""
     done = check_cert("--help")
-    options = {"--help", "--version", "--json", "--quiet", "--budget", "--jobs", "--problem"}
+    options = {"--help", "--version", "--json", "--quiet", "--budget", "--estimate", "--jobs", "--problem"}
     assert set(re.findall(r"--[a-z-]+", done.stdout)) == options
     assert "VERIFIED" not in done.stdout
 
@@ -680,7 +708,7 @@ def test_an_unforeseen_failure_is_an_internal_error(
 ) -> None:
     """Not a rejection, not a traceback, and not a success."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error("VERIFIED")
 
     monkeypatch.setattr(cli, where, fail)
@@ -780,6 +808,21 @@ def test_a_small_limit_on_digits_changes_no_verdict(
     assert done.returncode == 0, done.stdout[:200]
     assert done.stdout.startswith(f"VERIFIED accuracy >= 0/{2**2200} (0.00000) task=max-of-2200 d_vocab=2 ")
     assert f" margin=1{'0' * 900} " in done.stdout
+
+
+def test_a_small_limit_of_the_host_changes_no_verdict(many_digits: tuple[Path, Path]) -> None:
+    """Where `check` is called by a program that reads at most 640 digits, and in a process of --jobs."""
+    (model, certificate), before = many_digits, sys.get_int_max_str_digits()
+    try:
+        for jobs in (1, 2):
+            sys.set_int_max_str_digits(640)
+            assert check(str(model), str(certificate), jobs=jobs).correct == 0
+        weights = read_weights(model.read_bytes())
+        sys.set_int_max_str_digits(640)
+        answer(None, range(0), weights, 2200, (0, 1), 1, 0, ())
+        assert sys.get_int_max_str_digits() == MAX_PRINTED_DIGITS
+    finally:
+        sys.set_int_max_str_digits(before)
 
 
 def test_running_out_of_memory_is_a_resource_limit(

@@ -8,17 +8,20 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from checker import Refusal, check, jobs
+from checker.budget import Budget
 from checker.certificate import decode_certificate
 from checker.cli import main
 from checker.errors import InternalError
 from checker.jobs import outcome_of, side_by_side
-from checker.kernel import verify
+from checker.kernel import declared, one_by_one, problem_of, verify
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.problem.labels import tables_of
@@ -274,13 +277,34 @@ def test_tables_of_the_label_cost_no_step_more() -> None:
     """Which of several steps asks for them first depends on the processes."""
     path = next(path for path in FILES if path.name.startswith("full-sum--exact"))
     certificate = decode_certificate(content(path))
-    problem = Problem(read_weights(model_of(path).read_bytes()), certificate.problem, certificate.margin, 1)
+    problem = Problem(read_weights(model_of(path).read_bytes()), certificate.problem, certificate.margin, 1 << 20)
     problem.label_tables()
-    assert problem.budget.spent == 0
+    once = dict(problem.budget.found)
+    for step in (0, 1):
+        problem.budget.step = step
+        problem.label_tables()
+    assert problem.budget.found == once == {"states": problem.budget.spent}
     many = [dict.fromkeys(range(1001), 1)] * 2
-    with pytest.raises(Refusal) as caught:
-        tables_of(problem.label._replace(step=lambda state, p, t: 0), many, problem.budget)
-    assert caught.value.code == "over-budget"
+    for budget in (Budget(1 << 20), Budget(problem.budget.spent)):
+        with nullcontext() if budget.operations == 1 << 20 else pytest.raises(Refusal, match="over-budget"):
+            tables_of(problem.label._replace(step=lambda state, p, t: 0), many, budget)
+
+
+def test_processes_spend_from_one_budget(model: str, tiny: str) -> None:
+    """The least budget, the refusal below it and its words are those of one process, whatever is found by values."""
+    exact = str(next(path for path in FILES if path.name.startswith("tiny--exact")))
+    certificate, weights = decode_certificate(Path(exact).read_bytes()), read_weights(Path(model).read_bytes())
+    problem = problem_of(certificate, weights, 1 << 40)
+    list(declared(problem, certificate.steps))
+    one_by_one(problem, certificate.steps)
+    assert len(problem.budget.found) > 0
+    needed = problem.budget.declared + problem.budget.spent
+    outcomes = [
+        [str(outcome_of(partial(check, model, exact, needed - less, None, jobs))) for jobs in (1, 2)]
+        for less in (0, 1, problem.budget.spent, problem.budget.spent + 1)
+    ]
+    assert all(one == two for one, two in outcomes)
+    assert ["over-budget" in one for one, _ in outcomes] == [False, True, True, True]
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1.5"])

@@ -25,11 +25,11 @@ from tests.conftest import ROOT
 CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
-MOST_KERNEL_LINES = 80
-MOST_ENGINE_LINES = 1803  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 3225
+MOST_KERNEL_LINES = 96
+MOST_ENGINE_LINES = 2026  # all but lemmas and rules: what every proof goes through
+MOST_LINES = 3667
 MOST_RULE_LINES = 54
-RULES_TABLE = "__init__.py"
+TABLES = ("__init__.py", "costs.py")  # of all rules
 
 
 # Pure computation and the command line. Adding a module to the trusted side deserves a thought and an entry here.
@@ -161,7 +161,7 @@ def test_a_rule_is_read_at_a_glance() -> None:
     rules = {name_of(path): code_lines(path.read_text()) for path in CHECKER if path.parent.name == "rules"}
     assert len(rules) > 20
     for name, lines in rules.items():
-        assert lines <= MOST_RULE_LINES or name.endswith(RULES_TABLE), (name, lines)
+        assert lines <= MOST_RULE_LINES or name.endswith(TABLES), (name, lines)
 
 
 @pytest.mark.parametrize("path", CHECKER, ids=name_of)
@@ -314,7 +314,7 @@ def test_the_command_is_the_checkers_main() -> None:
 
 
 def test_the_table_is_complete() -> None:
-    files = {path.stem for path in (ROOT / "checker/rules").glob("*.py")} - {"__init__", "rule"}
+    files = {path.stem for path in (ROOT / "checker/rules").glob("*.py")} - {"__init__", "rule", "costs"}
     assert files == set(RULES)
 
 
@@ -476,10 +476,10 @@ def test_the_zipapp_refuses_wrong_usage(pyz: Path, tmp_path: Path) -> None:
 # What each room of the checker may know of: itself, the rooms below, and these files beside them.
 BELOW = {
     "arithmetic": {"errors"},
-    "model": {"arithmetic", "decode", "errors"},
-    "problem": {"arithmetic", "decode", "errors", "model"},
-    "lemmas": {"arithmetic", "decode", "errors", "facts", "model", "problem"},
-    "rules": {"arithmetic", "decode", "errors", "facts", "lemmas", "model", "problem"},
+    "model": {"arithmetic", "budget", "decode", "errors"},
+    "problem": {"arithmetic", "budget", "decode", "errors", "model"},
+    "lemmas": {"arithmetic", "budget", "decode", "errors", "facts", "model", "problem"},
+    "rules": {"arithmetic", "budget", "decode", "errors", "facts", "lemmas", "model", "problem"},
 }
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checker.budget import Budget
 from checker.errors import Rejected, ResourceLimit
-from checker.problem.budget import Budget
 from tests.support.derivations import Derivation, tally_holds
 from tests.support.generators import GOOD_KINDS, KINDS, Sizes, TinyModel, margins, models, tensors_of
 from tests.support.groups import fitting, group
@@ -128,11 +128,14 @@ def test_branching_has_a_budget(workspace: Path) -> None:
     path = tiny_model(workspace / "ties", zero_tensors(3, 4, 1, 1))
     derivation = Derivation(path)
     args = {"exponent": -8, "bits": 16, "queries": [0, 0, 4]}
-    cost = 3 + 9 + 27
-    derivation.problem.budget = Budget(cost)
+    derivation.problem.budget = Budget(1 << 20)
     (count,) = derivation.derive("branch_sequences", [], args).counts
     assert count == (2, 4, 15, 0, 27)
-    derivation.problem.budget = Budget(cost - 1)
+    spent = derivation.problem.budget.spent
+    assert spent > 24 * (3 + 9 + 27)
+    derivation.problem.budget = Budget(spent)
+    derivation.derive("branch_sequences", [], args)
+    derivation.problem.budget = Budget(spent - 1)
     with pytest.raises(ResourceLimit) as caught:
         derivation.derive("branch_sequences", [], args)
     assert caught.value.code == "over-budget"
@@ -143,7 +146,7 @@ def test_branching_does_not_enumerate(workspace: Path) -> None:
     tensors = zero_tensors(4, 12, 1, 1, W_E=[-10, 3, 3, 3], W_V=1, W_O=1, W_U=[0, 0, 0, 1], b_U=[-5.5] * 3 + [0])
     path = tiny_model(workspace / "long", tensors)  # logit_3 = 3 + 3 - 13 (number of 0) / 12, against -5.5
     derivation = Derivation(path)
-    derivation.problem.budget = Budget(4 * 11)
+    derivation.problem.budget = Budget(1 << 15)
     args = {"exponent": -40, "bits": 40, "queries": [0, 0, 0, 8]}
     assert derivation.derive("branch_sequences", [], args).counts[0][3:] == (4**11 - 1, 1)
     assert counted(path, group((4, 12), 3, [7], [8]), cutter=fitting(11)) == [4**11 - 1]

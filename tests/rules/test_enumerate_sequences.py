@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from checker.cli import check
+from checker.cli import check, estimate
 from checker.errors import ResourceLimit
 from checker.jobs import outcome_of
 from checker.kernel import Verdict
@@ -86,6 +86,8 @@ def test_enumeration_over_budget_is_a_resource_limit(workspace: Path) -> None:
     statement = prove(path, "brute-force", Fraction(0))
     certificate = workspace / "model.cert.json"
     certificate.write_text(json.dumps(statement))
-    result = outcome_of(partial(check, str(path), str(certificate), 4**4 - 1))
+    needed = estimate(str(path), str(certificate), None)[1]["operations"]
+    assert isinstance(needed, int) and needed > 8 * 4**4
+    result = outcome_of(partial(check, str(path), str(certificate), needed - 1))
     assert isinstance(result, ResourceLimit)
-    assert isinstance(outcome_of(partial(check, str(path), str(certificate), 4**4)), Verdict)
+    assert isinstance(outcome_of(partial(check, str(path), str(certificate), needed)), Verdict)

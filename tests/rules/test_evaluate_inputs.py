@@ -228,12 +228,12 @@ def test_work_is_refused_before_it_is_done() -> None:
         ([{"tokens": "0-1"}] * 9 + [{"tokens": [0]}] * 51, [8, 4096]),
     ):
         with pytest.raises(ResourceLimit) as refused:
-            derived(Case(tensors, given, {"inputs": inputs, "label": label}), bits, budget=1 << 25)
+            derived(Case(tensors, given, {"inputs": inputs, "label": label}), bits, budget=1 << 30)
         assert refused.value.code == "over-budget"
     few = Case(tensors, given, {"inputs": [{"tokens": "0-1"}], "label": label})
     with pytest.raises(ResourceLimit):
         derived(few, [64], budget=100)
-    derived(few, [64], budget=30_000)
+    derived(few, [64], budget=64 * 30_000)
 
 
 def test_long_numbers_are_too_coarse() -> None:

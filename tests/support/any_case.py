@@ -27,6 +27,7 @@ import numpy as np
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
+from checker.rules.costs import COSTS
 from checker.rules.evaluate_inputs import evaluate_inputs
 from tests.support.any_model import (
     Architecture,
@@ -265,10 +266,11 @@ def at_a_hair(case: Case, rng: random.Random) -> Case:
     return Case(case.tensors, case.entry, case.problem, margin, case.dtypes)
 
 
-def derived(case: Case, bits: list[int], budget: int = 1 << 32) -> list[list[int]]:
+def derived(case: Case, bits: list[int], budget: int = 1 << 36) -> list[list[int]]:
     """What the rule concludes of a case."""
     margin = case.margin.as_integer_ratio()
     problem = Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, budget)
+    problem.budget.charge(COSTS["evaluate_inputs"](problem, (), {"bits": bits}))
     return [list(count) for count in evaluate_inputs(problem, (), {"bits": bits}).counts]
 
 

@@ -44,7 +44,7 @@ MaxTokenPath: Any = RULES["max_token_drop"].concludes
 ScoreApproximation: Any = RULES["score_exact"].concludes
 AttentionRanges: Any = RULES["attention_ranges"].concludes
 
-BUDGET = 1 << 18
+BUDGET = 1 << 32
 Statement = dict[str, Any]
 Loosen = Callable[[Any], Any]
 

@@ -86,7 +86,7 @@ def said(case: Case, steps: list[Json]) -> tuple[str, str]:
     """The first refusal of these steps, code and path after "predicate.steps"; two empty strings if all hold."""
     statement = certificate(case, [], [], steps=steps)
     try:
-        verify(decode_certificate(json.dumps(statement).encode()), read_weights(case.data), 1 << 25)
+        verify(decode_certificate(json.dumps(statement).encode()), read_weights(case.data), 1 << 32)
     except Refusal as refusal:
         if refusal.code == "nothing-proved":
             return "", ""

@@ -20,16 +20,16 @@ def exact_rows(matrix: Matrix) -> list[list[Fraction]]:
 
 
 def problem_of(data: bytes, margin: tuple[int, int] = (0, 1)) -> Problem:
-    return max_of_k(read_weights(data), margin, 1 << 25)
+    return max_of_k(read_weights(data), margin, 1 << 40)
 
 
 def of_case(case: Case) -> Problem:
     """What a case asks, of its model."""
     margin = case.margin.as_integer_ratio()
-    return Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, 1 << 25)
+    return Problem(read_weights(case.data), decode_problem(case.problem, ""), margin, 1 << 40)
 
 
-def max_of_k(weights: Weights, margin: tuple[int, int] = (0, 1), budget: int = 0) -> Problem:
+def max_of_k(weights: Weights, margin: tuple[int, int] = (0, 1), budget: int = 1 << 40) -> Problem:
     """The task that a certificate has when no problem is given."""
     return Problem(weights, weights.sizes["n_ctx"], margin, budget)
 

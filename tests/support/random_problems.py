@@ -17,7 +17,7 @@ from checker.kernel import Verdict, verify
 from checker.model.weights import read_weights
 from tests.support.random_models import plain_logits
 
-BUDGET = 1 << 25
+BUDGET = 1 << 40
 
 
 def problem_of(fields: dict[str, Any]) -> Problem | MaxOfK:

@@ -4,8 +4,8 @@ import copy
 import random
 from typing import Any
 
+from checker.budget import Budget
 from checker.problem import Problem
-from checker.problem.budget import Budget
 from tests.support.any_problem import Json
 from tests.support.region_proofs import check, derive, step
 
@@ -50,7 +50,7 @@ def changed(rng: random.Random, value: Any) -> Any:
 
 def thrifty(problem: Problem) -> None:
     """No more work than proofs of tiny cases take; what has been made of the model stays."""
-    problem.budget = Budget(1 << 14)
+    problem.budget = Budget(1 << 24)
 
 
 def rederived(problem: Problem, steps: list[Json]) -> list[Any]:

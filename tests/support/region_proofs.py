@@ -30,7 +30,7 @@ from checker.rules import RULES
 from tests.support.any_case import Case
 from tests.support.any_problem import Json
 
-BUDGET = 1 << 32
+BUDGET = 1 << 40
 Args = dict[str, Any]
 
 

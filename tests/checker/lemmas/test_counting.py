@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checker.budget import Budget
 from checker.errors import ResourceLimit
 from checker.lemmas.counting import PHASES, count_reaching, count_within, largest_sum
 from checker.lemmas.groups import Cut
-from checker.problem.budget import Budget
 from tests.support.counting import Tables, choices, reaching, repeated
 from tests.support.groups import MOST_LANES, Call, fitting, lanes
 from tests.support.quick_and_slow import quick_and_slow
 
-BUDGET = Budget(1 << 18)
+BUDGET = Budget(1 << 40)
 NUMBERS = st.integers(-20, 20) | st.integers(-(10**6), 10**6) | st.sampled_from([-(1 << 7000), 1 << 7000, 0, -1, 1])
 M = 3  # the token that has to occur; a query is M itself, or ~q
 
@@ -210,14 +210,19 @@ def test_counting_at_the_edges() -> None:
 
 
 def test_counting_has_a_budget() -> None:
-    """Lanes times their bits, looked at before anything is multiplied."""
-    losses, most = [[0, 1], [5, 10**9]], 1 << 20
+    """The bytes of all lanes, looked at before anything is multiplied; each product by itself."""
+    losses, most, enough = [[0, 1], [5, 10**9]], 1 << 20, Budget(1 << 40)
+    assert within(losses, [7, 1], most, enough) == 2**7
+    assert within(losses, [7, 1], most, Budget(enough.spent)) == 2**7
+    with pytest.raises(ResourceLimit, match="over-budget") as caught:
+        within(losses, [7, 1], most, Budget(enough.spent - 1))
+    assert "operations" in caught.value.expected
     width = (2**7 * 1).bit_length() + 1  # the second table has one entry that is not too large
-    needed = width * most >> 8
-    assert within(losses, [7, 1], most, Budget(needed)) == 2**7
-    with pytest.raises(ResourceLimit) as caught:
-        within(losses, [7, 1], most, Budget(needed - 1))
-    assert caught.value.code == "over-budget"
+    memory = Budget(1 << 20).memory
+    assert within(losses, [7, 1], memory // width, Budget(1 << 26)) == 2**7
+    with pytest.raises(ResourceLimit, match="over-budget") as caught:
+        within(losses, [7, 1], memory // width + 1, Budget(1 << 26))
+    assert "bytes" in caught.value.expected
     with pytest.raises(ResourceLimit):
         by_hand([], {0: 1 << 9999, ~0: 0}, 1, [])
 

@@ -23,7 +23,7 @@ from tests.support.any_problem import Inputs, Json, label_of, max_of_k
 from tests.support.checking import outcome
 
 SIZES = {"d_vocab": 3, "d_model": 3, "n_ctx": 4, "d_vocab_out": 6}
-BUDGET = 1 << 20
+BUDGET = 1 << 32
 
 
 def says_token(pool: str = "none") -> Case:
