@@ -15,7 +15,7 @@ def entry(table: Matrix, row: int, column: int, unit: int) -> int:
 def work(problem: Problem) -> int:
     """Operations for each position of a sequence."""
     logits, scores = problem.sizes.logits.bits, problem.sizes.scores.bits
-    return 40 + 12 * words(logits + scores) + product(logits, longest([problem.margin]))
+    return 64 + 20 * words(logits + scores) + product(logits, longest([problem.margin]))
 
 
 def tied(problem: Problem, x: Sequence[int], m: int, y: int) -> bool:
