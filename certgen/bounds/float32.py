@@ -18,7 +18,7 @@ from certgen.regions.tables import OneLayer, require_one_layer
 Array = npt.NDArray[np.float64]
 
 UNIT = 2.0**-24
-MOST, WIDEST, SCALES = 2.0**30, 1 << 16, 1 << 20
+MOST, WIDEST, SCALES = 2.0**24, 1 << 16, 1 << 16
 SPARE, FLUSHED = 1 + 2.0**-20, 2.0**-40  # far more than float64, or the checker's fixed point, rounds
 SLOPES = {"relu": 1.0, "silu": 1.1, "gelu_tanh": 1.13, "gelu_erf": 1.13}
 BITS = 64

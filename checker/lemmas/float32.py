@@ -17,9 +17,9 @@ from checker.problem import Problem
 
 BITS = 64
 DIGITS, LAST_PLACE = 24, -149  # of float32: an operation is off by at most 2^-24 of its result
-MOST = 1 << 30  # no number in a run is as large
+MOST = 1 << 24  # no number in a run is as large
 WIDEST = 1 << 16  # no sum has more terms
-SCALES = 1 << 20  # attn_scale_squared is between this and its inverse
+SCALES = 1 << 16  # attn_scale_squared is between this and its inverse
 EXP = 8  # roundings that an exponential counts as: 4 units of the last place
 ACT = 16  # and an activation other than ReLU, relative to its argument
 Sizes = list[int]
