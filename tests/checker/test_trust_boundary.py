@@ -26,8 +26,8 @@ CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
 MOST_KERNEL_LINES = 80
-MOST_ENGINE_LINES = 1803  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 3225
+MOST_ENGINE_LINES = 1809  # all but lemmas and rules: what every proof goes through
+MOST_LINES = 3382
 MOST_RULE_LINES = 54
 RULES_TABLE = "__init__.py"
 

@@ -3,17 +3,24 @@
 Two kinds of arithmetic. `Anyhow` is a machine: it rounds to the nearest, sums along any tree, fuses a product with a
 sum or does not, flushes small numbers or does not, and its exp is off by up to 4 units of the last place. `Against`
 moves every result by as much as an operation may be off, so that one logit gains on another, and sums so that what is
-on the way is large. With few digits errors are large, and a bound that forgets one of them is soon exceeded. Nothing here knows how the bound is made.
+on the way is large. With few digits errors are large, and a bound that forgets one of them is soon exceeded.
+Nothing here knows how the bound is made.
 """
 
+import inspect
 import random
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from math import copysign, erf, exp, frexp, ldexp, log, pi, sqrt, tanh
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
+import checker.lemmas.float32 as lemma
 from tests.support.any_case import Case
+from tests.support.any_model import architecture, axes_of
+from tests.support.any_problem import Inputs
 
 SMALLEST = 2.0**-126
 LOG2E = 1 / log(2)
@@ -38,9 +45,9 @@ class Layer(NamedTuple):
 
 def layer_of(case: Case) -> Layer:
     """A case whose model has one block."""
-    W = {name.rpartition(".attn.")[2].rpartition("embed.")[2].rpartition("mlp.")[2]: x for name, x in case.tensors.items()}
-    over, _, under = case.architecture["attn_scale_squared"].partition("/")
-    return Layer(W, float(over) / float(under or 1), case.architecture["activation"], case.architecture["mask"] == "full")
+    given = case.architecture
+    W = {name.rpartition(".")[2]: x for name, x in case.tensors.items()}
+    return Layer(W, float(Fraction(given["attn_scale_squared"])), given["activation"], given["mask"] == "full")
 
 
 class Anyhow:
@@ -62,25 +69,20 @@ class Anyhow:
         return 0.0 if self.flushes and abs(x) < SMALLEST else x
 
     def sum(self, leaves: Sequence[Leaf], sign: float = 0) -> float:
-        """Along a random tree."""
-        left = list(leaves)
-        while len(left) > 1 or isinstance(left[0], tuple):
-            a = left.pop(self.rng.randrange(len(left)))
-            if isinstance(a, tuple):
-                fused = [i for i, b in enumerate(left) if not isinstance(b, tuple)]
-                if fused and self.rng.random() < self.fuses:
-                    i = self.rng.choice(fused)
-                    left[i] = self.rounded(self.flushed(a[0]) * self.flushed(a[1]) + self.flushed(left[i]))  # type: ignore[operator, arg-type]
-                else:
-                    left.append(self.rounded(self.flushed(a[0]) * self.flushed(a[1])))
+        """Along a random tree. A product waits for a number that it is fused with, or is rounded by itself."""
+        products = [leaf for leaf in leaves if isinstance(leaf, tuple)]
+        numbers = [leaf for leaf in leaves if not isinstance(leaf, tuple)]
+        self.rng.shuffle(products)
+        while products or len(numbers) > 1:
+            if products and (len(numbers) < 2 or self.rng.random() < 0.5):
+                a, b = map(self.flushed, products.pop())
+                fused = numbers and self.rng.random() < self.fuses
+                c = self.flushed(numbers.pop(self.rng.randrange(len(numbers)))) if fused else 0.0
+                numbers.append(self.rounded(a * b + c))
             else:
-                i = self.rng.randrange(len(left))
-                b = left.pop(i)
-                if isinstance(b, tuple):
-                    left += [a, b]
-                else:
-                    left.append(self.rounded(self.flushed(a) + self.flushed(b)))
-        return float(left[0])
+                a, b = (self.flushed(numbers.pop(self.rng.randrange(len(numbers)))) for _ in range(2))
+                numbers.append(self.rounded(a + b))
+        return numbers[0]
 
     def exp(self, x: float, sign: float = 0) -> float:
         """Within units of the last place."""
@@ -195,11 +197,11 @@ def run(layer: Layer, tokens: Sequence[int], readout: int, machine: Anyhow, sign
         return 0.0 if signs is None else float(getattr(signs, name)[at])
 
     def linear(x: Vector, W: np.ndarray, more: Sequence[Vector], name: str, *at: int) -> Vector:
-        columns = range(W.shape[1])
-        return [
-            machine.sum([*[(x[i], float(W[i, j])) for i in range(len(x))], *[row[j] for row in more]], sign(name, *at, j))
-            for j in columns
-        ]
+        found = []
+        for j in range(W.shape[1]):
+            products = [(x[i], float(W[i, j])) for i in range(len(x))]
+            found.append(machine.sum([*products, *[row[j] for row in more]], sign(name, *at, j)))
+        return found
 
     d = W["W_E"].shape[1]
     r = [
@@ -224,7 +226,8 @@ def run(layer: Layer, tokens: Sequence[int], readout: int, machine: Anyhow, sign
             s = [machine.rounded(x / root, up[p]) for p, x in enumerate(s)]
         if machine.scaling == "multiply":
             s = [machine.rounded(x * inverse, up[p]) for p, x in enumerate(s)]
-        z += mixed(machine, s, v, up, [sign("share", h, p) for p in range(seen)], sign("mean", h), [sign("z", h, i) for i in range(len(q))])
+        share, ends = [sign("share", h, p) for p in range(seen)], [sign("z", h, i) for i in range(len(q))]
+        z += mixed(machine, s, v, up, share, sign("mean", h), ends)
     heads = W["W_O"].reshape(-1, d)
     x = linear(z, heads, [list(W["b_O"]), r[readout]], "x")
     if layer.act != "none":
@@ -253,7 +256,8 @@ def mixed(machine: Anyhow, s: Vector, v: list[Vector], up: Vector, share: Vector
             return [machine.sum([(w[j], v[j][i]) for j in places], z[i]) for i in range(len(v[0]))]
         sums = [machine.sum([(w[j], v[j][i]) for j in places], z[i]) for i in range(len(v[0]))]
         return [machine.rounded(x / total, z[i]) for i, x in enumerate(sums)]
-    most, total, sums = s[0], machine.exp(0.0, -mean), [machine.rounded(x * machine.exp(0.0, share[0]), z[i]) for i, x in enumerate(v[0])]
+    most, total, first = s[0], machine.exp(0.0, -mean), machine.exp(0.0, share[0])
+    sums = [machine.rounded(x * first, z[i]) for i, x in enumerate(v[0])]
     for j in places[1:]:
         before, most = most, max(most, s[j])
         shrunk = machine.rounded(before - most, 0)
@@ -261,3 +265,64 @@ def mixed(machine: Anyhow, s: Vector, v: list[Vector], up: Vector, share: Vector
         factor, own = machine.exp(shrunk, share[0]), weight(j, most, share[j])
         sums = [machine.sum([(x, factor), (own, v[j][i])], z[i]) for i, x in enumerate(sums)]
     return [machine.rounded(x / total, z[i]) for i, x in enumerate(sums)]
+
+
+class Counted(NamedTuple):
+    """Weights of inputs that are correct, and that are wrong, in each of some runs."""
+
+    correct: int
+    wrong: int
+
+
+def counted(case: Case, rng: random.Random, runs: int = 2, digits: int = 24) -> Counted:
+    """All inputs of a case, each run by so many machines: no claim about all programs may be above this."""
+    inputs, layer, found = Inputs(case.problem), layer_of(case), [0, 0]
+    readout = inputs.readout(False)
+    assert readout is not None
+    for tokens, weight, label in inputs:
+        said = {wins(run(layer, tokens, readout, Anyhow(digits, rng)), label, case.margin) for _ in range(runs)}
+        found[0] += weight * (said == {True})
+        found[1] += weight * (said == {False})
+    return Counted(*found)
+
+
+def wins(logits: Vector, label: int, margin: Fraction) -> bool:
+    """Computed logits are compared as the numbers that they are."""
+    return all(Fraction(logit) + margin < Fraction(logits[label]) for y, logit in enumerate(logits) if y != label)
+
+
+def with_digits(digits: int, *bends: tuple[str, str]) -> ModuleType:
+    """The bound as the checker computes it, for numbers of so many digits; `bends` are changes of its code."""
+    code = inspect.getsource(lemma)
+    for before, after in (("DIGITS, LAST_PLACE = 24,", f"DIGITS, LAST_PLACE = {digits},"), *bends):
+        assert before in code, before
+        code = code.replace(before, after)
+    module = ModuleType("bent")
+    exec(compile(code, "bent", "exec"), module.__dict__)
+    return module
+
+
+def any_layer(seed: int, digits: int) -> Case:
+    """A tiny model of one layer, of any kind that the bound is about, whose weights have so many digits; all tokens at
+    each position."""
+    rng, draw = random.Random(seed), np.random.default_rng(seed)
+    given = architecture(
+        heads=rng.choice([1, 1, 2]),
+        mask=rng.choice(["causal", "full"]),
+        attn_scale_squared=rng.choice(["1", "2", "16", "1/4"]),
+        activation=rng.choice(["none", "none", "none", *ACTIVATIONS]),
+    )
+    k, v = rng.choice([1, 2, 2, 3, 4]), rng.choice([1, 2])
+    sizes = {"d_vocab": v, "d_model": rng.choice([1, 2, 3, 5]), "n_ctx": k, "n_heads": given["heads"]}
+    sizes |= {"d_head": rng.choice([1, 2, 4]), "d_mlp": rng.choice([1, 2, 4]), "d_vocab_out": rng.choice([2, 2, 3])}
+    tensors = {}
+    for name, axes in axes_of(given).items():
+        x = draw.normal(size=[sizes[axis] for axis in axes]) * rng.choice([0, 0.25, 1, 1, 1, 2, 4])
+        mantissa, exponent = np.frexp(np.round(x) if rng.random() < 0.2 else x)
+        tensors[name] = np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits)
+    problem = {
+        "inputs": [{"tokens": f"0-{v - 1}"} for _ in range(k)],
+        "label": {"name": "contains", "token": 0},
+        "readout": rng.randrange(k),
+    }
+    return Case(tensors, given, problem)
