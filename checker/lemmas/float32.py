@@ -31,32 +31,32 @@ def require_float32(weights: Weights) -> None:
         for x in chain(*rows):
             zeros = (x & -x).bit_length() - 1
             if abs(x).bit_length() - zeros > DIGITS or (x and exponent + zeros < LAST_PLACE):
-                raise Rejected("not-float32", name, "weights that are float32 numbers")
+                raise Rejected("not-float32", "rule", f"float32 numbers in {name}")
             if x and abs(x).bit_length() + exponent > MOST.bit_length() - 1:
-                raise beyond(name)
+                raise beyond(f"in {name}")
         if max(len(rows), len(rows[0])) > WIDEST:
-            raise Rejected("beyond-float32", name, f"at most {WIDEST} rows and columns")
+            raise Rejected("beyond-float32", "rule", f"at most {WIDEST} rows and columns in {name}")
     numerator, denominator = weights.architecture.attn_scale_squared
     if numerator > denominator * SCALES or denominator > numerator * SCALES:
-        raise Rejected("beyond-float32", "attn_scale_squared", f"{SCALES} or less, and its inverse or more")
+        raise Rejected("beyond-float32", "rule", f"attn_scale_squared from 1/{SCALES} to {SCALES}")
 
 
 def beyond(what: str) -> Rejected:
     """Sums of sizes are below MOST: so nothing overflows, and what is flushed to 0 does not matter."""
-    return Rejected("beyond-float32", what, f"numbers below {MOST}")
+    return Rejected("beyond-float32", "rule", f"numbers below {MOST} {what}")
 
 
 def small(sizes: Sizes, what: str) -> Sizes:
     """The same, which occur in a run."""
     if max(sizes) >= MOST << BITS:
-        raise beyond(what)
+        raise beyond(f"in {what}")
     return sizes
 
 
 def grown(x: int) -> int:
     """x / (1 - x): how far factors from 1 - x_i to 1 / (1 - x_i) are from 1 together, where the x_i add up to x."""
     if 2 * x > 1 << BITS:
-        raise Rejected("beyond-float32", "scores", "relative errors of at most 1/2")
+        raise Rejected("beyond-float32", "rule", "relative errors of at most 1/2")
     return -(-(x << BITS) // ((1 << BITS) - x))
 
 

@@ -106,11 +106,12 @@ class Against(Anyhow):
 
     def sum(self, leaves: Sequence[Leaf], sign: float = 0) -> float:
         products = [self.rounded(leaf[0] * leaf[1], sign) if isinstance(leaf, tuple) else leaf for leaf in leaves]
-        ordered = sorted(products, reverse=sign > 0)
-        total = ordered[0]
-        for x in ordered[1:]:
-            total = self.rounded(total + x, sign)
-        return total
+        totals = []
+        for ordered in (sorted(products), sorted(products, reverse=True)):  # what is on the way is large in one of them
+            totals.append(ordered[0])
+            for x in ordered[1:]:
+                totals[-1] = self.rounded(totals[-1] + x, sign)
+        return max(totals) if sign > 0 else min(totals)
 
     def exp(self, x: float, sign: float = 0) -> float:
         value = exp(max(x, -700.0))
