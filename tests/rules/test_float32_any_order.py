@@ -13,6 +13,7 @@ import pytest
 
 import checker.lemmas.float32 as lemma
 from certgen.bounds.float32 import float32_gap
+from certgen.bounds.float32 import gap_error as found_by_generator
 from certgen.proving import ask
 from checker.errors import Rejected
 from checker.facts import Accuracy, Float32Accuracy, Proved
@@ -321,7 +322,10 @@ by a search that changed one weight at a time."""
 def test_a_reading_is_exceeded_by_a_run(reading: str) -> None:
     """Under the bent bound an input may be counted that a run answers wrongly; the bound of the checker holds."""
     found = FOUND[reading]
-    tensors = {name: np.array(x, dtype=float) for name, x in found["tensors"].items()}
+    tensors = {name: np.zeros(x["shape"]) for name, x in found["tensors"].items()}
+    for name, x in found["tensors"].items():
+        for at, value in x["entries"]:
+            tensors[name].flat[at] = value
     case = Case(tensors, architecture(**found["entry"]), found["problem"])
     problem, layer, readout = of_case(case), layer_of(case), len(case.problem["inputs"]) - 1
     machine = Against(found["digits"], random.Random(0))
@@ -340,11 +344,13 @@ def test_a_reading_is_exceeded_by_a_run(reading: str) -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_generator_finds_the_same_bound(seed: int, tmp_path: Any) -> None:
-    """A little more, and a short fraction; from its own code."""
+    """From its own code, in floating point; and then a little more, as a short fraction."""
     case = any_layer(seed, 24)
     checked = Fraction(gap_error(of_case(case)), 1 << BITS)
     path, problem = case.write(tmp_path / "model.safetensors"), tmp_path / "problem.json"
     problem.write_text(json.dumps(case.problem))
-    gap = float32_gap(ask(path, str(problem), Fraction(0)))
+    question = ask(path, str(problem), Fraction(0))
+    assert float(checked) == pytest.approx(found_by_generator(question), rel=1e-9, abs=1e-15)
+    gap = float32_gap(question)
     assert checked <= gap <= checked * Fraction(104, 100) + Fraction(1, 1 << 38)
     assert gap.denominator.bit_count() == 1 and gap.numerator < 1 << 7

@@ -1,0 +1,114 @@
+"""What the stronger claim costs, and what float32 programs do: the tables of docs/float32.md.
+
+python bench/float32.py table         # proves every shipped model twice, and writes docs/assets/float32.csv
+python bench/float32.py programs      # runs programs on sampled and close inputs, and on all of max-of-4
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from certgen import load_model, prove
+from certgen.bounds.float32 import float32_gap
+from certgen.proving import ask
+from checker import check
+
+ROOT = Path(__file__).parent.parent
+MODELS = sorted((ROOT / "models").glob("*.safetensors"), key=lambda path: (len(path.name), path.name))
+TABLE = ROOT / "docs/assets/float32.csv"
+PAGE = ROOT / "docs/float32.md"
+FIELDS = ("model", "room", "exact", "float32", "exact_s", "float32_s")
+
+
+def proved(path: Path, semantics: str) -> tuple[Fraction, float]:
+    """The accuracy that check-cert verifies, of a proof by the default strategy, and its seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = Path(folder) / "model.cert.json"
+        prove(path, semantics=semantics).save(certificate)
+        started = time.process_time()
+        verdict = check(str(path), str(certificate))
+        assert verdict.semantics == semantics
+        return Fraction(verdict.correct, verdict.total), time.process_time() - started
+
+
+def table() -> None:
+    """One row a model."""
+    with TABLE.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(FIELDS)
+        for path in MODELS:
+            room = float32_gap(ask(path, None, Fraction(0)))
+            found = [proved(path, semantics) for semantics in ("exact-real", "float32-any-order")]
+            (exact, exact_s), (rounded, rounded_s) = found
+            writer.writerow([path.stem, room, exact, rounded, f"{exact_s:.1f}", f"{rounded_s:.1f}"])
+            print(path.stem, float(room), float(exact), float(rounded), float(exact - rounded), flush=True)
+
+
+def programs() -> None:
+    """The largest change of a lead by any program, relative to what is allowed; and whether an input that is decided
+    with this room is ever decided otherwise."""
+    sys.path.insert(0, str(ROOT))
+    import torch
+
+    from tests.support.float32_programs import PROGRAMS, eager, in_numpy, in_torch, leads
+
+    runs = {**PROGRAMS, "torch compiled": in_torch(torch.compile(eager, dynamic=True))}
+    for path in MODELS:
+        model = load_model(path)
+        room = float(float32_gap(ask(model, None, Fraction(0))))
+        inputs = close(model.tensors, model.n_ctx, model.d_vocab)
+        labels = inputs.max(axis=1)
+        truth = leads(in_numpy(model.tensors, inputs, np.float64), labels)
+        for name, run in runs.items():
+            found = leads(run(model.tensors, inputs), labels)
+            decided = np.abs(truth) > room
+            report(f"{path.stem}, {name}", truth, found, decided, room)
+    path = next(path for path in MODELS if path.stem.startswith("max-of-4-"))
+    model = load_model(path)
+    room = float(float32_gap(ask(model, None, Fraction(0))))
+    total, off, against, near = 0, 0.0, 0, 0
+    for inputs in all_inputs(model.d_vocab, model.n_ctx):
+        labels = inputs.max(axis=1)
+        truth = leads(in_numpy(model.tensors, inputs, np.float64), labels)
+        for run in (runs["torch eager"], runs["torch compiled"], runs["torch attention"]):
+            found = leads(run(model.tensors, inputs), labels)
+            off = max(off, float(np.abs(found - truth).max()))
+            against += int((((found > 0) != (truth > 0)) & (np.abs(truth) > room)).sum())
+        total, near = total + len(inputs), near + int((np.abs(truth) <= room).sum())
+    print(f"{path.stem}: all {total:,} inputs, three programs: a lead moved by at most {off / room:.4f} of {room:.5f};")
+    print(f"{near:,} inputs are closer than that; of the others {against} are answered otherwise by a program")
+
+
+def report(what: str, truth: np.ndarray, found: np.ndarray, decided: np.ndarray, room: float) -> None:
+    against = int((((found > 0) != (truth > 0)) & decided).sum())
+    print(f"{what}: {len(truth):,} inputs, moved by {np.abs(found - truth).max() / room:.4f}, {against} otherwise")
+
+
+def close(tensors: dict[str, np.ndarray], k: int, v: int, number: int = 2000) -> np.ndarray:
+    """Of random inputs those whose answer wins or loses by least, and as many others."""
+    from tests.support.float32_programs import in_numpy, leads
+
+    rng = np.random.default_rng(0)
+    top = rng.integers(1, v, 100 * number)  # tokens near the largest: there it is close
+    inputs = top[:, None] - np.minimum(rng.geometric(0.3, (len(top), k)) - 1, top[:, None])
+    truth = leads(in_numpy(tensors, inputs, np.float64), inputs.max(axis=1))
+    return np.concatenate([inputs[np.argsort(np.abs(truth))[:number]], rng.integers(0, v, (number, k))])
+
+
+def all_inputs(v: int, k: int, size: int = 1 << 16) -> Iterator[np.ndarray]:
+    """In pieces."""
+    for start in range(0, v**k, size):
+        numbers = np.arange(start, min(start + size, v**k))
+        yield np.stack([numbers // v**p % v for p in range(k)][::-1], axis=1)
+
+
+if __name__ == "__main__":
+    {"table": table, "programs": programs}[sys.argv[1]]()
