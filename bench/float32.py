@@ -18,6 +18,7 @@ import numpy as np
 
 from certgen import load_model, prove
 from certgen.bounds.float32 import float32_gap
+from certgen.decimals import at_least, at_most
 from certgen.proving import ask
 from checker import check
 
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 MODELS = sorted((ROOT / "models").glob("*.safetensors"), key=lambda path: (len(path.name), path.name))
 TABLE = ROOT / "docs/assets/float32.csv"
 PAGE = ROOT / "docs/float32.md"
+MARK = "<!-- table: python bench/float32.py table -->"
 FIELDS = ("model", "room", "exact", "float32", "exact_s", "float32_s")
 
 
@@ -50,6 +52,21 @@ def table() -> None:
             (exact, exact_s), (rounded, rounded_s) = found
             writer.writerow([path.stem, room, exact, rounded, f"{exact_s:.1f}", f"{rounded_s:.1f}"])
             print(path.stem, float(room), float(exact), float(rounded), float(exact - rounded), flush=True)
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_table(page: str) -> str:
+    """The page with what was measured."""
+    lines = ["| model | G | proved correct of real numbers | in float32 | less |", "|---|---|---|---|---|"]
+    with TABLE.open(newline="") as file:
+        for row in csv.DictReader(file):
+            room, exact, rounded = (Fraction(row[name]) for name in ("room", "exact", "float32"))
+            cost = at_most(max(exact - rounded, Fraction(0)), 6)
+            lines.append(
+                f"| {row['model']} | {at_most(room, 3)} | {at_least(exact, 5)} | {at_least(rounded, 5)} | {cost} |"
+            )
+    before, _, rest = page.partition(MARK)
+    return f"{before}{MARK}\n\n" + "\n".join(lines) + "\n\n<!-- end -->" + rest.partition("<!-- end -->")[2]
 
 
 def programs() -> None:

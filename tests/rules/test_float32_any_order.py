@@ -18,7 +18,7 @@ from certgen.proving import ask
 from checker.errors import Rejected
 from checker.facts import Accuracy, Float32Accuracy, Proved
 from checker.kernel import Verdict
-from checker.lemmas.float32 import BITS, gap_error
+from checker.lemmas.float32 import BITS, Float32, gap_error
 from checker.rules import RULES
 from tests.conftest import ROOT
 from tests.support.any_case import Case
@@ -354,3 +354,31 @@ def test_the_generator_finds_the_same_bound(seed: int, tmp_path: Any) -> None:
     gap = float32_gap(question)
     assert checked <= gap <= checked * Fraction(104, 100) + Fraction(1, 1 << 38)
     assert gap.denominator.bit_count() == 1 and gap.numerator < 1 << 7
+
+
+@pytest.mark.parametrize("seeds", FEW_AND_MANY)
+def test_sizes_of_all_kinds(seeds: range) -> None:
+    """Tensors far apart in size, down to subnormal numbers, that are flushed to zero or not: the differences that this
+    makes are below the unit of the bound."""
+    seen: Counter[str] = Counter()
+    for seed in seeds:
+        case, rng = any_layer(seed, 24), random.Random(seed)
+        for name, x in case.tensors.items():
+            scale = 2.0 ** rng.choice([0, 0, 0, 3, 6, -20, -60, rng.randint(-148, -120)])
+            case.tensors[name] = (x * scale).astype(np.float32).astype(float)
+        problem, layer = of_case(case), layer_of(case)
+        readout = problem.readout or 0
+        tokens = [rng.choice(list(row)) for row in problem.choices]
+        try:
+            errors = Float32(problem).errors(tokens[readout])
+        except Rejected as refused:
+            seen[refused.code] += 1
+            continue
+        truth = exact(layer, tokens, readout).logits
+        for flushes in (False, True):
+            machine = Anyhow(24, rng)
+            machine.flushes = flushes
+            logits = run(layer, tokens, readout, machine)
+            assert all(abs(a - b) * 2**BITS <= e for a, b, e in zip(logits, truth, errors, strict=True)), seed
+        seen["subnormal"] += any(((x != 0) & (np.abs(x) < 2.0**-126)).any() for x in case.tensors.values())
+    assert seen["subnormal"] > len(seeds) // 3, seen
