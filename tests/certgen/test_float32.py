@@ -76,7 +76,8 @@ def test_both_sides_take_two_proofs(model: Path) -> None:
     """Wrong by more than the room is another question than not correct by more than the room."""
     predicate = prove(model, "exact", semantics=FLOAT32).predicate
     above, below = predicate.steps[-1].premises
-    assert Fraction(predicate.steps[above].margin) == -Fraction(predicate.steps[below].margin) > 0
+    margins = [Fraction(str(predicate.steps[number].margin)) for number in (above, below)]
+    assert margins[0] == -margins[1] > 0
     assert predicate.claim.correct == predicate.steps[above].conclusion.correct
     assert predicate.claim.wrong == predicate.steps[below].conclusion.wrong > 0
     assert len(prove(model, "cubic", semantics=FLOAT32).predicate.steps[-1].premises) == 1

@@ -127,7 +127,7 @@ def test_attacked(seeds: range) -> None:
             here = problem.at(margin.as_integer_ratio())
             tally = RULES["evaluate_inputs"].derive(here, (), {"bits": (80,)})
             premises.append(Proved(here.margin, RULES["total"].derive(here, (tally,), {})))
-        fact = RULES[RULE].derive(problem, tuple(premises), {})
+        fact: Any = RULES[RULE].derive(problem, tuple(premises), {})
         truth = counted(case, rng)
         assert fact.correct <= truth.correct and fact.wrong <= truth.wrong, seed
         seen["correct"] += fact.correct > 0
