@@ -68,6 +68,7 @@ bench-frontier: .venv/test
 bench-float32: .venv/test
 	$(BIN)/python bench/float32.py table
 	$(BIN)/python bench/float32.py programs
+	$(BIN)/python bench/float32.py ties
 
 # The study of docs/study, in out/study: hours on two cores. study-small does the same on two models per task (one of 128
 # tokens), in some tens of minutes.

@@ -1,7 +1,8 @@
 """What the stronger claim costs, and what float32 programs do: the tables of docs/float32.md.
 
 python bench/float32.py table         # proves every shipped model twice, and writes docs/assets/float32.csv
-python bench/float32.py programs      # runs programs on sampled and close inputs, and on all of max-of-4
+python bench/float32.py programs      # runs programs on sampled and close inputs of each
+python bench/float32.py ties          # runs them on all inputs of max-of-4 that are near a tie
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import csv
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from certgen.decimals import at_least, at_most
 from certgen.proving import ask
 from checker import check
 
+Program = Callable[[Mapping[str, np.ndarray], np.ndarray], np.ndarray]
 ROOT = Path(__file__).parent.parent
 MODELS = sorted((ROOT / "models").glob("*.safetensors"), key=lambda path: (len(path.name), path.name))
 TABLE = ROOT / "docs/assets/float32.csv"
@@ -74,11 +76,9 @@ def programs() -> None:
     """The largest change of a lead by any program, relative to what is allowed; and whether an input that is decided
     with this room is ever decided otherwise."""
     sys.path.insert(0, str(ROOT))
-    import torch
+    from tests.support.float32_programs import in_numpy, leads
 
-    from tests.support.float32_programs import PROGRAMS, eager, in_numpy, in_torch, leads, matmuls
-
-    runs = {**PROGRAMS, "torch compiled": in_torch(torch.compile(eager, dynamic=True), threads=1)}
+    runs = all_programs()
     for path in MODELS:
         model = load_model(path)
         room = float(float32_gap(ask(model, None, Fraction(0))))
@@ -89,6 +89,22 @@ def programs() -> None:
             found = leads(run(model.tensors, inputs), labels)
             decided = np.abs(truth) > room
             report(f"{path.stem}, {name}", truth, found, decided, room)
+
+
+def all_programs() -> dict[str, Program]:
+    """By name."""
+    import torch
+
+    from tests.support.float32_programs import PROGRAMS, eager, in_torch
+
+    return {**PROGRAMS, "torch compiled": in_torch(torch.compile(eager, dynamic=True), threads=1)}
+
+
+def ties() -> None:
+    """All inputs of max-of-4 that are near a tie, by every program."""
+    sys.path.insert(0, str(ROOT))
+    from tests.support.float32_programs import in_numpy, leads, matmuls
+
     path = next(path for path in MODELS if path.stem.startswith("max-of-4-"))
     model = load_model(path)
     room = float(float32_gap(ask(model, None, Fraction(0))))
@@ -101,7 +117,7 @@ def programs() -> None:
     truth = leads(in_numpy(model.tensors, inputs, np.float64), labels)
     undecided = int((np.abs(truth) <= room).sum())
     print(f"{path.stem}: of all inputs {len(inputs):,} within 8 G of a tie, {undecided:,} within G", flush=True)
-    for name, run in runs.items():
+    for name, run in all_programs().items():
         found = leads(run(model.tensors, inputs), labels)
         changed = int(((found > 0) != (truth > 0)).sum())
         report(f"{path.stem}, these, {name}", truth, found, np.abs(truth) > room, room)
@@ -133,4 +149,4 @@ def all_inputs(v: int, k: int, size: int = 1 << 16) -> Iterator[np.ndarray]:
 
 
 if __name__ == "__main__":
-    {"table": table, "programs": programs}[sys.argv[1]]()
+    {"table": table, "programs": programs, "ties": ties}[sys.argv[1]]()

@@ -66,15 +66,16 @@ def prove(
     counts the inputs in which no wrong output is ahead by 2. With the `semantics` exact-real the claim is about
     real numbers, with float32-any-order about every program that computes the model in float32. Without a
     `strategy` it is adaptive for every model with one attention layer, unless its inputs are few, and else
-    brute-force, which is for every model and problem. `target` (a bound on the accuracy, from 0 to 1) is for the strategy
-    adaptive; so is `max_length` (operations of the check, as `certgen length` measures them), and `both` (bounds
-    from below and from above), for max-of-k by one layer with one head. `memory` is how much the search may take,
-    in bytes or as text such as 2GB: without a `strategy` one is chosen that takes no more, and what takes more is
-    refused before it begins. `track` shows the progress of the search; `tell` hears what was chosen, how the bound
-    grew, where regions are split, and what is proved at each of several margins; `search` is how brute-force gets
-    at all inputs, one after another by default. The certificate is a claim until the checker has verified it.
-    Raises UserError for a strategy that is unknown or not for this model and problem, a margin or target that makes
-    no sense, or a proof too large for the strategy, and TypeError for an argument of a wrong type.
+    brute-force, which is for every model and problem. `target` (a bound on the accuracy, from 0 to 1) is for the
+    strategy adaptive; so is `max_length` (operations of the check, as `certgen length` measures them), and `both`
+    (bounds from below and from above), for max-of-k by one layer with one head. `memory` is how much the search may
+    take, in bytes or as text such as 2GB: without a `strategy` one is chosen that takes no more, and what takes
+    more is refused before it begins. `track` shows the progress of the search; `tell` hears what was chosen, how
+    the bound grew, where regions are split, and what is proved at each of several margins; `search` is how
+    brute-force gets at all inputs, one after another by default. The certificate is a claim until the checker has
+    verified it. Raises UserError for a strategy that is unknown or not for this model and problem, a margin or
+    target that makes no sense, or a proof too large for the strategy, and TypeError for an argument of a wrong
+    type.
     The cost is the strategy's, at each margin; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
