@@ -4,7 +4,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-scaling study study-small study-page study-kinds check-cert.pyz clean
+.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-float32 bench-scaling study study-small study-page study-kinds check-cert.pyz clean
 
 # The version is in what is installed, so that a new one means a new installation.
 .venv/base: pyproject.toml constraints.txt checker/version.py
@@ -62,6 +62,13 @@ bench-family: .venv/base
 # Certified bound against proof length: every strategy on one model; the frontier is marked.
 bench-frontier: .venv/test
 	$(BIN)/python bench/frontier.py
+
+# What docs/float32.md shows: every shipped model proved about real numbers and about float32 programs, some minutes; and
+# what programs of numpy and PyTorch do.
+bench-float32: .venv/test
+	$(BIN)/python bench/float32.py table
+	$(BIN)/python bench/float32.py programs
+	$(BIN)/python bench/float32.py ties
 
 # The study of docs/study, in out/study: hours on two cores. study-small does the same on two models per task (one of 128
 # tokens), in some tens of minutes.

@@ -511,6 +511,12 @@ def prove(
             help="Also count by other margins, as --margins=-2,-1,1/2,1,2,4, and bound the mean loss.",
         ),
     ] = None,
+    semantics: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="float32-any-order: claim it of every float32 program, whatever it rounds on the way."
+        ),
+    ] = "exact-real",
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -565,6 +571,11 @@ def prove(
     much bounds the mean cross entropy: the closer, the more margins there are,
     up to one that few inputs reach.  It takes as long as all these proofs.
 
+    With --semantics float32-any-order the claim is about every program that
+    computes the model in float32, in any order of summation, and not about real
+    numbers.  It is for one attention layer, with an MLP or without, and no
+    LayerNorm.
+
     What a search takes is known from sizes, and refused before it begins if it
     is more than --memory.  Without a strategy, a large vocabulary gets a
     simpler one that fits.
@@ -607,6 +618,7 @@ def prove(
         problem=asked,
         margin=margin,
         margins=[] if margins is None else margins.split(","),
+        semantics=semantics,
         max_length=max_length,
         target=target,
         both=both,

@@ -10,14 +10,16 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
+from certgen.bounds.float32 import float32_gap
+from certgen.certificate.float32 import in_float32
 from certgen.certificate.profile import composed
 from certgen.certificate.proof import require_expressible
-from certgen.certificate.statement import Certificate
+from certgen.certificate.statement import EXACT, FLOAT32, Certificate, Semantics
 from certgen.counts.evaluation import Question, evaluate_pieces
 from certgen.counts.work import UNASKED, evaluation_work, region_work
-from certgen.decimals import at_least
+from certgen.decimals import at_least, at_most
 from certgen.errors import UserError, did_you_mean
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import MAX_DIGITS, Model, load_model
@@ -46,6 +48,7 @@ def prove(
     problem: AnyProblem | None = None,
     margin: Number = 0,
     margins: Iterable[Number] = (),
+    semantics: str = EXACT,
     max_length: int | None = None,
     target: Number | None = None,
     both: bool = False,
@@ -60,17 +63,20 @@ def prove(
     or the path of a problem file: max-of-k unless given. `margin` is an exact number: a Fraction, an integer, or text
     such as 1/8 or 0.125. With `margins` the same is proved at each of them, and at lower ones than all of them, down to
     one where every input is correct; the mean cross entropy then has an upper bound, too. They may be negative: -2
-    counts the inputs in which no wrong output is ahead by 2. Without a `strategy` it is adaptive for every model with
-    one attention layer, unless its inputs are few, and else brute-force, which is for every model and problem. `target`
-    (a bound on the accuracy, from 0 to 1) is for the strategy adaptive; so is `max_length` (operations of the check, as
-    `certgen length` measures them), and `both` (bounds from below and from above), for max-of-k by one layer with one
-    head. `memory` is how much the search may take, in bytes or as text such as 2GB: without a `strategy` one is chosen
-    that takes no more, and what takes more is refused before it begins. `track` shows the progress of the search;
-    `tell` hears what was chosen, how the bound grew, where regions are split, and what is proved at each of several
-    margins; `search` is how brute-force gets at all inputs, one after another by default. The certificate is a claim
-    until the checker has verified it. Raises UserError for a strategy that is unknown or not for this model and
-    problem, a margin or target that makes no sense, or a proof too large for the strategy, and TypeError for an
-    argument of a wrong type. The cost is the strategy's, at each margin; see `certgen strategies`.
+    counts the inputs in which no wrong output is ahead by 2. With the `semantics` exact-real the claim is about
+    real numbers, with float32-any-order about every program that computes the model in float32. Without a
+    `strategy` it is adaptive for every model with one attention layer, unless its inputs are few, and else
+    brute-force, which is for every model and problem. `target` (a bound on the accuracy, from 0 to 1) is for the
+    strategy adaptive; so is `max_length` (operations of the check, as `certgen length` measures them), and `both`
+    (bounds from below and from above), for max-of-k by one layer with one head. `memory` is how much the search may
+    take, in bytes or as text such as 2GB: without a `strategy` one is chosen that takes no more, and what takes
+    more is refused before it begins. `track` shows the progress of the search; `tell` hears what was chosen, how
+    the bound grew, where regions are split, and what is proved at each of several margins; `search` is how
+    brute-force gets at all inputs, one after another by default. The certificate is a claim until the checker has
+    verified it. Raises UserError for a strategy that is unknown or not for this model and problem, a margin or
+    target that makes no sense, or a proof too large for the strategy, and TypeError for an argument of a wrong
+    type.
+    The cost is the strategy's, at each margin; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
         raise wrong_type("model", "a Model from load_model(), or the path of a model file", model)
@@ -86,6 +92,11 @@ def prove(
     exact_margin = read_margin(margin)
     ladder = [read_number(each, "margin") for each in margins]
     exact_target = None if target is None else read_target(target)
+    if semantics not in get_args(Semantics):
+        raise UserError(f"there is no semantics {semantics!r}", f"choose {' or '.join(get_args(Semantics))}")
+    if semantics == FLOAT32 and ladder:
+        reason = "the accuracy at several margins, and the mean loss, are proved of real numbers only"
+        raise UserError(reason, "leave the margins out, or the semantics")
     if strategy is not None and strategy not in STRATEGIES:
         hint = did_you_mean(strategy, STRATEGIES, "certgen strategies")
         raise UserError(f"there is no strategy {strategy!r}", hint)
@@ -97,6 +108,7 @@ def prove(
     question = ask(model, problem, exact_margin)
     require_expressible(question.model, question.task)
     require_applicable(question, strategy)
+    room = float32_gap(question) if semantics == FLOAT32 else Fraction(0)
     chosen = strategy or default_strategy(question, demanding=target is not None)
     if max_length is not None and not question.is_classic:
         raise UserError(f"no length can be chosen for {given(question)}", "leave it out")
@@ -128,7 +140,11 @@ def prove(
             return evaluate_all(asked, track, search)
         return STRATEGIES[chosen].prove(asked, track)
 
-    certificate = at(exact_margin)
+    certificate = at(exact_margin + room)
+    if semantics == FLOAT32:
+        tell(f"Float32 arithmetic may move a difference of logits by {at_most(room, 5)}: so much more is proved")
+        below = at(exact_margin - room) if certificate.predicate.claim.wrong else None
+        certificate = in_float32(exact_margin, certificate, below)
     if ladder:
 
         def coarsely(margin: Fraction) -> Certificate | None:

@@ -6,6 +6,7 @@ from checker.budget import MEMORY
 from checker.decode import (
     Integer,
     array,
+    choice,
     constant,
     decompress,
     digest,
@@ -18,7 +19,7 @@ from checker.decode import (
     text,
 )
 from checker.errors import Malformed
-from checker.facts import NATURAL, Accuracy, Fact, Profile
+from checker.facts import NATURAL, Accuracy, Fact, Float32Accuracy, Profile
 from checker.problem.problem_file import Stated, decode_problem
 from checker.rules import RULES
 
@@ -86,12 +87,12 @@ def decode_certificate(data: bytes, integer_type: Integer = int, memory: int = M
     if isinstance(statement["predicate"], dict) and "formatVersion" in statement["predicate"]:
         constant(statement["predicate"]["formatVersion"], f"{at}.formatVersion", 1, "unsupported-version")
     predicate = record(statement["predicate"], at, fields)
-    constant(predicate["semantics"], f"{at}.semantics", "exact-real")
+    exact = choice(Accuracy.semantics, Float32Accuracy.semantics)(predicate["semantics"], f"{at}.semantics")
     text(predicate["strategy"], f"{at}.strategy")
     model = mapping(predicate["model"], f"{at}.model")
     tensors = mapping(model.pop("tensors", None), f"{at}.model.tensors")
     claim = mapping(predicate["claim"], f"{at}.claim")
-    kind = Profile if "profile" in claim else Accuracy
+    kind = Float32Accuracy if exact != Accuracy.semantics else Profile if "profile" in claim else Accuracy
     record(claim, f"{at}.claim", (*kind.fields, "total"))
     return Certificate(
         file_digest=digest(file_digest["sha256"], "subject[0].digest.sha256"),

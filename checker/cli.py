@@ -138,7 +138,7 @@ def describe(outcome: Verdict | Refusal, file: str = "CERT") -> tuple[str, dict[
         return f"{outcome.word} {outcome}", data
     fields: dict[str, object] = {"task": outcome.task, "d_vocab": outcome.d_vocab}
     fields |= {"arch": decode_architecture(outcome.architecture).brief} if outcome.architecture else {}
-    fields |= {"semantics": "exact-real", "margin": margin_text(outcome.margin)}
+    fields |= {"semantics": outcome.semantics, "margin": margin_text(outcome.margin)}
     fields |= {"problem": f"sha256:{outcome.problem}"} if outcome.problem else {}
     fields |= {"model": f"sha256:{outcome.digest}"}
     bound, total, most = decimal(outcome.correct, outcome.total), outcome.total, outcome.total - outcome.wrong

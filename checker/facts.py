@@ -188,11 +188,18 @@ class Accuracy(Fact):
     wrong: int
 
     fields: ClassVar = {"correct": NATURAL, "wrong": NATURAL}
+    semantics: ClassVar = "exact-real"
 
     def require_entails(self, stated: Self) -> None:
         """Smaller numbers follow from larger ones."""
         require_count(self.correct, stated.correct, "correct")
         require_count(self.wrong, stated.wrong, "wrong")
+
+
+class Float32Accuracy(Accuracy):
+    """The same in every run of any float32 program: at least these inputs are correct, and at least these are not."""
+
+    semantics: ClassVar = "float32-any-order"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from checker.budget import Cost
 from checker.certificate import Certificate, Step
 from checker.errors import InternalError, OtherModel, Rejected, ResourceLimit, about, located, show
-from checker.facts import AtMargin, Profile, Proved
+from checker.facts import Accuracy, AtMargin, Profile, Proved
 from checker.model.weights import Weights
 from checker.problem import Problem
 from checker.problem.problem_file import Stated
@@ -21,8 +21,9 @@ Prover = Callable[[Problem, tuple[Step, ...]], list[int]]
 class Verdict:
     """A verified claim: of the inputs of a task, which weigh `total`, at least the weight `correct` is correct by more
     than the margin, and at least the weight `wrong` is not; on the model with this digest. `problem` is the digest of
-    the problem, None for max-of-k; `architecture` is None for a model file that does not say one. `profile` says the
-    same at other margins, and `mean_loss` bounds the mean cross entropy; empty and None if they are not claimed."""
+    the problem, None for max-of-k; `architecture` is None for a model file that does not say one. `semantics` says what
+    computes the model. `profile` says the same at other margins, and `mean_loss` bounds the mean cross entropy; empty
+    and None if they are not claimed."""
 
     correct: int
     wrong: int
@@ -30,6 +31,7 @@ class Verdict:
     task: str
     d_vocab: int
     architecture: str | None
+    semantics: str
     margin: tuple[int, int]
     problem: str | None
     digest: str
@@ -107,15 +109,15 @@ def verify(
         raise InternalError("step-lost", "predicate.steps", "every step proved, in its place")
     claim, steps = certificate.claim, certificate.steps
     if not steps or type(steps[-1].conclusion) is not type(claim):
-        expected = f"a last step that concludes {'a profile' if isinstance(claim, Profile) else 'an accuracy'}"
-        raise Rejected("nothing-proved", "predicate.steps", expected)
+        kind = {Accuracy: "an accuracy", Profile: "a profile"}.get(type(claim), claim.semantics)
+        raise Rejected("nothing-proved", "predicate.steps", f"a last step that concludes {kind}")
     if stated_by(steps[-1], problem).margin != problem.margin:
         raise Rejected("wrong-margin", f"predicate.steps[{len(steps) - 1}]", "the margin of the claim")
     with located("predicate.claim"):
         steps[-1].conclusion.require_entails(claim)
     counts, about_what = (claim.correct, claim.wrong, problem.total), (problem.text, problem.v, weights.entry)
     more = (claim.profile, claim.mean_loss) if isinstance(claim, Profile) else ()
-    return Verdict(*counts, *about_what, problem.margin, problem.digest, weights.file_digest, *more)
+    return Verdict(*counts, *about_what, claim.semantics, problem.margin, problem.digest, weights.file_digest, *more)
 
 
 def problem_of(certificate: Certificate, weights: Weights, budget: int) -> Problem:

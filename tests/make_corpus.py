@@ -21,7 +21,7 @@ import numpy as np
 
 from checker.model.weights import read_weights
 from checker.rules import RULES
-from tests import general_corpus, profile_corpus, region_corpus
+from tests import float32_corpus, general_corpus, profile_corpus, region_corpus
 from tests.support.derivations import Derivation
 from tests.support.edits import Edit, Statement, at, change, drop, edited, put, step_of, to_bytes
 from tests.support.groups import fitting, rows_of, with_cuts
@@ -56,6 +56,7 @@ def write_models() -> None:
     tiny_model(MODELS / "long.safetensors", random_tensors(rng(4), 5, 12, 1, 1), "F16")
     general_corpus.write_models(MODELS)
     region_corpus.write_models(MODELS)
+    float32_corpus.write_models(MODELS)
 
 
 def prove(model: str, strategy: str, margin: str = "0") -> Statement:
@@ -138,7 +139,12 @@ def accepted() -> Iterator[tuple[str, bytes]]:
     for what, statement in left_out():
         yield f"tiny--{what}-left-out.cert.json", to_bytes(summed(statement))
     general = general_corpus.accepted(), general_corpus.accepted_in_two_ways(cubic), region_corpus.accepted()
-    for statements in (accepted_separable(), *general, profile_corpus.accepted(prove)):
+    for statements in (
+        accepted_separable(),
+        *general,
+        profile_corpus.accepted(prove),
+        float32_corpus.accepted(prove),
+    ):
         yield from ((f"{name}.cert.json", to_bytes(statement)) for name, statement in statements)
 
 
@@ -1007,7 +1013,7 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     unsupported: dict[str, tuple[tuple[str | int, ...], object]] = {
         "statement-type": (("_type",), "https://in-toto.io/Statement/v0.1"),
         "predicate-type": (("predicateType",), "https://slsa.dev/provenance/v1"),
-        "semantics": (("predicate", "semantics"), "float32-any-order"),
+        "semantics": (("predicate", "semantics"), "float64-any-order"),
         "task": ((*task, "name"), "min-of-k"),
         "no-subject": (("subject",), []),
         "two-subjects": (("subject",), cubic["subject"] * 2),
@@ -1152,6 +1158,7 @@ def corpus() -> dict[str, bytes]:
         ("reject", general_corpus.rejected()),
         ("reject", region_corpus.rejected()),
         ("reject", profile_corpus.rejected(prove)),
+        ("reject", float32_corpus.rejected(prove)),
         ("malformed", region_corpus.malformed()),
         ("malformed", profile_corpus.malformed(prove)),
         ("other-model", about_other_models()),

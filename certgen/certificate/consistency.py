@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from certgen.certificate.facts import AttentionRanges, CubicTokens, Profile, Tally
+from certgen.certificate.facts import AttentionRanges, CubicTokens, Float32Accuracy, Profile, Tally
 from certgen.certificate.losses import parts_of, regions
 from certgen.certificate.profile import first_proof
-from certgen.certificate.statement import Certificate
+from certgen.certificate.statement import FLOAT32, Certificate
 from certgen.counts.cells import ns_of_pair
 from certgen.errors import UserError
 from certgen.models.model_file import MAX_DIGITS, Model
@@ -39,6 +39,7 @@ def require_consistent(certificate: Certificate) -> None:
     certificate with a profile this is asked of the proof that is told, the first.
     """
     require_profile(certificate)
+    require_float32(certificate)
     certificate = first_proof(certificate)
     predicate = certificate.predicate
     steps, claim = predicate.steps, predicate.claim
@@ -104,6 +105,20 @@ def require_profile(certificate: Certificate) -> None:
         raise misfit("its last step does not conclude accuracies at the margins that it claims")
     if any(row.correct + row.wrong > claim.total for row in claim.profile):
         raise misfit("it counts more inputs than there are")
+
+
+def require_float32(certificate: Certificate) -> None:
+    """What is claimed about float32 programs, and nothing else, is what the last step concludes about these."""
+    predicate = certificate.predicate
+    last = predicate.steps[-1].conclusion if predicate.steps else None
+    if isinstance(last, Float32Accuracy) != (predicate.semantics == FLOAT32):
+        raise misfit("its last step and its claim are not both about float32")
+    if isinstance(last, Float32Accuracy) and not (
+        predicate.claim.correct <= last.correct
+        and predicate.claim.wrong <= last.wrong
+        and last.correct + last.wrong <= predicate.claim.total
+    ):
+        raise misfit("it claims more than its last step concludes")
 
 
 def is_of_cells(tokens: CubicTokens, v: int, k: int) -> bool:

@@ -26,7 +26,7 @@ from certgen.certificate.facts import (
 from certgen.certificate.losses import parts_of, regions
 from certgen.certificate.profile import first_proof
 from certgen.certificate.region_facts import region_facts
-from certgen.certificate.statement import Certificate, Claim
+from certgen.certificate.statement import FLOAT32, Certificate, Claim
 from certgen.certificate.steps import RULES, AnyStep
 from certgen.certificate.words import MOST_ROWS, Paragraph, counted, scaled, written
 from certgen.counts.evaluation import Question
@@ -56,7 +56,12 @@ def explain(certificate: Certificate, model: Model | None = None) -> RenderableT
 def paragraphs(certificate: Certificate, model: Model | None) -> Iterator[RenderableType]:
     first, task = first_proof(certificate), task_of(certificate)
     predicate = first.predicate
-    yield from claimed(first, task)
+    yield from claimed(certificate if certificate.predicate.semantics == FLOAT32 else first, task)
+    if certificate.predicate.semantics == FLOAT32:
+        yield Paragraph(
+            f"It is about every float32 program of the model. What is right in real numbers by more than "
+            f"{predicate.margin} is right in all of them."
+        )
     yield from profiled(certificate.predicate.claim)
     if not task.is_max_of_k:
         yield Paragraph(f"Task {task.text}.")

@@ -105,6 +105,10 @@ class Accuracy(Shape):
     wrong: Natural
 
 
+class Float32Accuracy(Accuracy):
+    """The same in every run of any float32 program."""
+
+
 class AtMargin(Accuracy):
     """The same at this margin, which may be negative: no wrong output is ahead by so much."""
 

@@ -10,7 +10,7 @@ import flint
 
 from certgen.certificate.arguments import LossArgs
 from certgen.certificate.facts import AtMargin, Profile
-from certgen.certificate.statement import Certificate, Claim
+from certgen.certificate.statement import EXACT, FLOAT32, Certificate, Claim
 from certgen.certificate.steps import AnyStep, infer
 
 LOSS_BITS = 64  # of a loss, after the point
@@ -80,8 +80,10 @@ def loss_upper(margin: Fraction, outputs: int, bits: int) -> int:
 
 def first_proof(certificate: Certificate) -> Certificate:
     """Of a certificate with a profile the proof at the margin of its claim, with the numbers that its steps have there;
-    any other as it is."""
+    of one about float32 that of what is correct in real numbers; any other as it is."""
     predicate = certificate.predicate
+    if predicate.semantics == FLOAT32 and predicate.steps:
+        return exact_proof(certificate)
     if predicate.claim.profile is None:
         return certificate
     own = (None, predicate.margin)
@@ -89,4 +91,17 @@ def first_proof(certificate: Certificate) -> Certificate:
     end = next(ends, -1) + 1
     claim = Claim(correct=predicate.claim.correct, wrong=predicate.claim.wrong, total=predicate.claim.total)
     update = {"claim": claim, "steps": predicate.steps[:end]}
+    return certificate.model_copy(update={"predicate": predicate.model_copy(update=update)})
+
+
+def exact_proof(certificate: Certificate) -> Certificate:
+    """The steps up to the first sum, as a certificate about real numbers at their margin."""
+    predicate = certificate.predicate
+    end = next((n for n, step in enumerate(predicate.steps) if step.rule == "total"), -1) + 1
+    steps = predicate.steps[:end]
+    update: dict[str, object] = {"semantics": EXACT, "steps": steps}
+    if steps:
+        found = steps[-1].conclusion
+        claim = Claim(correct=found.correct, wrong=found.wrong, total=predicate.claim.total)
+        update |= {"claim": claim, "margin": steps[-1].margin or predicate.margin}
     return certificate.model_copy(update={"predicate": predicate.model_copy(update=update)})

@@ -116,11 +116,16 @@ class Claim(Accuracy, Partial):
         return self.correct + self.wrong == self.total
 
 
+Semantics = Literal["exact-real", "float32-any-order"]  # what computes the model that a claim is about
+EXACT: Semantics = "exact-real"
+FLOAT32: Semantics = "float32-any-order"
+
+
 class Predicate(Shape):
     formatVersion: Literal[1] = 1
     task: AnyTask
     model: ModelInfo
-    semantics: Literal["exact-real"] = "exact-real"
+    semantics: Semantics = EXACT
     # proofs at negative margins are parts of others, and never in a file by themselves
     margin: Annotated[SignedFraction, WithJsonSchema({"pattern": FRACTION, "title": "Margin", "type": "string"})]
     claim: Claim

@@ -35,6 +35,7 @@ from certgen.certificate.facts import (
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
+    Float32Accuracy,
     MaxTokenPath,
     Profile,
     RegionGaps,
@@ -123,6 +124,9 @@ RULES = {
     "region_counts": Rule(HintArgs, Tally, "whole regions, less the inputs counted as reaching the label"),
     "evaluate_inputs": Rule(EvaluateArgs, Tally, "every input evaluated, with what rounding can have changed"),
     "total": Rule(NoArgs, Accuracy, "all regions together; no input is in two of them"),
+    "float32_any_order": Rule(
+        NoArgs, Float32Accuracy, "what is decided by more than float32 arithmetic may change in any order of summation"
+    ),
     "expected_loss": Rule(LossArgs, Profile, "the mean cross entropy, from the accuracies at several margins"),
 }
 

@@ -48,7 +48,7 @@ class OneLayer:
             self.neurons, self.out = W_in.shape[1], tensors["blocks.0.mlp.W_out"] @ U
         into = np.concatenate(maps, axis=1)
         self.outputs = U.shape[1]
-        value = np.einsum("pvd,hde->hpve", read, attn["W_V"]) + attn["b_V"][:, None, None]
+        self.value = value = np.einsum("pvd,hde->hpve", read, attn["W_V"]) + attn["b_V"][:, None, None]
         onward = np.einsum("hed,df->hef", attn["W_O"], into)
         self.values = np.einsum("hpve,hef->hpvf", value, onward)
         self.direct = residual[self.readout] @ into + np.concatenate(biases)

@@ -8,6 +8,7 @@ from checker.facts import (
     CubicTokens,
     DirectPathSpread,
     DirectPathUpper,
+    Float32Accuracy,
     MaxTokenPath,
     Profile,
     RegionGaps,
@@ -34,6 +35,7 @@ from checker.rules.direct_path_upper import direct_path_upper
 from checker.rules.enumerate_sequences import enumerate_sequences
 from checker.rules.evaluate_inputs import evaluate_inputs
 from checker.rules.expected_loss import expected_loss
+from checker.rules.float32_any_order import float32_any_order
 from checker.rules.gap_cells import gap_cells
 from checker.rules.max_token_drop import max_token_drop
 from checker.rules.max_token_envelope import max_token_envelope
@@ -93,4 +95,7 @@ RULES = {
     "total": Rule(total, (Tally,), {}, Accuracy, repeat=True, general=True),
     "evaluate_inputs": Rule(evaluate_inputs, (), PRECISIONS, Tally, general=True),
     "expected_loss": Rule(expected_loss, (Accuracy,), LOSSES, Profile, repeat=True, general=True, ladder=True),
+    "float32_any_order": Rule(
+        float32_any_order, (Accuracy,), {}, Float32Accuracy, repeat=True, general=True, ladder=True
+    ),
 }

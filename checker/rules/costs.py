@@ -9,6 +9,7 @@ from typing import Any
 
 from checker.budget import Cost, Span, longest, number, product, span, words
 from checker.facts import Rows
+from checker.lemmas.float32 import BITS
 from checker.lemmas.splitting import Peel
 from checker.model.forward import forward_memory, work
 from checker.model.sizes import constants, exponential
@@ -228,9 +229,13 @@ def of_hints(problem: Problem, bits: int, groups: Any, hints: tuple[Rows, ...]) 
     return [problem.layer_cost(bits), Cost(what, rows * (50 + 4 * words(size)), memory)]
 
 
-def nothing(problem: Problem, premises: Any, args: Any) -> Declared:
-    """As good as nothing."""
-    return []
+def of_float32(problem: Problem, premises: Any, args: dict[str, object]) -> Declared:
+    """Passes through the weights, for each token of a position and for each query, and products of weights."""
+    sizes = [(len(rows), len(rows[0])) for rows, _ in problem.weights.tensors.values()]
+    entries, widest = sum([rows * columns for rows, columns in sizes]), max(map(max, sizes))
+    passes = 2 * (sum(map(len, problem.choices)) + len(problem.choices[problem.query_position]) + widest)
+    what = f"{passes} passes through {entries} weights"
+    return [problem.layer_cost(BITS), Cost(what, 4 * passes * entries, 8 * entries * number(4 * BITS))]
 
 
 COSTS: dict[str, Callable[[Problem, Any, Any], Declared]] = {
@@ -265,6 +270,7 @@ COSTS: dict[str, Callable[[Problem, Any, Any], Declared]] = {
     "total": of_total,
     "evaluate_inputs": of_inputs,
     "expected_loss": of_loss,
+    "float32_any_order": of_float32,
 }
 
 

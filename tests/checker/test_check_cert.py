@@ -906,7 +906,7 @@ def test_every_kind_of_refusal_has_its_own_exit_code() -> None:
 
 def test_check_is_the_python_api(files: Files, certificates: Path) -> None:
     verdict = check(str(files["model"]), str(files["0"]))
-    assert verdict == Verdict(213, 0, 625, "max-of-4", 5, None, (0, 1), None, digest_of(files["model"]))
+    assert verdict == Verdict(213, 0, 625, "max-of-4", 5, None, "exact-real", (0, 1), None, digest_of(files["model"]))
     with pytest.raises(AttributeError):
         verdict.correct = 625  # type: ignore[misc]
     with pytest.raises(Rejected):

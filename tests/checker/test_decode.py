@@ -442,9 +442,14 @@ def test_other_kinds_of_statement(field: str, value: object) -> None:
     assert code(changed(field, value=value)) == "unsupported"
 
 
-@pytest.mark.parametrize("value", ["float32-any-order", "EXACT-REAL", "exact-real ", None, 0])
+@pytest.mark.parametrize("value", ["float32", "float32-any-order ", "EXACT-REAL", "exact-real ", ""])
 def test_other_semantics(value: object) -> None:
     assert code(changed("predicate", "semantics", value=value)) == "unsupported"
+
+
+@pytest.mark.parametrize("value", [None, 0, []])
+def test_semantics_is_text(value: object) -> None:
+    assert code(changed("predicate", "semantics", value=value)) == "wrong-type"
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def test_the_table_is_complete() -> None:
 def test_one_name_for_rule_function_and_file(name: str) -> None:
     rule = RULES[name]
     assert isinstance(rule, Rule)
-    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
+    assert re.fullmatch(r"[a-z0-9]+(_[a-z]+)*", name)
     assert rule.derive.__name__ == name
     assert rule.derive.__module__ == f"checker.rules.{name}"
     assert inspect.getsourcefile(rule.derive) == str(ROOT / f"checker/rules/{name}.py")
@@ -363,7 +363,7 @@ def test_a_rule_states_its_inference_figure(name: str) -> None:
 
 
 def headings() -> list[str]:
-    return re.findall(r"^#{2,4} `?([a-z_]+)`?$", (ROOT / "docs/rules.md").read_text(), re.MULTILINE)
+    return re.findall(r"^#{2,4} `?([a-z0-9_]+)`?$", (ROOT / "docs/rules.md").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 def headings(page: str) -> set[str]:
     """The headings of a page that are names of code."""
-    return set(re.findall(r"^#+ `?([a-z_]+)`?$", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE))
+    return set(re.findall(r"^#+ `?([a-z0-9_]+)`?$", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
 def test_both_sides_have_the_same_rules_and_types() -> None:

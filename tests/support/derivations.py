@@ -118,7 +118,7 @@ def statement(weights: Any, margin: Fraction, steps: list[dict[str, Any]], claim
             "formatVersion": 1,
             "task": {"name": "max-of-k", "k": sizes["n_ctx"]},
             "model": {**sizes, "tensors": weights.tensor_digests},
-            "semantics": "exact-real",
+            "semantics": claim.semantics,
             "margin": str(margin),
             "claim": {**as_json(claim), "total": sizes["d_vocab"] ** sizes["n_ctx"]},
             "strategy": "by hand",

@@ -20,13 +20,14 @@ import numpy as np
 import pytest
 
 from checker.errors import Refusal, Rejected
-from checker.facts import Accuracy, Count, CubicTokens, Profile, RegionGaps, Regions, Tally
+from checker.facts import Accuracy, Count, CubicTokens, Float32Accuracy, Profile, RegionGaps, Regions, Tally
 from checker.rules import RULES
 from checker.rules.expected_loss import is_loss
 from tests.second_verifier.regions import holds as region_fact_holds
 from tests.support.any_case import Case
 from tests.support.any_problem import max_of_k
 from tests.support.derivations import Derivation, Meaning, statement, tally_holds, truth_of_region
+from tests.support.float32_runs import counted
 from tests.support.groups import any_groups, fitting, group, with_cuts
 from tests.support.hints import (
     any_gap,
@@ -56,11 +57,13 @@ PREMISES: dict[str, list[str]] = {
     "separable_counts": ["score_exact"],
     "total": ["pure_sequences", "count_cubic"],
     "expected_loss": ["total"] * 4,
+    "float32_any_order": ["total"] * 2,
     "region_gaps": ["regions"],
     "region_counts": ["region_gaps"],
 }
 MARGIN = Fraction(1, 3)
 LADDER = (Fraction(-64), Fraction(-1, 2), MARGIN, Fraction(2))  # of the premises for expected_loss
+LADDERS = {"expected_loss": LADDER, "float32_any_order": LADDER[1::2]}
 Args = dict[str, Any]
 
 
@@ -112,7 +115,7 @@ def append(proof: Derivation, rule: str, args_of: Callable[[str], Args], loosen:
     """A step by this rule, after the steps of its premises; `loosen` weakens what the premises state."""
     premises = []
     for at, name in enumerate(PREMISES.get(rule, [])):
-        with proof.at(LADDER[at] if RULES[rule].ladder else Fraction(*proof.problem.margin)):
+        with proof.at(LADDERS[rule][at] if RULES[rule].ladder else Fraction(*proof.problem.margin)):
             premises.append(append(proof, name, args_of, loosen))
     number = proof.step(rule, premises, args_of(rule))
     if loosen:
@@ -316,6 +319,10 @@ def holds(fact: Any, model: Known) -> bool:
         return model.meaning.cubic_tokens_hold(fact, model.correct)
     if isinstance(fact, Profile):
         return profile_holds(fact, Case(model.tensors, None, max_of_k(model.meaning.v, model.meaning.k)))
+    if isinstance(fact, Float32Accuracy):
+        problem = max_of_k(model.meaning.v, model.meaning.k)
+        most = counted(Case(model.tensors, None, problem, model.meaning.margin), random.Random(0))
+        return fact.correct <= most.correct and fact.wrong <= most.wrong
     if isinstance(fact, Accuracy):
         wrong = model.meaning.v**model.meaning.k - len(model.correct)
         return 0 <= fact.correct <= len(model.correct) and 0 <= fact.wrong <= wrong
