@@ -85,9 +85,7 @@ class Question:
             bound = arb(fmpq(*margin.as_integer_ratio()))
             for row in self.rows:
                 leads = [lead + bound for lead in row.leads]
-                if all(lead < 0 for lead in leads) or (
-                    not any(lead >= 0 for lead in leads) and self.settled(row, margin)
-                ):
+                if not any(lead >= 0 for lead in leads) and self.settled(row, leads, margin):
                     found.add(row.tokens)
         return frozenset(found)
 
