@@ -1,7 +1,7 @@
 """Mutants of the checker: `make mutants`, or `python -m tests.mutants.checker [FILE ...]` for some files of checker/.
 
 Each mutant of tests/mutants/source.py runs in a forked process that has everything loaded. First it checks the files of
-tests/certificates that run the mutated line, the quickest first, and derives from them what is recorded. Then it runs
+tests/certificates that run the mutated function, the quickest first, and derives from them what is recorded. Then come
 the tests that mirror its file, and those of what imports it. Whatever fails kills it, and so does a process that ends
 or takes too long. tests/mutants/survivors.toml says of each that survives why it may.
 
@@ -40,7 +40,6 @@ SURVIVORS = Path(__file__).parent / "survivors.toml"
 PAGE = ROOT / "docs" / "trust.md"
 ORDER = ("kernel.py", "facts.py", "rules", "lemmas", "problem", "arithmetic", "model", "certificate.py", "decode.py")
 CORPUS_SECONDS, TEST_SECONDS = 6, 200
-TRACING = 8  # how much slower a traced run is, about
 MEMORY = 6 << 30
 LEFT_OUT = ("budget", "MAX_BYTES", "MAX_MODEL_BYTES")
 """Lines with these words are about work that is refused, not about what is proved; they have tests of their own."""
@@ -58,9 +57,10 @@ def sources() -> list[Path]:
     """What is mutated, soundness first."""
     found = [path for path in (ROOT / "checker").rglob("*.py") if path.name not in ("version.py", "__main__.py")]
 
-    def place(path: Path) -> tuple[int, str]:
+    def place(path: Path) -> tuple[bool, int, str]:
         name = path.relative_to(ROOT / "checker").as_posix()
-        return next((number for number, start in enumerate(ORDER) if name.startswith(start)), len(ORDER)), name
+        first = next((number for number, start in enumerate(ORDER) if name.startswith(start)), len(ORDER))
+        return path.name == "__init__.py", first, name
 
     return sorted(found, key=place)
 
@@ -70,7 +70,7 @@ def module_of(path: Path) -> str:
 
 
 def items() -> list[str]:
-    """What the quick part runs: files of tests/certificates, and derivations from them, each with a recorded outcome."""
+    """The quick part: files of tests/certificates, and derivations from them, each with a recorded outcome."""
     files = [path.relative_to(VERDICTS.parent).as_posix() for path in corpus.FILES]
     return [*files, *derived.names()]
 
@@ -91,15 +91,17 @@ def outcome_of(item: str) -> str:
 
 
 class Lines(NamedTuple):
-    """Which items run which line of the checker ("file:line"), by number; and the seconds that each item takes."""
+    """Which items call which function of the checker ("file:line" of its start; "file" for any of a file), by number;
+    and the seconds that each item takes."""
 
     seconds: dict[str, float]
     of: dict[str, list[int]]
 
-    def items(self, line: str) -> list[str]:
-        """The items that run a line, the quickest first."""
+    def items(self, file: str, start: int) -> list[str]:
+        """The items that call the function that starts there, the quickest first; for 0, any function of the file."""
         names = list(self.seconds)
-        return sorted([names[number] for number in self.of.get(line, ())], key=self.seconds.__getitem__)
+        numbers = self.of.get(f"{file}:{start}" if start else file, ())
+        return sorted([names[number] for number in numbers], key=self.seconds.__getitem__)
 
 
 def traced() -> Lines:
@@ -109,26 +111,25 @@ def traced() -> Lines:
     kept = OUT / "lines.json"
     if kept.exists() and (found := json.loads(kept.read_text()))["digest"] == digest:
         return Lines(found["seconds"], found["of"])
-    print("which file runs which line ...", flush=True)
+    print("which file runs which function ...", flush=True)
     lines = Lines({}, {})
     start = f"{ROOT / 'checker'}/"
     for number, item in enumerate(items()):
-        seen: set[tuple[str, int]] = set()
+        seen: set[str] = set()
 
-        def local(frame: types.FrameType, event: str, _: Any, seen: set[tuple[str, int]] = seen) -> Any:
-            seen.add((frame.f_code.co_filename, frame.f_lineno))
-            return local
-
-        def trace(frame: types.FrameType, event: str, _: Any, local: Any = local) -> Any:
-            return local(frame, event, _) if frame.f_code.co_filename.startswith(start) else None
+        def trace(frame: types.FrameType, event: str, _: Any, seen: set[str] = seen) -> None:
+            file = frame.f_code.co_filename
+            if file.startswith(start):  # calls alone, no lines: that is quick
+                name = f"checker/{file.removeprefix(start)}"
+                seen.update((name, f"{name}:{frame.f_code.co_firstlineno}"))
 
         before = time.process_time()
         sys.settrace(trace)
         outcome_of(item)
         sys.settrace(None)
-        lines.seconds[item] = round((time.process_time() - before) / TRACING, 4)
-        for file, line in seen:
-            lines.of.setdefault(f"checker/{file.removeprefix(start)}:{line}", []).append(number)
+        lines.seconds[item] = round(time.process_time() - before, 4)
+        for called in seen:
+            lines.of.setdefault(called, []).append(number)
     OUT.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps({"digest": digest, "seconds": lines.seconds, "of": lines.of}))
     return lines
@@ -198,7 +199,7 @@ def install(path: Path, mutation: Mutation) -> None:
     """Make this process one in which the checker is the mutant."""
     name = module_of(path)
     code = compile(mutation.source, str(path), "exec")
-    if not mutation.function:
+    if not mutation.start:
         for loaded in [one for one in sys.modules if one.split(".")[0] in ("checker", "certgen", "tests")]:
             if not loaded.startswith("tests.mutants"):
                 del sys.modules[loaded]
@@ -373,7 +374,7 @@ def run(paths: list[Path], seconds: float, corpus_only: bool) -> dict[str, Count
                 if killer == "" and one in excused:
                     pass
                 else:
-                    quick = partial(killed_by_corpus, lines.items(f"{name}:{mutation.line}"), lines.seconds)
+                    quick = partial(killed_by_corpus, lines.items(name, mutation.start), lines.seconds)
                     killer = fate(path, mutation, quick, names)
                     if corpus_only and not killer:
                         killer = "?"  # the tests have not had their turn

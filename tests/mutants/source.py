@@ -36,10 +36,10 @@ REFUSALS = {"Malformed", "Rejected", "OtherModel", "ResourceLimit", "InternalErr
 
 
 class Mutation(NamedTuple):
-    """One change: of which line, inside which function (empty: of the module itself), and what it is."""
+    """One change: of which line, inside the function that starts at which one (0: in none), and what it is."""
 
     line: int
-    function: str
+    start: int
     what: str
     tree: ast.Module
 
@@ -125,16 +125,16 @@ class Finder(ast.NodeVisitor):
     """Collects (function, node, the way to it), and leaves out what is not code that runs."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[str, ast.AST, list[tuple[str, int | None]]]] = []
+        self.found: list[tuple[int, ast.AST, list[tuple[str, int | None]]]] = []
 
-    def walk(self, node: ast.AST, function: str, way: list[tuple[str, int | None]]) -> None:
+    def walk(self, node: ast.AST, function: int, way: list[tuple[str, int | None]]) -> None:
         self.found.append((function, node, way))
         for name, value in ast.iter_fields(node):
             inner = function
             if isinstance(node, ast.FunctionDef):
                 if name in ("returns", "args", "decorator_list"):
                     continue
-                inner = function or node.name
+                inner = function or min([node.lineno, *[one.lineno for one in node.decorator_list]])
             if isinstance(node, ast.AnnAssign) and name == "annotation":
                 continue
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSALS:
@@ -178,7 +178,7 @@ def mutations(source: str) -> Iterator[Mutation]:
     """All of a file, in its order."""
     tree = ast.parse(source)
     finder = Finder()
-    finder.walk(tree, "", [])
+    finder.walk(tree, 0, [])
     for function, node, way in finder.found:
         if not way:
             continue
