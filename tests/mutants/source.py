@@ -35,17 +35,23 @@ REFUSALS = {"Malformed", "Rejected", "OtherModel", "ResourceLimit", "InternalErr
 """Calls whose arguments are words for a reader; the first one, a code, is asserted by many tests."""
 
 
+Way = list[tuple[str, int | None]]  # from a tree to one of its nodes: fields, and places in lists
+
+
 class Mutation(NamedTuple):
     """One change: of which line, inside the function that starts at which one (0: in none), and what it is."""
 
     line: int
     start: int
     what: str
-    tree: ast.Module
+    tree: ast.Module  # of the whole file, as it is
+    way: Way
+    new: ast.AST | None
 
     @property
     def source(self) -> str:
-        return ast.unparse(self.tree)
+        """The mutant's text."""
+        return ast.unparse(replaced(self.tree, self.way, self.new))
 
 
 def other_name(name: str) -> str:
@@ -122,19 +128,19 @@ def variants(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
 
 
 class Finder(ast.NodeVisitor):
-    """Collects (function, node, the way to it), and leaves out what is not code that runs."""
+    """Collects (start of the function, node, the way to it), and leaves out what is not code that runs."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[int, ast.AST, list[tuple[str, int | None]]]] = []
+        self.found: list[tuple[int, ast.AST, Way]] = []
 
-    def walk(self, node: ast.AST, function: int, way: list[tuple[str, int | None]]) -> None:
-        self.found.append((function, node, way))
+    def walk(self, node: ast.AST, start: int, way: Way) -> None:
+        self.found.append((start, node, way))
         for name, value in ast.iter_fields(node):
-            inner = function
+            inner = start
             if isinstance(node, ast.FunctionDef):
                 if name in ("returns", "args", "decorator_list"):
                     continue
-                inner = function or min([node.lineno, *[one.lineno for one in node.decorator_list]])
+                inner = start or min([node.lineno, *[one.lineno for one in node.decorator_list]])
             if isinstance(node, ast.AnnAssign) and name == "annotation":
                 continue
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSALS:
@@ -149,7 +155,7 @@ class Finder(ast.NodeVisitor):
                 self.walk(value, inner, [*way, (name, None)])
 
 
-def replaced(tree: ast.Module, way: list[tuple[str, int | None]], new: ast.AST | None) -> ast.Module:
+def replaced(tree: ast.Module, way: Way, new: ast.AST | None) -> ast.Module:
     """A copy of the tree with another node at the end of the way."""
     tree = copy.deepcopy(tree)
     parent: ast.AST = tree
@@ -164,7 +170,7 @@ def replaced(tree: ast.Module, way: list[tuple[str, int | None]], new: ast.AST |
     return ast.fix_missing_locations(tree)
 
 
-def line_of(tree: ast.Module, way: list[tuple[str, int | None]]) -> int:
+def line_of(tree: ast.Module, way: Way) -> int:
     """The line of the innermost node on the way that has one."""
     node: ast.AST = tree
     line = 0
@@ -179,9 +185,9 @@ def mutations(source: str) -> Iterator[Mutation]:
     tree = ast.parse(source)
     finder = Finder()
     finder.walk(tree, 0, [])
-    for function, node, way in finder.found:
+    for start, node, way in finder.found:
         if not way:
             continue
         for what, new in variants(node):
             line = line_of(tree, way)
-            yield Mutation(line, function, what, replaced(tree, way, new))
+            yield Mutation(line, start, what, tree, way, new)
