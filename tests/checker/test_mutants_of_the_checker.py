@@ -44,7 +44,6 @@ def test_every_kind_of_mutation_is_found() -> None:
         (10, "rows[:]"),
         (11, "without rows.append(g(i, strict=True))"),
         (11, "without strict=True"),
-        (11, "False for True"),
         (12, "without if y"),
     ]:
         assert expected in found
@@ -80,11 +79,11 @@ def test_mutants_are_killed_or_live(what: str, item: str) -> None:
 
 def test_survivors_are_mutants_that_exist() -> None:
     listed = justified()
-    for name in {one.file for one in listed}:
+    for name in {one.file for one in listed} - {"*"}:
         text = (ROOT / name).read_text()
         lines = text.splitlines()
         known = {Survivor(name, lines[one.line - 1].strip(), one.what) for one in mutations(text)}
-        assert {one for one in listed if one.file == name} <= known
+        assert {one for one in listed if one.file == name and one.line != "*"} <= known
     assert all(len(why) > 10 for why in listed.values())
 
 

@@ -46,7 +46,7 @@ LEFT_OUT = ("budget", "visited", "MAX_BYTES", "MAX_MODEL_BYTES")
 
 
 class Survivor(NamedTuple):
-    """A mutant that lives: the text of its line, the change, and why it may."""
+    """A mutant that lives: the text of its line, and the change. "*" stands for any file, or for any line."""
 
     file: str
     line: str
@@ -334,6 +334,12 @@ def justified() -> dict[Survivor, str]:
     return {Survivor(one["file"], one["line"], one["what"]): one["why"] for one in data.get("survivor", [])}
 
 
+def excuse(one: Survivor, excused: dict[Survivor, str]) -> str:
+    """Why a mutant may live; nothing if it may not."""
+    wider = (one, one._replace(line="*"), one._replace(file="*", line="*"))
+    return next((excused[key] for key in wider if key in excused), "")
+
+
 class Store:
     """Results so far, a line of JSON each."""
 
@@ -371,7 +377,7 @@ def run(paths: list[Path], seconds: float, corpus_only: bool) -> dict[str, Count
                 if time.monotonic() > end:
                     found.setdefault(name, Counter())["not run"] += 1
                     continue
-                if killer == "" and one in excused:
+                if killer == "" and excuse(one, excused):
                     pass
                 else:
                     quick = partial(killed_by_corpus, lines.items(name, mutation.start), lines.seconds)
@@ -379,7 +385,7 @@ def run(paths: list[Path], seconds: float, corpus_only: bool) -> dict[str, Count
                     if corpus_only and not killer:
                         killer = "?"  # the tests have not had their turn
                     store.add(key, killer)
-            what = "killed" if killer not in ("", "?") else "justified" if one in excused else "open"
+            what = "killed" if killer not in ("", "?") else "justified" if excuse(one, excused) else "open"
             found.setdefault(name, Counter())[what] += 1
             if what == "open" or killer.startswith("not installed"):
                 print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)

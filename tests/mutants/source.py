@@ -145,7 +145,7 @@ class Finder(ast.NodeVisitor):
                 continue
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSALS:
                 continue
-            if isinstance(node, ast.JoinedStr):
+            if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.keyword) and node.arg == "strict"):
                 continue
             if isinstance(value, list):
                 for place, item in enumerate(value):

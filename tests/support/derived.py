@@ -2,7 +2,8 @@
 
 A file states what is derived from it, or less; verdicts alone would not show a rule that derives more or less of other
 numbers. So each step is derived again from what its premises state: as the file is, at another margin, with finer and
-much coarser precision, with premises in other units, of models with a few weights changed. What comes out is recorded, as digests:
+much coarser precision, with premises in other units, of models with a few weights changed. Digests of what comes out
+are recorded:
 
     python -m tests.support.derived        # records them anew, in tests/certificates/derived.tsv
 """
@@ -63,7 +64,7 @@ def outcome(problem: Problem, steps: tuple[Step, ...], index: int, variant: str)
         args |= {key: value for key, value in (("exponent", -1), ("bits", 8)) if key in numbers}
     premises = [stated_by(steps[number], problem) for number in step.premises]
     if variant == "units":
-        premises = [one._replace(fact=in_finer_units(one.fact, at + 1)) for at, one in enumerate(premises)]
+        premises = [one._replace(fact=in_finer_units(one.fact, 60 * at + 1)) for at, one in enumerate(premises)]
     own = problem.at(stated_by(step, problem).margin)
     try:
         rule.require_applies(own, premises)
