@@ -373,19 +373,17 @@ def run(paths: list[Path], seconds: float, corpus_only: bool) -> dict[str, Count
             seen[one] += 1
             key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
             killer = store.known.get(key)
-            if killer is None or (killer in ("", "?") and not corpus_only):
+            excused_by = excuse(one, excused)
+            if killer is None or (killer in ("", "?") and not corpus_only and not excused_by):
                 if time.monotonic() > end:
                     found.setdefault(name, Counter())["not run"] += 1
                     continue
-                if killer == "" and excuse(one, excused):
-                    pass
-                else:
-                    quick = partial(killed_by_corpus, lines.items(name, mutation.start), lines.seconds)
-                    killer = fate(path, mutation, quick, names)
-                    if corpus_only and not killer:
-                        killer = "?"  # the tests have not had their turn
-                    store.add(key, killer)
-            what = "killed" if killer not in ("", "?") else "justified" if excuse(one, excused) else "open"
+                quick = partial(killed_by_corpus, lines.items(name, mutation.start), lines.seconds)
+                killer = fate(path, mutation, quick, [] if excused_by else names)
+                if corpus_only and not killer:
+                    killer = "?"  # the tests have not had their turn
+                store.add(key, killer)
+            what = "killed" if killer not in ("", "?") else "justified" if excused_by else "open"
             found.setdefault(name, Counter())[what] += 1
             if what == "open" or killer.startswith("not installed"):
                 print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)
