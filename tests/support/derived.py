@@ -1,9 +1,8 @@
 """What the rules derive from the steps of tests/certificates/accept, and of variants of them that no file shows.
 
 A file states what is derived from it, or less; verdicts alone would not show a rule that derives more or less of other
-numbers. So each step is derived again from what its premises state: as the file is, at another margin, with finer and
-much coarser precision, with premises in other units, of models with a few weights changed. Digests of what comes out
-are recorded:
+numbers. So each step is derived again from what its premises state: as the file is, at another margin, with other
+precisions, with premises in other units, of models with a few weights changed. Digests of what comes out are recorded:
 
     python -m tests.support.derived        # records them anew, in tests/certificates/derived.tsv
 """
@@ -28,7 +27,7 @@ from tests.support.corpus import FILES, VERDICTS, content, model_of
 
 RECORDED = VERDICTS.parent / "derived.tsv"
 SLOW = ("4096-bits", "smallest-step", "8-precisions", "8-bits-then-more", "post-mean", "two-blocks--", "full-sum--")
-VARIANTS = ("as it is", "margin", "precision", "coarse", "units", "weights", "other weights")
+VARIANTS = ("as it is", "margin", "precision", "units", "weights", "other weights")
 BUDGET = 1 << 22
 
 
@@ -60,11 +59,9 @@ def outcome(problem: Problem, steps: tuple[Step, ...], index: int, variant: str)
     numbers = {key: value for key, value in args.items() if isinstance(value, int)}
     if variant == "precision":
         args |= {key: numbers[key] + by for key, by in (("exponent", 1), ("bits", 3)) if key in numbers}
-    if variant == "coarse":  # rounding errors as large as the logits
-        args |= {key: value for key, value in (("exponent", -1), ("bits", 8)) if key in numbers}
     premises = [stated_by(steps[number], problem) for number in step.premises]
     if variant == "units":
-        premises = [one._replace(fact=in_finer_units(one.fact, 60 * at + 1)) for at, one in enumerate(premises)]
+        premises = [one._replace(fact=in_finer_units(one.fact, at + 1)) for at, one in enumerate(premises)]
     own = problem.at(stated_by(step, problem).margin)
     try:
         rule.require_applies(own, premises)
