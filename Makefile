@@ -4,7 +4,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-float32 bench-scaling study study-small study-page study-kinds check-cert.pyz clean
+.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-float32 bench-scaling study study-small study-page study-kinds check-cert.pyz mutants mutants-of-certificates fuzz clean
 
 # The version is in what is installed, so that a new one means a new installation.
 .venv/base: pyproject.toml constraints.txt checker/version.py
@@ -97,6 +97,20 @@ schema: .venv/base
 		> schemas/certificate-v1.schema.json
 	$(BIN)/python -c 'from certgen.problem.problem_file import json_schema; print(json_schema(), end="")' \
 		> schemas/problem-v1.schema.json
+
+# Mutants of the checker, all of them or those of FILES: hours. What is done already is in out/mutants.
+mutants: .venv/test
+	$(BIN)/python -m tests.mutants.checker $(FILES)
+
+# 100,000 mutants of certificates; writes the table of docs/trust.md.
+mutants-of-certificates: .venv/test
+	$(BIN)/python -m tests.mutants.certificates
+
+# Each target for so many seconds, guided by coverage if atheris can be installed; needs PyPI.
+SECONDS ?= 3600
+fuzz: .venv/test
+	-$(PIP) atheris==3.0.0
+	for target in certificate model whole; do $(BIN)/python -m tests.fuzz.run $$target $(SECONDS) || exit 1; done
 
 # The documentation site, in out/site; needs no network.
 docs: .venv/docs

@@ -5,4 +5,5 @@ certificates/. After a change that is meant to be seen in it:
 
     python -m tests.make_corpus        # writes the files
     python -m tests.support.corpus     # records what check-cert says about each, in certificates/verdicts.tsv
+    python -m tests.support.derived    # records what rules derive from them, in certificates/derived.tsv
 """

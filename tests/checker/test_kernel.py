@@ -1,6 +1,8 @@
 """The kernel: each step from facts of earlier steps only, as these are stated; the last fact must entail the claim."""
 
 import copy
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from checker.kernel import Verdict
 from checker.rules import RULES
 from tests.support.derivations import Derivation, Statement, statement
 from tests.support.one_rule import PREMISES, honest, small_model
+from tests.support.tiny import tiny_model, zero_tensors
 
 RULES_OF_A_PROOF = ["total", "gap_cells", "separable_counts"]  # with different kinds of facts before them
 
@@ -103,3 +106,21 @@ def test_a_premise_is_an_earlier_step(rule: str) -> None:
         certificate["predicate"]["steps"][last]["premises"][-1] = number
         at = len(proof.steps[last]["premises"]) - 1
         assert refused(proof, certificate) == ("bad-premise", f"predicate.steps[{last}].premises[{at}]")
+
+
+@pytest.mark.parametrize("order", ["at once", "others between", "others at the ends"])
+def test_the_last_step_is_at_the_margin_of_the_claim_whatever_the_others_are_at(order: str, workspace: Path) -> None:
+    """With all logits level every sequence is correct at margin -1, and none at 0. Steps at 0 stand all around."""
+    proof = Derivation(tiny_model(workspace / "level", zero_tensors(3, 2, 1, 1)))
+    args = {"exponent": -8, "bits": 16}
+    if order == "others at the ends":
+        proof.step("enumerate_sequences", [], args)
+    with proof.at(Fraction(-1)):
+        tally = proof.step("enumerate_sequences", [], args)
+    if order != "at once":
+        proof.step("enumerate_sequences", [], args)
+    with proof.at(Fraction(-1)):
+        number = proof.step("total", [tally], {})
+    assert proof.facts[number].correct == 9
+    found = refused(proof, certificate_of(proof, proof.facts[number]))
+    assert found == ("wrong-margin", f"predicate.steps[{number}]")

@@ -367,3 +367,12 @@ def test_a_last_step_of_any_margin_would_grant_what_is_false(monkeypatch: pytest
     monkeypatch.setattr("tests.support.derivations.verify", verify)
     found: Any = proof.outcome(lie)
     assert found.correct == 27
+
+
+def test_a_single_output_has_no_loss_and_none_is_negative() -> None:
+    """At the ends: 0 is granted, one unit less is not, and neither is a loss that the margin takes below 0."""
+    assert is_loss(0, (0, 1), 1, 8)
+    assert not is_loss(-1, (0, 1), 1, 8)
+    assert is_loss(6, (-6, 256), 1, 8)
+    assert not is_loss(5, (-6, 256), 1, 8)
+    assert not is_loss(0, (0, 1), 2, 8)

@@ -3,15 +3,17 @@
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 
-from checker.facts import UpperTable
+from checker.facts import AttentionRanges, MaxTokenPath, UpperTable, ValuePathSpread
 from checker.rules.gap_cells import gap_cells
 from tests.support import sub_cubic_readings
-from tests.support.derivations import gap_counts
+from tests.support.derivations import Derivation, gap_counts
 from tests.support.gap_proofs import counts_of, gap_proof
 from tests.support.generators import SEEDS
 from tests.support.one_rule import (
@@ -31,6 +33,7 @@ from tests.support.one_rule import (
 )
 from tests.support.quick_and_slow import quick_and_slow
 from tests.support.sub_cubic_readings import inferences_of
+from tests.support.tiny import tiny_model, zero_tensors
 
 RULE = "gap_cells"
 
@@ -150,3 +153,37 @@ def test_weaker_premises_never_prove_more(run: settings, workspace: Path) -> Non
     fewer()
     print(f"\nweaker premises, proved less: {dict(seen)}")
     assert min(seen[name] for name in ("values", "lines", "spread", "error", "margin")) > 0
+
+
+def test_small_numbers_of_any_kind_count_as_fractions_do(workspace: Path) -> None:
+    """Facts of small integers in units of their own, so that bounds of exactly 0 abound: a tie is not correct."""
+    v, k, seen = 4, 3, Counter[str]()
+    path = tiny_model(workspace / "any", zero_tensors(v, k, 1, 1))
+    proofs = [Derivation(path, Fraction(margin)) for margin in range(3)]
+    for seed in range(250):
+        rng = Random(seed)
+        proof = rng.choice(proofs)
+        small, units = partial(rng.randint, -3, 3), [rng.randint(-2, 0) for _ in range(3)]
+        spread = UpperTable(units[0], (tuple(rng.randint(0, 1) for _ in range(v)),))
+        lines = [tuple(small() - 2 * n for n in (1, 2) * rng.randint(1, 2)) for _ in range(rng.choice([v, v * k]))]
+        value = ValuePathSpread(units[1], (tuple(sorted(rng.randint(0, 4) for _ in range(v))),))
+        ranges = [
+            [[cell_of(rng, q, m, n) for n in range(k if q == m else k - 1)] for q in range(m + 1)] for m in range(v)
+        ]
+        attention = AttentionRanges(2, tuple(tuple(map(tuple, rows)) for rows in ranges))
+        bound = MaxTokenPath(spread, UpperTable(units[2], tuple(lines)))
+        proof.facts = [attention, bound, value]
+        counts = [count.correct for count in proof.derive(RULE, [0, 1, 2], {}).counts]
+        assert counts == gap_counts(attention, bound, value, k, proof.margin)
+        seen.update(some=any(counts), all=all(counts), cells=sum(count > 1 for count in counts))
+    assert seen["some"] > 60
+    assert seen["cells"] > 100
+
+
+def cell_of(rng: Random, q: int, m: int, n: int) -> tuple[int, ...]:
+    """No range, or a gap that the cell can have with a range in quarters."""
+    gaps = [gap for gap in range(1, m + 1) if (n > 0 if q == m else q <= m - gap)]
+    if not gaps or rng.random() < 0.2:
+        return ()
+    low = rng.randint(0, 4)
+    return (rng.choice(gaps), low, rng.randint(low, 4))

@@ -66,6 +66,14 @@ def test_all_that_is_true_of_every_cell_is_all_that_is_true() -> None:
     assert sum_of(model, true_tally(model, [(m, (2 << m) - 1, 7) for m in range(3)])) == expected
 
 
+@pytest.mark.parametrize("order", [(1, 2, 1), (1, 2, 2), (3, 4, 1), (1, 6, 4), (1, 2, 5)])
+def test_cells_counted_twice_are_seen_though_others_came_between(order: tuple[int, ...]) -> None:
+    """The first two tallies share no cell, the third counts one of theirs again."""
+    tallies = [Tally((Count(1, 1, ns, 0),)) for ns in order]
+    assert sum_of(small_model(), *tallies[:2]) == Accuracy(0, 0)
+    assert sum_of(small_model(), *tallies) == ("region-covered-twice", "premises[2].counts[0]")
+
+
 REFUSED: list[Refused] = [
     ("conclusion.correct", more, "count-too-large", "conclusion.correct"),
     ("conclusion.wrong", more, "count-too-large", "conclusion.wrong"),

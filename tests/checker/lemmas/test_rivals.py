@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,3 +76,28 @@ def test_a_doubt_larger_than_the_numerators_borrows_from_no_lane(workspace: Path
     (count,) = branched(path, [(0, 1)], exponent=-8, bits=8).counts
     assert count == (1, 1, 15, 15, 0)
     assert Oracle(path).truth(0).correct == 31  # all but (0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("scores", [[0, 0, 0], [0, 0, 8], [8, 0, 0], [0, 8, 0]])
+def test_doubts_of_all_positions_are_taken_off_and_no_less_than_seven(scores: list[int], workspace: Path) -> None:
+    """Every rounding goes the wrong way, by nearly 1: bounds add up to 6 for each position where F is below 0. So
+    nothing is correct as far as bounds tell, and nothing is wrong, though a doubt of 6 would have left 0. The doubt of
+    a position is as large as its weight."""
+    tensors = zero_tensors(
+        *(2, 3, 2, 1),
+        W_E=[[1, 0], [1, 0]],
+        W_pos=[[1, score] for score in scores],
+        b_Q=1,
+        W_K=[0, 1],
+        W_V=[1, 0],
+        W_O=[1, 0],
+        W_U=[[1 / 64, 63 / 64], [0, 0]],
+        b_U=[2, -1],
+    )
+    path = tiny_model(workspace / "rounded", tensors)
+    margin = Fraction(1, 64)
+    assert Oracle(path).truth(margin).correct == 7  # all whose maximum is 1
+    (count,) = branched(path, [(1, 1)], margin, exponent=0, bits=8).counts
+    assert count == (1, 2, 7, 0, 0)
+    (count,) = branched(path, [(1, 1)], margin, exponent=-6, bits=8).counts
+    assert count == (1, 2, 7, 4, 0)

@@ -1,0 +1,443 @@
+"""Mutants of the checker: `make mutants`, or `python -m tests.mutants.checker [FILE ...]` for some files of checker/.
+
+Each mutant of tests/mutants/source.py runs in a forked process that has everything loaded. First it checks the files of
+tests/certificates that run the mutated function, the quickest first, and derives from them what is recorded. Then come
+the tests that mirror its file, and those of what imports it. Whatever fails kills it, and so does a process that ends
+or takes too long. tests/mutants/survivors.toml says of each that survives why it may.
+
+Results are kept in out/mutants, by the text of the mutated file and of the change: a run can be stopped and taken up.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import importlib
+import inspect
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import tomllib
+import types
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.mutants.source import Mutation, mutations
+from tests.support import corpus, derived
+from tests.support.corpus import VERDICTS
+
+ROOT = Path(__file__).parent.parent.parent
+OUT = ROOT / "out" / "mutants"
+SURVIVORS = Path(__file__).parent / "survivors.toml"
+PAGE = ROOT / "docs" / "trust.md"
+ORDER = ("kernel.py", "facts.py", "rules", "lemmas", "problem", "arithmetic", "model", "certificate.py", "decode.py")
+CORPUS_SECONDS, TEST_SECONDS = 6, 200
+MEMORY = 6 << 30
+LEFT_OUT = ("budget", "visited", "work =", "layer.words", "MAX_BYTES", "MAX_MODEL_BYTES")
+"""Lines with these words are about work that is refused, not about what is proved; they have tests of their own."""
+
+
+class Survivor(NamedTuple):
+    """A mutant that lives: the text of its line, and the change. "*" stands for any file, or for any line."""
+
+    file: str
+    line: str
+    what: str
+
+
+def sources() -> list[Path]:
+    """What is mutated, soundness first."""
+    found = [path for path in (ROOT / "checker").rglob("*.py") if path.name not in ("version.py", "__main__.py")]
+
+    def place(path: Path) -> tuple[bool, int, str]:
+        name = path.relative_to(ROOT / "checker").as_posix()
+        first = next((number for number, start in enumerate(ORDER) if name.startswith(start)), len(ORDER))
+        return path.name == "__init__.py", first, name
+
+    return sorted(found, key=place)
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def items() -> list[str]:
+    """The quick part: files of tests/certificates, and derivations from them, each with a recorded outcome."""
+    files = [path.relative_to(VERDICTS.parent).as_posix() for path in corpus.FILES]
+    return [*files, *derived.names()]
+
+
+def recorded() -> dict[str, str]:
+    lines = VERDICTS.read_text().splitlines() + derived.RECORDED.read_text().splitlines()
+    return {name: outcome for name, _, outcome in (line.partition("\t") for line in lines)}
+
+
+def outcome_of(item: str) -> str:
+    """What the checker in this process makes of an item; modules are looked up anew, as they may be mutants."""
+    if " / " in item:
+        result: str = importlib.import_module("tests.support.derived").derived(item)
+        return result
+    outcome = importlib.import_module("tests.support.corpus").outcome_of.__wrapped__(VERDICTS.parent / item)
+    line: str = importlib.import_module("checker.cli").describe(outcome)[0]
+    return line
+
+
+class Lines(NamedTuple):
+    """Which items call which function of the checker ("file:line" of its start; "file" for any of a file), by number;
+    and the seconds that each item takes."""
+
+    seconds: dict[str, float]
+    of: dict[str, list[int]]
+
+    def items(self, file: str, start: int) -> list[str]:
+        """The items that call the function that starts there, the quickest first; for 0, any function of the file."""
+        names = list(self.seconds)
+        numbers = self.of.get(f"{file}:{start}" if start else file, ())
+        return sorted([names[number] for number in numbers], key=self.seconds.__getitem__)
+
+
+def traced() -> Lines:
+    """Kept in out/mutants as long as nothing changes."""
+    read = [*sources(), VERDICTS, derived.RECORDED]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(read))).hexdigest()
+    kept = OUT / "lines.json"
+    if kept.exists() and (found := json.loads(kept.read_text()))["digest"] == digest:
+        return Lines(found["seconds"], found["of"])
+    print("which file runs which function ...", flush=True)
+    lines = Lines({}, {})
+    start = f"{ROOT / 'checker'}/"
+    for number, item in enumerate(items()):
+        seen: set[str] = set()
+
+        def trace(frame: types.FrameType, event: str, _: Any, seen: set[str] = seen) -> None:
+            file = frame.f_code.co_filename
+            if file.startswith(start):  # calls alone, no lines: that is quick
+                name = f"checker/{file.removeprefix(start)}"
+                seen.update((name, f"{name}:{frame.f_code.co_firstlineno}"))
+
+        before = time.process_time()
+        sys.settrace(trace)
+        outcome_of(item)
+        sys.settrace(None)
+        lines.seconds[item] = round(time.process_time() - before, 4)
+        for called in seen:
+            lines.of.setdefault(called, []).append(number)
+    OUT.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps({"digest": digest, "seconds": lines.seconds, "of": lines.of}))
+    return lines
+
+
+def importers(name: str) -> list[str]:
+    """The modules of the checker that import this one, rules first."""
+    found = []
+    for path in sources():
+        if f"from {name} import" in path.read_text():
+            found.append(module_of(path))
+    return sorted(found, key=lambda module: (".rules." not in module, module))
+
+
+def mirrored(module: str) -> list[str]:
+    """The test files whose name is that of the module."""
+    name = module.rpartition(".")[2]
+    folders = ("rules", "checker", "checker/lemmas", "checker/arithmetic", "checker/model", "checker/problem")
+    places = [ROOT / "tests" / folder / f"test_{name}.py" for folder in folders]
+    return [str(path) for path in places if path.exists()]
+
+
+EXTRA = {
+    "checker.rules": ["tests/rules/test_every_rule.py"],
+    "checker.kernel": ["tests/checker/test_check_cert.py", "tests/checker/test_jobs.py"],
+    "checker.facts": ["tests/rules/test_sub_cubic_rules.py", "tests/checker/test_kernel.py"],
+    "checker.model.one_layer": ["tests/rules/test_region_oracle.py"],
+    "checker.problem": ["tests/checker/problem/test_problem.py", "tests/checker/test_mutated_problems.py"],
+    "checker.arithmetic.matrices": ["tests/rules/test_sub_cubic_rules.py"],
+    "checker.model.forward": ["tests/rules/test_evaluate_inputs.py"],
+}
+
+
+def tests_of(module: str) -> list[str]:
+    """The test files that can kill a mutant of a module, those that mirror it first."""
+    found = mirrored(module)
+    for start, extra in EXTRA.items():
+        found += [str(ROOT / name) for name in extra] if module.startswith(start) else []
+    if "region" in module or module.endswith(("paths", "ahead", "reaching", "final_norm")):
+        found.append(str(ROOT / "tests/rules/test_region_oracle.py"))
+    users = importers(module)
+    for user in users:
+        found += mirrored(user)
+    for user in users:
+        for second in importers(user) if ".rules." not in user else ():
+            found += mirrored(second)
+    return list(dict.fromkeys(found))[:14]
+
+
+def functions_of(module: types.ModuleType) -> Iterator[tuple[str, types.FunctionType]]:
+    """Every function that a module defines, methods included, by its qualified name; without what decorates it."""
+
+    def inside(owner: Any) -> Iterator[tuple[str, types.FunctionType]]:
+        for value in vars(owner).values():
+            value = getattr(value, "__func__", value)  # classmethod
+            value = getattr(value, "fget", None) or getattr(value, "func", None) or value  # property, cached_property
+            value = inspect.unwrap(value) if callable(value) else value
+            if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
+                yield value.__qualname__, value
+            elif isinstance(value, type) and value.__module__ == module.__name__ and value is not owner:
+                yield from inside(value)
+
+    yield from inside(module)
+
+
+def install(path: Path, mutation: Mutation) -> None:
+    """Make this process one in which the checker is the mutant."""
+    name = module_of(path)
+    code = compile(mutation.source, str(path), "exec")
+    if not mutation.start:
+        for loaded in [one for one in sys.modules if one.split(".")[0] in ("checker", "certgen", "tests")]:
+            if not loaded.startswith("tests.mutants"):
+                del sys.modules[loaded]
+        sys.meta_path.insert(0, Finder(name, path, code))
+        importlib.import_module("checker.cli")
+        return
+    module = sys.modules[name]
+    fresh = types.ModuleType(name)
+    fresh.__file__ = str(path)
+    sys.modules[name] = fresh  # for dataclasses, which look for their module
+    exec(code, fresh.__dict__)
+    sys.modules[name] = module
+    new = dict(functions_of(fresh))
+    changed = 0
+    for qualified, old in functions_of(module):
+        if qualified in new and old.__code__ != new[qualified].__code__:
+            old.__code__ = new[qualified].__code__
+            changed += 1
+    if not changed:
+        raise LookupError(f"no function of {name} has changed: {mutation.what}")
+
+
+class Finder:
+    """Imports one module from the mutant's code."""
+
+    def __init__(self, name: str, path: Path, code: types.CodeType) -> None:
+        self.name, self.path, self.code = name, path, code
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != self.name:
+            return None
+        package = [str(self.path.parent)] if self.path.name == "__init__.py" else None
+        loader: Any = self
+        spec = importlib.util.spec_from_loader(name, loader, origin=str(self.path), is_package=package is not None)
+        if spec is not None and package:
+            spec.submodule_search_locations = package
+        return spec
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.__file__ = str(self.path)
+        exec(self.code, module.__dict__)
+
+
+def killed_by_corpus(names: list[str], seconds: dict[str, float]) -> str:
+    """The first item with another outcome than the recorded one; nothing if all are as they were."""
+    known, spent = recorded(), 0.0
+    for item in names:
+        spent += seconds[item]
+        if spent > CORPUS_SECONDS:
+            break
+        try:
+            said = outcome_of(item)
+        except Exception as error:
+            said = type(error).__name__
+        if said != known[item]:
+            return item
+    return ""
+
+
+def killed_by_tests(names: list[str]) -> str:
+    """The first test that fails; nothing if all pass."""
+
+    class Watch:
+        failed = ""
+
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.failed:
+                self.failed = self.failed or report.nodeid
+
+        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+            if report.failed:
+                self.failed = self.failed or report.nodeid
+
+    for name in names:
+        watch = Watch()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            code = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", name], plugins=[watch])
+        if code not in (0, 5):
+            return watch.failed or f"{name}: {code}"
+    return ""
+
+
+def fate(path: Path, mutation: Mutation, quick: Callable[[], str], names: list[str]) -> str:
+    """What kills a mutant; nothing if it survives."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        os.setpgrp()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        try:
+            install(path, mutation)
+            why = quick() or (killed_by_tests(names) if names else "")
+        except LookupError as error:
+            why = f"not installed: {error}"
+        except BaseException as error:
+            why = type(error).__name__
+        os.write(writer, f"{why}\n".encode())
+        os._exit(0)
+    os.close(writer)
+    deadline, text = time.monotonic() + CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names), b""
+    os.set_blocking(reader, False)
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            text += os.read(reader, 4096)
+        done, _ = os.waitpid(child, os.WNOHANG)
+        if done:
+            with contextlib.suppress(BlockingIOError):
+                text += os.read(reader, 4096)
+            break
+        if time.monotonic() > deadline:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            text = b"time\n"
+            break
+        time.sleep(0.005)
+    os.close(reader)
+    return text.decode().strip() if text else "the process ended"
+
+
+def justified() -> dict[Survivor, str]:
+    """Survivors that may live, and why."""
+    if not SURVIVORS.exists():
+        return {}
+    data = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))
+    return {Survivor(one["file"], one["line"], one["what"]): one["why"] for one in data.get("survivor", [])}
+
+
+def excuse(one: Survivor, excused: dict[Survivor, str]) -> str:
+    """Why a mutant may live; nothing if it may not."""
+    wider = (one, one._replace(line="*"), one._replace(file="*", line="*"))
+    return next((excused[key] for key in wider if key in excused), "")
+
+
+class Store:
+    """Results so far, a line of JSON each."""
+
+    def __init__(self) -> None:
+        OUT.mkdir(parents=True, exist_ok=True)
+        self.path = OUT / "results.jsonl"
+        self.known: dict[str, str] = {}
+        for line in self.path.read_text().splitlines() if self.path.exists() else ():
+            entry = json.loads(line)
+            self.known[entry["key"]] = entry["killer"]
+
+    def add(self, key: str, killer: str) -> None:
+        self.known[key] = killer
+        with self.path.open("a") as file:
+            file.write(json.dumps({"key": key, "killer": killer}) + "\n")
+
+
+def run(paths: list[Path], seconds: float, corpus_only: bool) -> dict[str, Counter[str]]:
+    """All mutants of these files, as far as there is time; what became of them, by file."""
+    lines, store, excused = traced(), Store(), justified()
+    end, found = time.monotonic() + seconds, dict[str, Counter[str]]()
+    for path in paths:
+        name, source = path.relative_to(ROOT).as_posix(), path.read_text()
+        texts, names = source.splitlines(), [] if corpus_only else tests_of(module_of(path))
+        seen, number = Counter[Survivor](), 0
+        for mutation in mutations(source):
+            text = texts[mutation.line - 1].strip()
+            if any(word in text for word in LEFT_OUT):
+                continue
+            one = Survivor(name, text, mutation.what)
+            seen[one] += 1
+            key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
+            killer = store.known.get(key)
+            excused_by = excuse(one, excused)
+            if killer is None or (killer in ("", "?") and not corpus_only and not excused_by):
+                if time.monotonic() > end:
+                    found.setdefault(name, Counter())["not run"] += 1
+                    continue
+                quick = partial(killed_by_corpus, lines.items(name, mutation.start), lines.seconds)
+                killer = fate(path, mutation, quick, [] if excused_by else names)
+                if corpus_only and not killer:
+                    killer = "?"  # the tests have not had their turn
+                store.add(key, killer)
+            what = "justified" if excused_by else {"": "open", "?": "undecided"}.get(killer, "killed")
+            if killer not in ("", "?"):
+                what = "killed"
+            found.setdefault(name, Counter())[what] += 1
+            if what in ("open", "undecided") or killer.startswith("not installed"):
+                print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)
+            number += 1
+        print(f"{name}: {dict(found.get(name, {}))}", flush=True)
+    return found
+
+
+def table(found: dict[str, Counter[str]]) -> list[str]:
+    """By folder: mutants, killed, justified, open."""
+    folders: dict[str, Counter[str]] = {}
+    for name, counts in found.items():
+        parts = name.split("/")
+        folders.setdefault(f"{parts[1]}/" if len(parts) > 2 else parts[1], Counter()).update(counts)
+    columns = {
+        "killed": "killed",
+        "justified": "live, for a reason",
+        "open": "alive",
+        "undecided": "the quick part alone was run",
+        "not run": "not run",
+    }
+    lines = [f"| part of `checker/` | mutants | {' | '.join(columns.values())} |", "|---" * 7 + "|"]
+    for folder, counts in [*folders.items(), ("all", sum(folders.values(), Counter()))]:
+        cells = [sum(counts.values()), *[counts[word] for word in columns]]
+        lines.append(f"| `{folder}` | {' | '.join(f'{number:,}' if number else '–' for number in cells)} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", help="files or folders of checker/; all if none is given")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no mutant after so many")
+    parser.add_argument("--corpus-only", action="store_true", help="the quick part alone; what it leaves is run later")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/trust.md")
+    options = parser.parse_args()
+    wanted = [str((ROOT / name).resolve()) for name in options.files]
+    paths = [path for path in sources() if not wanted or any(str(path).startswith(name) for name in wanted)]
+    for path in sources():
+        importlib.import_module(module_of(path))
+    found = run(paths, options.seconds, options.corpus_only)
+    total = sum(found.values(), Counter())
+    decided = total["killed"] + total["justified"] + total["open"]
+    score = (total["killed"] + total["justified"]) / max(decided, 1)
+    print("\n".join(table(found)))
+    print(f"{decided:,} mutants decided, {score:.4f} of them killed or justified; {total['open']} alive")
+    print(f"{total['undecided']} with the quick part alone, {total['not run']} not run")
+    if options.write:
+        from docs.assets.make_pictures import replace_measured
+
+        replace_measured(PAGE, "mutants of the checker", table(found))
+    raise SystemExit(bool(total["open"]))
+
+
+if __name__ == "__main__":
+    main()
