@@ -80,7 +80,11 @@ Definition last_choice : choice := choice_at (k - 1) q.
 Variables (quick : bool) (surely_wrong : list bool -> list nat -> list Z -> Z -> bool).
 
 Definition rivals_of_pair : list bool :=
-  rivals 0 m (plus (terms last_choice) (most_of (length (terms last_choice)) (levels m (length (terms last_choice)) rows_of_pair))).
+  let own := terms last_choice in
+  match most_after (length own) (Nat.eqb q m) (levels m (length own) rows_of_pair) with
+  | None => []
+  | Some top => rivals 0 m (plus own top)
+  end.
 
 Definition count_pair : Z * Z :=
   let mask := rivals_of_pair in
@@ -302,9 +306,10 @@ Proof.
   split; [assumption|]. rewrite E. intros y Y other.
   apply separation; [apply k_pos|].
   assert (T : nth y (total (terms last_one) cs) 0 < 0).
-  { apply (rivals_negative m _ _ 0 y) with (2 := neg); [|rewrite (total_length v)|lia];
-      auto using length_last, members_uniform.
-    rewrite length_last. apply total_below; auto using rows_uniform, length_last. }
+  { destruct (total_below m _ _ rows_uniform cs (Nat.eqb q m) (terms last_one) J length_last holding) as (top & F & low).
+    unfold rivals_of_pair in neg. rewrite length_last, F in neg.
+    apply (rivals_negative m _ _ 0 y low neg); [|lia].
+    rewrite (total_length v); auto using length_last, members_uniform. }
   specialize (above cs y J Y). apply IZR_lt in T. pose proof (pow2_pos e).
   apply Rmult_lt_reg_r with unit; [assumption|]. rewrite Rmult_0_l. nra.
 Qed.

@@ -20,13 +20,14 @@ Definition negative (a : list Z) : bool := forallb (fun x => x <? 0) a.
 Fixpoint sum_negative (a b : list Z) : bool :=
   match a, b with x :: a', y :: b' => (x + y <? 0) && sum_negative a' b' | _, _ => true end.
 
-(** The extreme of each entry, over the vectors of a row. *)
-Definition extreme (best : Z -> Z -> Z) (row : list choice) : list Z :=
-  match row with [] => [] | first :: rest => fold_right (fun c most => zip best (terms c) most) (terms first) rest end.
+(** The extreme of each entry, over several vectors. *)
+Definition extreme (best : Z -> Z -> Z) (vectors : list (list Z)) : list Z :=
+  match vectors with [] => [] | first :: rest => fold_right (zip best) first rest end.
 
 Record level := Level {
   choices : list choice;
   most : list Z; least : list Z;  (** of what this row and those after it can add *)
+  holding : option (list Z);      (** the most that they can add if [m] is among them, if it can be *)
   all_ways : Z; ways_holding : Z }.
 
 Section Walk.
@@ -35,13 +36,24 @@ Variable surely_wrong : list nat -> list Z -> Z -> bool.
 
 Definition is_m (c : choice) : bool := Nat.eqb (token c) m.
 
+Definition most_of (n : nat) (ls : list level) : list Z := match ls with [] => repeat 0 n | l :: _ => most l end.
+Definition holding_of (ls : list level) : option (list Z) := match ls with [] => None | l :: _ => holding l end.
+
+(** The most that follows: any tokens, or if [m] is still missing, tokens that hold it. *)
+Definition most_after (n : nat) (seen : bool) (ls : list level) : option (list Z) :=
+  if seen then Some (most_of n ls) else holding_of ls.
+
 Fixpoint levels (n : nat) (rows : list (list choice)) : list level :=
   match rows with
   | [] => []
   | row :: rest =>
       let after := levels n rest in
-      let '(m1, m2) := match after with [] => (repeat 0 n, repeat 0 n) | l :: _ => (most l, least l) end in
-      {| choices := row; most := plus (extreme Z.max row) m1; least := plus (extreme Z.min row) m2;
+      let largest := extreme Z.max (map terms row) in
+      let now := map (fun c => plus (terms c) (most_of n after)) (filter is_m row) in
+      let later := match holding_of after with None => [] | Some b => [plus largest b] end in
+      {| choices := row; most := plus largest (most_of n after);
+         least := plus (extreme Z.min (map terms row)) (match after with [] => repeat 0 n | l :: _ => least l end);
+         holding := match now ++ later with [] => None | vectors => Some (extreme Z.max vectors) end;
          all_ways := ways rows; ways_holding := ways_with is_m rows |} :: after
   end.
 
@@ -54,11 +66,15 @@ Fixpoint walk (ls : list level) (seen : bool) (sum : list Z) (doubts : Z) (token
         if negative sum then (1, 0) else (0, if surely_wrong tokens sum doubts then 1 else 0)
       else (0, 0)
   | l :: rest =>
-      if sum_negative sum (most l) then ((if seen then all_ways l else ways_holding l), 0)
-      else if quick && negb (sum_negative sum (least l)) then (0, 0)
-      else fold_left (fun found c =>
-             let '(c1, w1) := walk rest (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens) in
-             (fst found + c1, snd found + w1)) (choices l) (0, 0)
+      match (if seen then Some (most l) else holding l) with
+      | None => (0, 0)
+      | Some top =>
+          if sum_negative sum top then ((if seen then all_ways l else ways_holding l), 0)
+          else if quick && negb (sum_negative sum (least l)) then (0, 0)
+          else fold_left (fun found c =>
+                 let '(c1, w1) := walk rest (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens) in
+                 (fst found + c1, snd found + w1)) (choices l) (0, 0)
+      end
   end.
 
 (** ** Vectors, entry by entry *)
@@ -104,15 +120,14 @@ Proof. induction a as [|x a IH]; intros [|y b]; try reflexivity. cbn. now rewrit
 
 Definition uniform (n : nat) (row : list choice) : Prop := Forall (fun c => length (terms c) = n) row.
 
-Lemma extreme_max : forall n row c, uniform n row -> In c row ->
-  length (extreme Z.max row) = n /\ below (terms c) (extreme Z.max row).
+Lemma extreme_max : forall n vectors v, Forall (fun a => length a = n) vectors -> In v vectors ->
+  length (extreme Z.max vectors) = n /\ below v (extreme Z.max vectors).
 Proof.
-  intros n [|first rest] c U I; [destruct I|]. inversion U as [|? ? L V]; subst. simpl extreme.
-  assert (G : forall l, uniform (length (terms first)) l ->
-    length (fold_right (fun c most => zip Z.max (terms c) most) (terms first) l) = length (terms first) /\
-    below (terms first) (fold_right (fun c most => zip Z.max (terms c) most) (terms first) l) /\
-    forall c, In c l -> below (terms c) (fold_right (fun c most => zip Z.max (terms c) most) (terms first) l)).
-  { induction l as [|e l IH]; intros W; simpl; [repeat split; [apply below_refl | easy]|].
+  intros n [|first rest] v U I; [destruct I|]. inversion U as [|? ? L V]; subst. unfold extreme.
+  assert (G : forall l, Forall (fun a => length a = length first) l ->
+    length (fold_right (zip Z.max) first l) = length first /\ below first (fold_right (zip Z.max) first l) /\
+    forall a, In a l -> below a (fold_right (zip Z.max) first l)).
+  { induction l as [|e l IH]; intros W; cbn [fold_right]; [repeat split; [apply below_refl | easy]|].
     inversion W as [|? ? K X]; subst. destruct (IH X) as (len & one & others).
     split; [|split].
     - apply zip_length; congruence.
@@ -122,21 +137,79 @@ Proof.
   destruct (G rest V) as (len & one & others). split; [assumption|]. destruct I as [<-|I]; auto.
 Qed.
 
-Definition most_of (n : nat) (ls : list level) : list Z := match ls with [] => repeat 0 n | l :: _ => most l end.
+Lemma uniform_terms : forall n row, uniform n row -> Forall (fun a => length a = n) (map terms row).
+Proof. intros. now rewrite Forall_map. Qed.
 
-Lemma total_below : forall n rows, Forall (uniform n) rows -> forall cs sum, In cs (product rows) -> length sum = n ->
-  below (total sum cs) (plus sum (most_of n (levels n rows))).
+Lemma levels_length : forall n rows, Forall (uniform n) rows -> Forall (fun row => row <> []) rows ->
+  length (most_of n (levels n rows)) = n /\ forall b, holding_of (levels n rows) = Some b -> length b = n.
 Proof.
-  induction rows as [|row rest IH]; intros U cs sum I L.
-  - destruct I as [<-|[]]. simpl. rewrite plus_0 by assumption. apply below_refl.
-  - inversion U as [|? ? U1 U2]; subst. apply in_product in I. inversion I as [|c ? cs' ? J K]; subst.
-    apply in_product in K. destruct (extreme_max _ _ _ U1 J) as [len best].
-    assert (T : length (terms c) = length sum) by (unfold uniform in U1; rewrite Forall_forall in U1; now apply U1).
+  induction rows as [|row rest IH]; intros U some; cbn [levels most_of holding_of].
+  - split; [apply repeat_length | discriminate].
+  - inversion U as [|? ? U1 U2]; subst. inversion some as [|? ? S1 S2]; subst.
+    destruct (IH U2 S2) as [A B]. destruct row as [|c row]; [contradiction|].
+    pose proof (uniform_terms _ _ U1) as V.
+    pose proof (extreme_max n _ (terms c) V (or_introl eq_refl)) as [E _].
+    set (largest := extreme Z.max (map terms (c :: row))) in *. cbn [most holding].
+    split; [now apply zip_length|]. intros b.
+    set (now_ := map _ _). set (later := match holding_of _ with None => [] | Some _ => _ end).
+    assert (W : Forall (fun a => length a = n) (now_ ++ later)).
+    { apply Forall_app. split.
+      - unfold now_. rewrite Forall_map. apply Forall_forall. intros x I. apply filter_In in I.
+        unfold uniform in U1. rewrite Forall_forall in U1. apply zip_length; [apply U1, I | assumption].
+      - unfold later. destruct (holding_of (levels n rest)); constructor; [|constructor].
+        apply zip_length; auto. }
+    destruct (now_ ++ later) as [|v vectors] eqn:F; [discriminate|]. intros H. injection H as <-.
+    now destruct (extreme_max n (v :: vectors) v W (or_introl eq_refl)).
+Qed.
+
+Lemma rows_not_empty : forall (rows : list (list choice)) cs, In cs (product rows) -> Forall (fun row => row <> []) rows.
+Proof.
+  intros rows cs I. apply in_product in I. induction I as [|c row cs rows J _ IH]; constructor; [|assumption].
+  intros ->. destruct J.
+Qed.
+
+Lemma total_below : forall n rows, Forall (uniform n) rows -> forall cs seen sum, In cs (product rows) -> length sum = n ->
+  seen || existsb is_m cs = true ->
+  exists b, most_after n seen (levels n rows) = Some b /\ below (total sum cs) (plus sum b).
+Proof.
+  induction rows as [|row rest IH]; intros U cs seen sum I L H.
+  - destruct I as [<-|[]]. cbn in H. rewrite orb_false_r in H. subst seen. exists (repeat 0 n). split; [reflexivity|].
+    unfold total. cbn [fold_left]. rewrite plus_0 by assumption. apply below_refl.
+  - pose proof (rows_not_empty _ _ I) as some. inversion some as [|? ? _ some']; subst.
+    inversion U as [|? ? U1 U2]; subst. apply in_product in I. inversion I as [|c ? cs' ? J K]; subst.
+    apply in_product in K. set (n := length sum) in *.
+    destruct (extreme_max n _ (terms c) (uniform_terms _ _ U1) (in_map terms _ _ J)) as [len best].
+    assert (T : length (terms c) = n) by (unfold uniform in U1; rewrite Forall_forall in U1; now apply U1).
+    assert (Ls : length (plus sum (terms c)) = n) by now apply zip_length.
+    destruct (levels_length n rest U2 some') as [A B].
     unfold total. cbn [fold_left]. fold (total (plus sum (terms c)) cs').
-    apply below_trans with (1 := IH U2 cs' (plus sum (terms c)) K ltac:(apply zip_length; auto)).
-    rewrite plus_assoc. apply plus_mono; [apply below_refl|]. cbn [levels].
-    unfold most_of. destruct (levels (length sum) rest) as [|l ls]; cbn [most];
-      (apply plus_mono; [assumption | apply below_refl]).
+    destruct seen.
+    + destruct (IH U2 cs' true (plus sum (terms c)) K Ls eq_refl) as (b & E & below_b).
+      cbn in E. inversion E; subst b. clear E. eexists. split; [reflexivity|]. cbn [levels most_of most].
+      apply below_trans with (1 := below_b). rewrite plus_assoc.
+      apply plus_mono; [apply below_refl|]. apply plus_mono; [assumption | apply below_refl].
+    + cbn [orb existsb] in H. unfold most_after. cbn [levels holding_of holding].
+      set (now_ := map _ _). set (later := match holding_of _ with None => [] | Some _ => _ end).
+      assert (W : Forall (fun a => length a = n) (now_ ++ later)).
+      { apply Forall_app. split.
+        - unfold now_. rewrite Forall_map. apply Forall_forall. intros x X. apply filter_In in X.
+          unfold uniform in U1. rewrite Forall_forall in U1. apply zip_length; [apply U1, X | assumption].
+        - unfold later. destruct (holding_of (levels n rest)); constructor; [|constructor]. apply zip_length; auto. }
+      assert (G : exists v, In v (now_ ++ later) /\ below (total (plus sum (terms c)) cs') (plus sum v)).
+      { destruct (is_m c) eqn:M.
+        - destruct (IH U2 cs' true (plus sum (terms c)) K Ls eq_refl) as (b & E & below_b).
+          cbn in E. inversion E; subst b. exists (plus (terms c) (most_of n (levels n rest))). split.
+          + apply in_app_iff. left. unfold now_.
+            apply (in_map (fun c => plus (terms c) (most_of n (levels n rest)))). apply filter_In. now split.
+          + now rewrite <- plus_assoc.
+        - destruct (IH U2 cs' false (plus sum (terms c)) K Ls H) as (b & E & below_b).
+          unfold most_after in E. exists (plus (extreme Z.max (map terms row)) b). split.
+          + apply in_app_iff. right. unfold later. rewrite E. left. reflexivity.
+          + apply below_trans with (1 := below_b). rewrite plus_assoc.
+            apply plus_mono; [apply below_refl|]. apply plus_mono; [assumption | apply below_refl]. }
+      destruct G as (v & V & below_v). destruct (now_ ++ later) as [|first vectors] eqn:F; [destruct V|].
+      eexists. split; [reflexivity|]. apply below_trans with (1 := below_v).
+      apply plus_mono; [apply below_refl|]. now apply (extreme_max n).
 Qed.
 
 Definition accepted (seen : bool) (sum : list Z) (cs : list choice) : bool :=
@@ -161,20 +234,25 @@ Proof.
   - unfold accepted, refused, total, total_doubt. cbn [levels walk count existsb fold_left map rev app].
     rewrite orb_false_r. destruct seen; cbn [andb]; [|cbn; lia].
     destruct (negative sum), (surely_wrong tokens sum doubts); cbn; lia.
-  - pose proof (total_below n (row :: rest) U) as top.
+  - pose proof (total_below n (row :: rest) U) as top. unfold most_after in top.
     cbn [levels] in *. inversion U as [|? ? U1 U2]; subst.
     set (after := levels (length sum) rest) in *.
-    set (pair := match after with [] => _ | l :: _ => _ end) in *. destruct pair as [m1 m2] eqn:E.
-    cbn [walk choices most least all_ways ways_holding most_of] in *.
-    destruct (sum_negative sum (plus (extreme Z.max row) m1)) eqn:settled.
+    cbn [walk choices most least holding all_ways ways_holding most_of holding_of] in *.
+    set (bound_on := if seen then _ else _). set (hold := match _ ++ _ with [] => None | _ => _ end) in *.
+    destruct bound_on as [b|] eqn:E.
+    2:{ cbn [fst snd]. split; apply count_nonneg. }
+    destruct (sum_negative sum b) eqn:settled.
     { cbn [fst snd]. split; [|apply count_nonneg].
       rewrite sum_negative_plus in settled.
-      assert (every : forall cs, In cs (product (row :: rest)) -> negative (total sum cs) = true).
-      { intros cs I. apply negative_below with (2 := settled). now apply top. }
+      assert (every : forall cs, In cs (product (row :: rest)) -> seen || existsb is_m cs = true ->
+        negative (total sum cs) = true).
+      { intros cs I H. apply negative_below with (2 := settled).
+        destruct (top cs seen sum I eq_refl H) as (b' & E' & below_b). unfold bound_on in E.
+        rewrite E in E'. now inversion E'; subst. }
       unfold accepted. destruct seen.
       - rewrite ways_count. apply count_le. intros cs I _. now rewrite every.
       - rewrite ways_with_count. apply count_le. intros cs I J. rewrite J. now rewrite every. }
-    destruct (quick && negb (sum_negative sum (plus (extreme Z.min row) m2))).
+    destruct (quick && _).
     { cbn [fst snd]. split; apply count_nonneg. }
     rewrite fold_pairs. cbn [fst snd count]. rewrite !Z.add_0_l.
     assert (each : forall c, In c row ->
