@@ -9,5 +9,3 @@ Theorem accepted_claims_are_true :
   let margin := (IZR numerator / IZR denominator)%R in
   at_least right (correct (model_of w) margin) /\ at_least missed (wrong (model_of w) margin).
 Proof. intros w budget numerator denominator. exact (check_sound w budget (numerator, denominator)). Qed.
-
-Print Assumptions accepted_claims_are_true.
