@@ -66,18 +66,19 @@ Qed.
 Section Pair.
 Variable product_of : Z -> Z -> Z -> Z -> Z.
 Variables (N : numerators) (k : nat) (q m : nat) (ends : list (Z * Z) * list (Z * Z)).
-
-(** Six entries of tables and the margin were rounded, each by less than 1. *)
-Definition roundings : Z := 7.
+(** Only correct sequences are asked for; nobody needs doubts. *)
+Variable quick : bool.
 
 Definition choice_at (p t : nat) : choice :=
-  let (low, high) := ends_at (bits_of N) ends p t in
-  {| token := t; terms := terms_at product_of N q m p t (low, high); doubt := roundings * high + (high - low) * bound N |}.
+  let both := ends_at (bits_of N) ends p t in
+  {| token := t; terms := terms_at product_of N q m p t both; doubt := if quick then 0 else doubt_at N q m p t both |}.
 
 Definition rows_of_pair : list (list choice) := map (fun p => map (choice_at p) (seq 0 (S m))) (seq 0 (k - 1)).
 Definition last_choice : choice := choice_at (k - 1) q.
 
-Variables (quick : bool) (surely_wrong : list bool -> list nat -> list Z -> Z -> bool).
+(** Whether a sequence is surely wrong: of its tokens before the query, backwards; which outputs are rivals; their totals
+    and doubt. *)
+Variable surely_wrong : list bool -> list nat -> list Z -> Z -> bool.
 
 Definition rivals_of_pair : list bool :=
   let own := terms last_choice in
@@ -86,18 +87,18 @@ Definition rivals_of_pair : list bool :=
   | Some top => rivals 0 m (plus own top)
   end.
 
-Definition count_pair : Z * Z :=
+Definition count_pair (left : Z) : Z * Z * Z :=
   let mask := rivals_of_pair in
   let start := select mask (terms last_choice) in
   walk m quick (surely_wrong mask) (levels m (length start) (map (map (reduce mask)) rows_of_pair))
-    (Nat.eqb q m) start (doubt last_choice) [].
+    (Nat.eqb q m) start (doubt last_choice) [] left.
 End Pair.
 
 Lemma same_length : forall (A B : Type) (P : A -> B -> Prop) a b, Forall2 P a b -> length a = length b.
 Proof. intros A B P a b H. induction H; simpl; congruence. Qed.
 
-Lemma token_choice : forall f N q m ends p t, token (choice_at f N q m ends p t) = t.
-Proof. intros. unfold choice_at. now destruct (ends_at _ _ _ _). Qed.
+Lemma token_choice : forall f N q m ends quick p t, token (choice_at f N q m ends quick p t) = t.
+Proof. reflexivity. Qed.
 
 Lemma add_up_sum : forall (f : choice -> Z) dummy cs,
   IZR (add_up (map f cs)) = sum (length cs) (fun p => IZR (f (nth p cs dummy))).
@@ -139,12 +140,13 @@ Variables (q m : nat).
 Hypothesis q_le_m : (q <= m)%nat.
 Hypothesis m_small : (m < v)%nat.
 Notation ends := (ends_of_pair (attention_of w bits) q m).
-Notation choice_of := (choice_at product_of N q m ends).
-Notation rows := (rows_of_pair product_of N k q m ends).
-Notation last_one := (last_choice product_of N k q m ends).
+Variable quick : bool.
+Notation choice_of := (choice_at product_of N q m ends quick).
+Notation rows := (rows_of_pair product_of N k q m ends quick).
+Notation last_one := (last_choice product_of N k q m ends quick).
 
 Lemma terms_choice : forall p t, terms (choice_of p t) = terms_at product_of N q m p t (ends_at bits ends p t).
-Proof. intros. unfold choice_at. cbn [bits_of numerators_of]. now destruct (ends_at _ _ _ _). Qed.
+Proof. reflexivity. Qed.
 
 Lemma k_pos : (0 < k)%nat.
 Proof. destruct (sizes w good) as (_ & _ & _ & K). exact K. Qed.
@@ -250,9 +252,9 @@ Proof.
   assert (In m (map token cs)) by (rewrite <- X; now apply in_map). specialize (B H). lia.
 Qed.
 
-Variables (quick : bool) (surely_wrong : list bool -> list nat -> list Z -> Z -> bool).
-Notation counted := (count_pair product_of N k q m ends quick surely_wrong).
-Notation mask := (rivals_of_pair product_of N k q m ends).
+Variables (surely_wrong : list bool -> list nat -> list Z -> Z -> bool) (left : Z).
+Notation counted := (count_pair product_of N k q m ends quick surely_wrong left).
+Notation mask := (rivals_of_pair product_of N k q m ends quick).
 Notation start := (select mask (terms last_one)).
 Notation reduced := (map (map (reduce mask)) rows).
 
@@ -293,11 +295,12 @@ Proof.
   apply select_length with (n := v); [assumption | apply length_last].
 Qed.
 
-Theorem counted_correct : forall n, at_least (fst counted) (fun t => correct M mu t /\ in_region M (entry_of_pair (fst counted) n) t).
+Theorem counted_correct : forall c n,
+  at_least (correct_of counted) (fun t => correct M mu t /\ in_region M (entry_of_pair c n) t).
 Proof.
-  intros n. unfold count_pair.
+  intros c n. unfold count_pair.
   destruct (walk_counts m quick (surely_wrong mask) (length start) reduced reduced_uniform
-    (Nat.eqb q m) start (doubt last_one) [] eq_refl) as [below _].
+    (Nat.eqb q m) start (doubt last_one) [] left eq_refl) as [below _].
   destruct total_above as (unit & positive & above).
   apply (at_least_count _ token reduced q _ _ _ reduced_distinct) with (2 := below).
   intros cs' I A. destruct (reduced_members cs' I) as (cs & J & ->). rewrite reduced_tokens.
@@ -313,4 +316,116 @@ Proof.
   specialize (above cs y J Y). apply IZR_lt in T. pose proof (pow2_pos e).
   apply Rmult_lt_reg_r with unit; [assumption|]. rewrite Rmult_0_l. nra.
 Qed.
+
+Theorem counted_wrong : forall c n,
+  (forall cs, In cs (product rows) -> (Nat.eqb q m || existsb (is_m m) cs) = true ->
+     surely_wrong mask (rev (map token cs)) (select mask (total (terms last_one) cs)) (total_doubt (doubt last_one) cs) = true ->
+     ~ correct M mu (map token cs ++ [q])) ->
+  at_least (wrong_of counted) (fun t => wrong M mu t /\ in_region M (entry_of_pair c n) t).
+Proof.
+  intros c n sound. unfold count_pair.
+  destruct (walk_counts m quick (surely_wrong mask) (length start) reduced reduced_uniform
+    (Nat.eqb q m) start (doubt last_one) [] left eq_refl) as [_ below].
+  apply (at_least_count _ token reduced q _ _ _ reduced_distinct) with (2 := below).
+  intros cs' I A. destruct (reduced_members cs' I) as (cs & J & ->). rewrite reduced_tokens.
+  unfold refused in A. rewrite reduced_is_m, total_select, reduced_tokens, app_nil_r in A.
+  apply andb_prop in A. destruct A as [holding surely].
+  destruct (sequence_of_pair cs J holding) as (S & _). split; [split; [assumption|] | now apply in_region_of_pair].
+  apply sound; [assumption | assumption|]. rewrite <- surely. f_equal.
+  unfold total_doubt. generalize (doubt last_one). clear. induction cs as [|c cs IH]; intros d; [reflexivity|].
+  cbn [map fold_left]. now rewrite IH.
+Qed.
 End Sound.
+
+(** ** Sequences that are surely wrong *)
+
+(** After all doubts some rival is not behind. *)
+Definition ahead (totals : list Z) (doubts : Z) : bool := existsb (fun x => doubts <=? x) totals.
+
+Lemma select_ahead : forall m top T y0 d, ahead (select (rivals y0 m top) T) d = true -> (length T <= length top)%nat ->
+  exists i, (i < length T)%nat /\ (y0 + i)%nat <> m /\ d <= nth i T 0.
+Proof.
+  intros m top. induction top as [|x top IH]; intros [|t T] y0 d A L; try discriminate.
+  cbn [rivals select] in A.
+  assert (later : ahead (select (rivals (S y0) m top) T) d = true ->
+    exists i, (i < length (t :: T))%nat /\ (y0 + i)%nat <> m /\ d <= nth i (t :: T) 0).
+  { intros B. destruct (IH T (S y0) d B ltac:(simpl in L; lia)) as (i & I & other & most). exists (S i).
+    repeat split; [simpl; lia | lia | assumption]. }
+  destruct (negb (Nat.eqb y0 m) && (0 <=? x)) eqn:R; [|now apply later].
+  cbn in A. apply orb_prop in A. destruct A as [A|A]; [|now apply later].
+  apply andb_prop in R. destruct R as [R _]. apply negb_true_iff, Nat.eqb_neq in R. apply Z.leb_le in A.
+  exists 0%nat. repeat split; [simpl; lia | lia | assumption].
+Qed.
+
+Lemma total_doubt_sum : forall cs d, total_doubt d cs = d + add_up (map doubt cs).
+Proof.
+  unfold total_doubt. induction cs as [|c cs IH]; intros d; cbn [fold_left map add_up]; [lia|]. rewrite IH. lia.
+Qed.
+
+Section Wrong.
+Variables (w : weights) (margin : fraction) (e bits : Z) (q m : nat).
+Hypothesis good : well_formed w = true.
+Hypothesis fraction_ok : 0 < snd margin.
+Hypothesis natural : 0 <= bits.
+Hypothesis q_le_m : (q <= m)%nat.
+Hypothesis m_small : (m < d_vocab (model_of w))%nat.
+Notation M := (model_of w).
+Notation v := (d_vocab M).
+Notation k := (n_ctx M).
+Notation N := (numerators_of w margin e bits).
+Notation mu := (value_of margin).
+Notation ends := (ends_of_pair (attention_of w bits) q m).
+Notation rows := (rows_of_pair reach N k q m ends false).
+Notation last_one := (last_choice reach N k q m ends false).
+Notation mask := (rivals_of_pair reach N k q m ends false).
+
+Lemma total_not_far_above : exists unit, (0 < unit)%R /\
+  forall cs y, In cs (product rows) -> (y < v)%nat ->
+  (IZR (nth y (total (terms last_one) cs) 0%Z - total_doubt (doubt last_one) cs) * pow2 e
+     <= numerator M mu m y (map token cs ++ [q]) * unit)%R.
+Proof.
+  destruct (weights_between w bits good natural q m ltac:(lia)) as (unit & positive & near).
+  exists unit. split; [assumption|]. intros cs y I Y.
+  destruct (members_of_rows w margin e bits reach q m q_le_m m_small false cs I) as [L each].
+  pose proof (k_pos w good) as K.
+  set (ts := map token cs). assert (Lt : length ts = (k - 1)%nat) by (unfold ts; now rewrite map_length).
+  assert (Eq : nth (k - 1) (ts ++ [q]) 0%nat = q) by (rewrite app_nth2, Lt, Nat.sub_diag by lia; reflexivity).
+  unfold numerator. rewrite Eq.
+  replace k with (S (k - 1)) at 3 by lia. cbn [sum]. rewrite Eq, Rmult_plus_distr_r.
+  rewrite (total_nth v), total_doubt_sum
+    by eauto using length_last, members_uniform.
+  replace (nth y (terms last_one) 0 + add_up (map (fun c => nth y (terms c) 0) cs) - (doubt last_one + add_up (map doubt cs)))%Z
+    with (add_up (map (fun c => nth y (terms c) 0 - doubt c) cs) + (nth y (terms last_one) 0 - doubt last_one))%Z.
+  2:{ assert (A : forall l, add_up (map (fun c => nth y (terms c) 0 - doubt c) l) =
+        add_up (map (fun c => nth y (terms c) 0) l) - add_up (map doubt l))
+        by (induction l as [|c l IH]; cbn [map add_up]; lia). rewrite A. lia. }
+  rewrite plus_IZR, Rmult_plus_distr_r. apply Rplus_le_compat.
+  - rewrite (add_up_sum _ last_one), L, <- !sum_scale_r. apply sum_le. intros p P.
+    destruct (each p P) as (t & T & E).
+    assert (Et : nth p (ts ++ [q]) 0%nat = t).
+    { rewrite app_nth1 by lia. unfold ts. rewrite (nth_map _ _ _ _ _ last_one) by lia. now rewrite E. }
+    rewrite Et, E. apply terms_below; try assumption; try lia. apply near; lia.
+  - apply terms_below; try assumption; try lia. apply near; lia.
+Qed.
+
+Lemma ahead_is_wrong : forall cs, In cs (product rows) -> (Nat.eqb q m || existsb (is_m m) cs) = true ->
+  ahead (select mask (total (terms last_one) cs)) (total_doubt (doubt last_one) cs) = true ->
+  ~ correct M mu (map token cs ++ [q]).
+Proof.
+  intros cs I holding A [_ all].
+  destruct (sequence_of_pair w margin e bits reach good q m q_le_m m_small false cs I holding) as (_ & E & _).
+  destruct (total_not_far_above) as (unit & positive & above).
+  pose proof (length_last w margin e bits reach good q m q_le_m m_small false) as Ll.
+  destruct (total_below m _ _ (rows_uniform w margin e bits reach good q m q_le_m m_small false) cs (Nat.eqb q m)
+    (terms last_one) I Ll holding) as (top & F & low).
+  unfold rivals_of_pair in A. rewrite Ll, F in A.
+  pose proof (same_length _ _ _ _ _ low) as same.
+  destruct (select_ahead m _ _ 0 _ A ltac:(rewrite same; apply le_n)) as (y & Y & other & most).
+  rewrite (total_length v) in Y by eauto using length_last, members_uniform.
+  specialize (above cs y I Y). specialize (all y Y ltac:(rewrite E; lia)). rewrite E in all.
+  apply separation in all; [|apply (k_pos w good)].
+  assert (0 <= nth y (total (terms last_one) cs) 0 - total_doubt (doubt last_one) cs) as D by lia.
+  apply IZR_le in D. pose proof (pow2_pos e). nra.
+Qed.
+End Wrong.
+

@@ -57,25 +57,35 @@ Fixpoint levels (n : nat) (rows : list (list choice)) : list level :=
          all_ways := ways rows; ways_holding := ways_with is_m rows |} :: after
   end.
 
-(** How many sequences are below 0 everywhere and hold [m], and how many hold [m] and are surely wrong. [seen]: the
-    tokens so far hold it. With [quick] wrong ones are not asked for. *)
-Fixpoint walk (ls : list level) (seen : bool) (sum : list Z) (doubts : Z) (tokens : list nat) : Z * Z :=
+(** How many sequences are below 0 everywhere and hold [m], how many hold [m] and are surely wrong, and how many steps
+    are left; when there are none, nothing more is counted. [seen]: the tokens so far hold [m]. With [quick] wrong
+    sequences are not asked for. *)
+Fixpoint walk (ls : list level) (seen : bool) (sum : list Z) (doubts : Z) (tokens : list nat) (left : Z) : Z * Z * Z :=
   match ls with
   | [] =>
       if seen then
-        if negative sum then (1, 0) else (0, if surely_wrong tokens sum doubts then 1 else 0)
-      else (0, 0)
+        if negative sum then (1, 0, left) else (0, if surely_wrong tokens sum doubts then 1 else 0, left)
+      else (0, 0, left)
   | l :: rest =>
       match (if seen then Some (most l) else holding l) with
-      | None => (0, 0)
+      | None => (0, 0, left)
       | Some top =>
-          if sum_negative sum top then ((if seen then all_ways l else ways_holding l), 0)
-          else if quick && negb (sum_negative sum (least l)) then (0, 0)
-          else fold_left (fun found c =>
-                 let '(c1, w1) := walk rest (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens) in
-                 (fst found + c1, snd found + w1)) (choices l) (0, 0)
+          if sum_negative sum top then ((if seen then all_ways l else ways_holding l), 0, left)
+          else if quick && negb (sum_negative sum (least l)) then (0, 0, left)
+          else
+            let remaining := left - Z.of_nat (length (choices l)) in
+            if remaining <? 0 then (0, 0, remaining)
+            else fold_left (fun found c =>
+                   let '(c0, w0, left0) := found in
+                   let '(c1, w1, left1) :=
+                     walk rest (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens) left0 in
+                   (c0 + c1, w0 + w1, left1)) (choices l) (0, 0, remaining)
       end
   end.
+
+Definition correct_of (found : Z * Z * Z) : Z := fst (fst found).
+Definition wrong_of (found : Z * Z * Z) : Z := snd (fst found).
+Definition left_of (found : Z * Z * Z) : Z := snd found.
 
 (** ** Vectors, entry by entry *)
 
@@ -218,20 +228,25 @@ Definition accepted (seen : bool) (sum : list Z) (cs : list choice) : bool :=
 Definition refused (seen : bool) (sum : list Z) (doubts : Z) (tokens : list nat) (cs : list choice) : bool :=
   (seen || existsb is_m cs) && surely_wrong (rev (map token cs) ++ tokens) (total sum cs) (total_doubt doubts cs).
 
-Lemma fold_pairs : forall (f : choice -> Z * Z) row c w,
-  fold_left (fun found c => let '(c1, w1) := f c in (fst found + c1, snd found + w1)) row (c, w)
-  = (c + add_up (map (fun x => fst (f x)) row), w + add_up (map (fun x => snd (f x)) row)).
+(** Bounds on what is found for each choice, whatever is left then, are bounds on the sums. *)
+Lemma fold_found : forall (f : choice -> Z -> Z * Z * Z) (C W : choice -> Z) row c w left,
+  (forall x l, In x row -> correct_of (f x l) <= C x /\ wrong_of (f x l) <= W x) ->
+  let found := fold_left (fun found x =>
+    let '(c0, w0, left0) := found in let '(c1, w1, left1) := f x left0 in (c0 + c1, w0 + w1, left1)) row (c, w, left) in
+  correct_of found <= c + add_up (map C row) /\ wrong_of found <= w + add_up (map W row).
 Proof.
-  induction row as [|x row IH]; intros c w; cbn [fold_left map add_up]; [f_equal; lia|].
-  destruct (f x) as [c1 w1] eqn:E. cbn [fst snd]. rewrite IH. f_equal; lia.
+  induction row as [|x row IH]; intros c w left each; cbn [fold_left map add_up]; [cbn; lia|].
+  pose proof (each x left (or_introl eq_refl)) as [A B].
+  destruct (f x left) as [[c1 w1] left1]. cbn in A, B.
+  destruct (IH (c + c1) (w + w1) left1 ltac:(intros; apply each; now right)) as [D E]. cbn zeta in *. lia.
 Qed.
 
-Theorem walk_counts : forall n rows, Forall (uniform n) rows -> forall seen sum doubts tokens, length sum = n ->
-  fst (walk (levels n rows) seen sum doubts tokens) <= count (accepted seen sum) rows /\
-  snd (walk (levels n rows) seen sum doubts tokens) <= count (refused seen sum doubts tokens) rows.
+Theorem walk_counts : forall n rows, Forall (uniform n) rows -> forall seen sum doubts tokens left, length sum = n ->
+  correct_of (walk (levels n rows) seen sum doubts tokens left) <= count (accepted seen sum) rows /\
+  wrong_of (walk (levels n rows) seen sum doubts tokens left) <= count (refused seen sum doubts tokens) rows.
 Proof.
-  induction rows as [|row rest IH]; intros U seen sum doubts tokens L.
-  - unfold accepted, refused, total, total_doubt. cbn [levels walk count existsb fold_left map rev app].
+  induction rows as [|row rest IH]; intros U seen sum doubts tokens left L.
+  - unfold accepted, refused, total, total_doubt, correct_of, wrong_of. cbn [levels walk count existsb fold_left map rev app].
     rewrite orb_false_r. destruct seen; cbn [andb]; [|cbn; lia].
     destruct (negative sum), (surely_wrong tokens sum doubts); cbn; lia.
   - pose proof (total_below n (row :: rest) U) as top. unfold most_after in top.
@@ -239,10 +254,12 @@ Proof.
     set (after := levels (length sum) rest) in *.
     cbn [walk choices most least holding all_ways ways_holding most_of holding_of] in *.
     set (bound_on := if seen then _ else _). set (hold := match _ ++ _ with [] => None | _ => _ end) in *.
-    destruct bound_on as [b|] eqn:E.
-    2:{ cbn [fst snd]. split; apply count_nonneg. }
+    assert (none : forall l, correct_of (0, 0, l) <= count (accepted seen sum) (row :: rest) /\
+      wrong_of (0, 0, l) <= count (refused seen sum doubts tokens) (row :: rest))
+      by (intros; split; apply count_nonneg).
+    destruct bound_on as [b|] eqn:E; [|apply none].
     destruct (sum_negative sum b) eqn:settled.
-    { cbn [fst snd]. split; [|apply count_nonneg].
+    { unfold correct_of, wrong_of. cbn [fst snd]. split; [|apply count_nonneg].
       rewrite sum_negative_plus in settled.
       assert (every : forall cs, In cs (product (row :: rest)) -> seen || existsb is_m cs = true ->
         negative (total sum cs) = true).
@@ -252,21 +269,16 @@ Proof.
       unfold accepted. destruct seen.
       - rewrite ways_count. apply count_le. intros cs I _. now rewrite every.
       - rewrite ways_with_count. apply count_le. intros cs I J. rewrite J. now rewrite every. }
-    destruct (quick && _).
-    { cbn [fst snd]. split; apply count_nonneg. }
-    rewrite fold_pairs. cbn [fst snd count]. rewrite !Z.add_0_l.
-    assert (each : forall c, In c row ->
-      fst (walk after (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens))
-        <= count (fun cs => accepted seen sum (c :: cs)) rest /\
-      snd (walk after (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens))
-        <= count (fun cs => refused seen sum doubts tokens (c :: cs)) rest).
-    { intros c I.
-      assert (T : length (terms c) = length sum) by (unfold uniform in U1; rewrite Forall_forall in U1; now apply U1).
-      destruct (IH U2 (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens)
-        ltac:(apply zip_length; auto)) as [A B].
-      split; [apply Z.le_trans with (1 := A) | apply Z.le_trans with (1 := B)]; apply count_le; intros cs _.
-      - unfold accepted. cbn [existsb]. rewrite orb_assoc. auto.
-      - unfold refused. cbn [existsb map rev]. rewrite orb_assoc, <- app_assoc. auto. }
-    split; apply add_up_le; intros c I; apply each, I.
+    destruct (quick && _); [apply none|]. cbv zeta. destruct (_ <? 0); [apply none|].
+    cbn [count]. rewrite <- (Z.add_0_l (add_up (map (fun c => count (fun cs => accepted seen sum (c :: cs)) rest) row))).
+    rewrite <- (Z.add_0_l (add_up (map (fun c => count (fun cs => refused seen sum doubts tokens (c :: cs)) rest) row))).
+    apply (fold_found (fun c => walk after (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens))).
+    intros c left' I.
+    assert (T : length (terms c) = length sum) by (unfold uniform in U1; rewrite Forall_forall in U1; now apply U1).
+    destruct (IH U2 (seen || is_m c) (plus sum (terms c)) (doubts + doubt c) (token c :: tokens) left'
+      ltac:(apply zip_length; auto)) as [A B].
+    split; [apply Z.le_trans with (1 := A) | apply Z.le_trans with (1 := B)]; apply count_le; intros cs _.
+    + unfold accepted. cbn [existsb]. rewrite orb_assoc. auto.
+    + unfold refused. cbn [existsb map rev]. rewrite orb_assoc, <- app_assoc. auto.
 Qed.
 End Walk.

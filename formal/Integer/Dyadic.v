@@ -70,6 +70,32 @@ Proof.
   rewrite opp_IZR in *. pose proof (pow2_pos (- bits)). nra.
 Qed.
 
+(** What a rounding takes, or adds, is at most one unit. *)
+Lemma shift_down_gt : forall n bits, IZR n * pow2 (- bits) <= IZR (shift_down n bits) + 1.
+Proof.
+  intros. unfold shift_down. destruct (Z.le_gt_cases 0 bits) as [right | left].
+  - rewrite Z.shiftr_div_pow2 by assumption.
+    assert (P : (0 < 2 ^ bits)%Z) by now apply Z.pow_pos_nonneg.
+    pose proof (Z.mul_succ_div_gt n (2 ^ bits) P) as Q. apply IZR_lt in Q.
+    rewrite mult_IZR, succ_IZR, pow2_IZR in Q by assumption.
+    pose proof (pow2_pos bits). pose proof (pow2_opp bits).
+    apply Rmult_le_reg_r with (pow2 bits); [assumption|].
+    rewrite Rmult_assoc, (Rmult_comm (pow2 (- bits))). replace (pow2 bits * pow2 (- bits)) with 1. lra.
+  - rewrite Z.shiftr_mul_pow2 by lia. rewrite mult_IZR, pow2_IZR by lia. lra.
+Qed.
+
+Lemma shift_up_lt : forall n bits, IZR (shift_up n bits) <= IZR n * pow2 (- bits) + 1.
+Proof.
+  intros. unfold shift_up. pose proof (shift_down_gt (- n) bits) as H. unfold shift_down in H.
+  rewrite opp_IZR in *. pose proof (pow2_pos (- bits)). nra.
+Qed.
+
+Lemma quotient_up_lt : forall a b, (0 < b)%Z -> (IZR (quotient_up a b) - 1) * IZR b <= IZR a.
+Proof.
+  intros a b positive. unfold quotient_up. rewrite <- minus_IZR, <- mult_IZR. apply IZR_le.
+  pose proof (Z.mul_succ_div_gt (- a) b positive). lia.
+Qed.
+
 Lemma shift_down_nonneg : forall n bits, (0 <= n)%Z -> (0 <= shift_down n bits)%Z.
 Proof. intros. unfold shift_down. now apply Z.shiftr_nonneg. Qed.
 

@@ -162,23 +162,51 @@ Proof.
   - apply Rplus_le_compat_l, Rmult_le_compat_r; lra.
 Qed.
 
+(** The end that makes the product larger. *)
+Definition reach (bound gain low high : Z) : Z := (if 0 <=? gain then gain * high else gain * low)%Z.
+
+Lemma reach_sound : sound_product reach.
+Proof.
+  intros bound gain low high w natural [l h]. unfold reach. apply (IZR_le 0) in natural.
+  destruct (0 <=? gain)%Z eqn:S; rewrite mult_IZR.
+  - apply Z.leb_le, IZR_le in S. nra.
+  - apply Z.leb_gt, IZR_lt in S. nra.
+Qed.
+
 Section Pair.
 Variable product : Z -> Z -> Z -> Z -> Z.
 Variables (N : numerators) (q m : nat).
 
-(** Of every output, what it gains from the token [t] at the position [p], times the weight. *)
-Definition terms_at (p t : nat) (ends : Z * Z) : list Z :=
+(** Of every output, what it gains from the token [t] at the position [p]. *)
+Definition gains_at (p t : nat) : list Z :=
   let own := (get (EL N) q m + get (VL N) t m + get (PL N) p m - margin_of N)%Z in
-  map (fun x => product (bound N) (x - own)%Z (fst ends) (snd ends))
-      (zip Z.add (zip Z.add (nth q (EU N) []) (nth t (VU N) [])) (nth p (PU N) [])).
+  map (fun x => x - own)%Z (zip Z.add (zip Z.add (nth q (EU N) []) (nth t (VU N) [])) (nth p (PU N) [])).
+
+(** Times the weight. *)
+Definition terms_at (p t : nat) (ends : Z * Z) : list Z :=
+  map (fun gain => product (bound N) gain (fst ends) (snd ends)) (gains_at p t).
+
+(** Six entries of tables and the margin were rounded, each by less than 1. *)
+Definition roundings : Z := 7.
+
+(** How far the terms of [reach] may be too high. *)
+Definition doubt_at (p t : nat) (ends : Z * Z) : Z :=
+  let size := fold_right (fun gain most => Z.max (Z.abs gain) most) (bound N) (gains_at p t) in
+  (roundings * snd ends + (snd ends - fst ends) * size)%Z.
 End Pair.
+
+Lemma size_ge : forall b gains gain, In gain gains ->
+  (Z.abs gain <= fold_right (fun gain most => Z.max (Z.abs gain) most) b gains)%Z.
+Proof.
+  induction gains as [|x gains IH]; intros gain I; [destruct I|]. cbn [fold_right].
+  destruct I as [->|I]; [lia | specialize (IH gain I); lia].
+Qed.
 
 Section Gains.
 Variables (w : weights) (margin : fraction) (e bits : Z).
 Variable product : Z -> Z -> Z -> Z -> Z.
 Hypothesis good : well_formed w = true.
 Hypothesis fraction_ok : (0 < snd margin)%Z.
-Hypothesis product_ok : sound_product product.
 Notation M := (model_of w).
 Notation v := (d_vocab M).
 Notation N := (numerators_of w margin e bits).
@@ -193,40 +221,97 @@ Proof.
   - apply (stands_PVOU w good).
 Qed.
 
-Lemma terms_length : forall q m p t ends, (q < v)%nat -> (p < n_ctx M)%nat -> (t < v)%nat ->
-  length (terms_at product N q m p t ends) = v.
+Lemma gains_length : forall q m p t, (q < v)%nat -> (p < n_ctx M)%nat -> (t < v)%nat ->
+  length (gains_at N q m p t) = v.
 Proof.
-  intros q m p t ends Q P T. destruct (sums_length q p t Q P T) as (A & B & C).
-  unfold terms_at. rewrite map_length. apply zip_length; [apply zip_length|]; assumption.
+  intros q m p t Q P T. destruct (sums_length q p t Q P T) as (A & B & C).
+  unfold gains_at. rewrite map_length. apply zip_length; [apply zip_length|]; assumption.
 Qed.
 
-Lemma terms_above : forall q m p t ends y unit,
+Lemma terms_length : forall q m p t ends, (q < v)%nat -> (p < n_ctx M)%nat -> (t < v)%nat ->
+  length (terms_at product N q m p t ends) = v.
+Proof. intros. unfold terms_at. rewrite map_length. now apply gains_length. Qed.
+
+Lemma gains_bounds : forall q m p t y,
+  (q < v)%nat -> (m < v)%nat -> (p < n_ctx M)%nat -> (t < v)%nat -> (y < v)%nat ->
+  (IZR (nth y (gains_at N q m p t) 0%Z) - IZR roundings) * pow2 e
+    <= gain M (value_of margin) q m y p t <= IZR (nth y (gains_at N q m p t) 0%Z) * pow2 e.
+Proof.
+  intros q m p t y Q Hm P T Y. destruct (sums_length q p t Q P T) as (A & B & C).
+  unfold gains_at. rewrite (nth_map _ _ _ _ _ 0%Z) by (rewrite (zip_length _ _ _ v); [exact Y | apply zip_length; assumption | assumption]).
+  rewrite zip_nth by (rewrite ?(zip_length _ _ _ v); auto; lia). rewrite zip_nth by lia.
+  unfold gain, roundings. rewrite !minus_IZR, !plus_IZR.
+  pose proof (rounded_up e _ _ _ _ q y (stands_EUPU w good) Q Y).
+  pose proof (rounded_up e _ _ _ _ t y (stands_EVOU w good) T Y).
+  pose proof (rounded_up e _ _ _ _ p y (stands_PVOU w good) P Y).
+  pose proof (rounded_down e _ _ _ _ q m (stands_EUPU w good) Q Hm).
+  pose proof (rounded_down e _ _ _ _ t m (stands_EVOU w good) T Hm).
+  pose proof (rounded_down e _ _ _ _ p m (stands_PVOU w good) P Hm).
+  pose proof (rounded_up_by_1 e _ _ _ _ q y (stands_EUPU w good) Q Y).
+  pose proof (rounded_up_by_1 e _ _ _ _ t y (stands_EVOU w good) T Y).
+  pose proof (rounded_up_by_1 e _ _ _ _ p y (stands_PVOU w good) P Y).
+  pose proof (rounded_down_by_1 e _ _ _ _ q m (stands_EUPU w good) Q Hm).
+  pose proof (rounded_down_by_1 e _ _ _ _ t m (stands_EVOU w good) T Hm).
+  pose proof (rounded_down_by_1 e _ _ _ _ p m (stands_PVOU w good) P Hm).
+  pose proof (margin_up_bounds margin e fraction_ok).
+  unfold numerators_of. cbn [EU EL VU VL PU PL margin_of]. unfold get in *. lra.
+Qed.
+
+Lemma weight_pos : forall q p t, 0 < weight M q p t.
+Proof. intros. apply exp_pos. Qed.
+
+Lemma terms_above : forall q m p t ends y unit, sound_product product ->
   (q < v)%nat -> (m < v)%nat -> (p < n_ctx M)%nat -> (t < v)%nat -> (y < v)%nat -> 0 < unit ->
   between unit ends (weight M q p t) ->
   weight M q p t * gain M (value_of margin) q m y p t * unit
     <= IZR (nth y (terms_at product N q m p t ends) 0%Z) * pow2 e.
 Proof.
-  intros q m p t ends y unit Q Hm P T Y positive [natural ends_ok].
-  destruct (sums_length q p t Q P T) as (A & B & C).
-  unfold terms_at. rewrite (nth_map _ _ _ _ _ 0%Z) by (rewrite (zip_length _ _ _ v); [exact Y | apply zip_length; assumption | assumption]).
-  rewrite zip_nth by (rewrite ?(zip_length _ _ _ v); auto; lia). rewrite zip_nth by lia.
-  set (own := (_ - margin_of N)%Z). set (sum_ := (nth y (nth q (EU N) []) 0 + nth y (nth t (VU N) []) 0 + nth y (nth p (PU N) []) 0)%Z).
-  assert (G : gain M (value_of margin) q m y p t <= IZR (sum_ - own) * pow2 e).
-  { unfold gain, own, sum_. rewrite !minus_IZR, !plus_IZR.
-    pose proof (rounded_up e _ _ _ _ q y (stands_EUPU w good) Q Y) as E1.
-    pose proof (rounded_up e _ _ _ _ t y (stands_EVOU w good) T Y) as V1.
-    pose proof (rounded_up e _ _ _ _ p y (stands_PVOU w good) P Y) as P1.
-    pose proof (rounded_down e _ _ _ _ q m (stands_EUPU w good) Q Hm) as E2.
-    pose proof (rounded_down e _ _ _ _ t m (stands_EVOU w good) T Hm) as V2.
-    pose proof (rounded_down e _ _ _ _ p m (stands_PVOU w good) P Hm) as P2.
-    pose proof (margin_up_ge margin e fraction_ok) as MU.
-    unfold numerators_of. cbn [EU EL VU VL PU PL margin_of]. unfold get in *. lra. }
-  pose proof (pow2_pos e). pose proof (exp_pos ((token_scores M q t + position_scores M q p) / sqrt (INR (d_head M)))) as W.
-  fold (weight M q p t) in W.
-  apply Rle_trans with (weight M q p t * unit * IZR (sum_ - own) * pow2 e).
+  intros q m p t ends y unit sound Q Hm P T Y positive [natural ends_ok].
+  unfold terms_at. rewrite (nth_map _ _ _ _ _ 0%Z) by (rewrite gains_length; assumption).
+  destruct (gains_bounds q m p t y Q Hm P T Y) as [_ G]. set (g := nth y _ 0%Z) in *.
+  pose proof (pow2_pos e). pose proof (weight_pos q p t) as W.
+  apply Rle_trans with (weight M q p t * unit * IZR g * pow2 e).
   - replace (weight M q p t * gain M (value_of margin) q m y p t * unit)
       with (weight M q p t * unit * gain M (value_of margin) q m y p t) by ring.
-    rewrite (Rmult_assoc (weight M q p t * unit) (IZR (sum_ - own))). apply Rmult_le_compat_l; [|exact G]. apply Rlt_le, Rmult_lt_0_compat; assumption.
-  - apply Rmult_le_compat_r; [lra|]. now apply product_ok.
+    rewrite (Rmult_assoc (weight M q p t * unit) (IZR g)). apply Rmult_le_compat_l; [|exact G].
+    apply Rlt_le, Rmult_lt_0_compat; assumption.
+  - apply Rmult_le_compat_r; [lra|]. now apply sound.
 Qed.
 End Gains.
+
+(** What [reach] says is not much too high. *)
+Lemma terms_below : forall w margin e bits q m p t ends y unit,
+  let M := model_of w in let N := numerators_of w margin e bits in
+  well_formed w = true -> (0 < snd margin)%Z ->
+  (q < d_vocab M)%nat -> (m < d_vocab M)%nat -> (p < n_ctx M)%nat -> (t < d_vocab M)%nat -> (y < d_vocab M)%nat ->
+  0 < unit -> between unit ends (weight M q p t) ->
+  IZR (nth y (terms_at reach N q m p t ends) 0%Z - doubt_at N q m p t ends) * pow2 e
+    <= weight M q p t * gain M (value_of margin) q m y p t * unit.
+Proof.
+  intros w margin e bits q m p t [low high] y unit M N good fraction_ok Q Hm P T Y positive [natural [lo hi]].
+  cbn [fst snd] in *.
+  destruct (gains_bounds w margin e bits good fraction_ok q m p t y Q Hm P T Y) as [G _]. fold M N in G.
+  pose proof (gains_length w margin e bits good q m p t Q P T) as L. fold M N in L.
+  unfold terms_at, doubt_at. rewrite (nth_map _ _ _ _ _ 0%Z) by (rewrite L; exact Y). cbn [fst snd].
+  assert (S : (Z.abs (nth y (gains_at N q m p t) 0) <=
+    fold_right (fun gain most => Z.max (Z.abs gain) most) (bound N) (gains_at N q m p t))%Z)
+    by (apply size_ge, nth_In; rewrite L; exact Y).
+  set (size := fold_right _ _ _) in *. set (g := nth y (gains_at N q m p t) 0%Z) in *.
+  pose proof (pow2_pos e) as pe. pose proof (weight_pos w q p t) as W. fold M in W.
+  set (a := weight M q p t * unit) in *. assert (a_pos : 0 < a) by (apply Rmult_lt_0_compat; assumption).
+  replace (weight M q p t * gain M (value_of margin) q m y p t * unit)
+    with (a * gain M (value_of margin) q m y p t) by (unfold a; ring).
+  apply Rle_trans with (a * ((IZR g - IZR roundings) * pow2 e)); [|apply Rmult_le_compat_l; lra].
+  rewrite <- Rmult_assoc. apply Rmult_le_compat_r; [lra|].
+  rewrite minus_IZR, plus_IZR, !mult_IZR, minus_IZR.
+  assert (g_size : - IZR size <= IZR g <= IZR size).
+  { rewrite <- opp_IZR. split; apply IZR_le; lia. }
+  apply (IZR_le 0) in natural. assert (0 <= IZR roundings) by (apply IZR_le; unfold roundings; lia).
+  assert (product_ok : IZR (reach (bound N) g low high) <= a * IZR g + (IZR high - IZR low) * IZR size).
+  { unfold reach. destruct (0 <=? g)%Z eqn:Sg; rewrite mult_IZR.
+    - apply Z.leb_le, IZR_le in Sg.
+      assert ((IZR high - a) * IZR g <= (IZR high - IZR low) * IZR size) by (apply Rmult_le_compat; lra). lra.
+    - apply Z.leb_gt, IZR_lt in Sg.
+      assert ((a - IZR low) * (- IZR g) <= (IZR high - IZR low) * IZR size) by (apply Rmult_le_compat; lra). lra. }
+  assert (a * IZR roundings <= IZR high * IZR roundings) by (apply Rmult_le_compat_r; lra). lra.
+Qed.

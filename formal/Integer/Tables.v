@@ -179,6 +179,26 @@ Proof.
   - rewrite Rmult_assoc, <- pow2_add. replace (- (e - exponent A) + e)%Z with (exponent A) by lia. lra.
 Qed.
 
+(** By at most one unit. *)
+Lemma rounded_up_by_1 : forall e A r c f i j, stands_for A r c f -> (i < r)%nat -> (j < c)%nat ->
+  (IZR (get (rounded shift_up e A) i j) - 1) * pow2 e <= f i j.
+Proof.
+  intros e A r c f i j [S F] Hi Hj. rewrite (get_rounded _ _ _ r c), F by assumption. unfold number.
+  apply Rle_trans with (IZR (entry A i j) * pow2 (- (e - exponent A)) * pow2 e).
+  - apply Rmult_le_compat_r; [apply Rlt_le, pow2_pos|].
+    pose proof (shift_up_lt (entry A i j) (e - exponent A)). lra.
+  - rewrite Rmult_assoc, <- pow2_add. replace (- (e - exponent A) + e)%Z with (exponent A) by lia. lra.
+Qed.
+
+Lemma rounded_down_by_1 : forall e A r c f i j, stands_for A r c f -> (i < r)%nat -> (j < c)%nat ->
+  f i j <= (IZR (get (rounded shift_down e A) i j) + 1) * pow2 e.
+Proof.
+  intros e A r c f i j [S F] Hi Hj. rewrite (get_rounded _ _ _ r c), F by assumption. unfold number.
+  apply Rle_trans with (IZR (entry A i j) * pow2 (- (e - exponent A)) * pow2 e).
+  - rewrite Rmult_assoc, <- pow2_add. replace (- (e - exponent A) + e)%Z with (exponent A) by lia. lra.
+  - apply Rmult_le_compat_r; [apply Rlt_le, pow2_pos|]. apply shift_down_gt.
+Qed.
+
 (** ** Margins: fractions *)
 
 Definition fraction := (Z * Z)%type.
@@ -187,16 +207,20 @@ Definition value_of (margin : fraction) : R := IZR (fst margin) / IZR (snd margi
 Definition margin_up (margin : fraction) (e : Z) : Z :=
   quotient_up (Z.shiftl (fst margin) (Z.max (- e) 0)) (Z.shiftl (snd margin) (Z.max e 0)).
 
-Lemma margin_up_ge : forall margin e, (0 < snd margin)%Z -> value_of margin <= IZR (margin_up margin e) * pow2 e.
+Lemma margin_up_bounds : forall margin e, (0 < snd margin)%Z ->
+  (IZR (margin_up margin e) - 1) * pow2 e <= value_of margin <= IZR (margin_up margin e) * pow2 e.
 Proof.
   intros [a b] e P. unfold value_of, margin_up. simpl fst in *; simpl snd in *.
   assert (B : (0 < Z.shiftl b (Z.max e 0))%Z).
   { rewrite Z.shiftl_mul_pow2 by lia. apply Z.mul_pos_pos; [assumption | apply Z.pow_pos_nonneg; lia]. }
-  pose proof (quotient_up_ge (Z.shiftl a (Z.max (- e) 0)) _ B) as Q.
-  rewrite !shiftl_real in Q by lia. set (n := IZR (quotient_up _ _)) in *.
+  pose proof (quotient_up_ge (Z.shiftl a (Z.max (- e) 0)) _ B) as above.
+  pose proof (quotient_up_lt (Z.shiftl a (Z.max (- e) 0)) _ B) as below.
+  rewrite !shiftl_real in above, below by lia. set (n := IZR (quotient_up _ _)) in *.
   apply IZR_lt in P. pose proof (pow2_pos (Z.max e 0)). pose proof (pow2_pos (Z.max (- e) 0)) as P'. pose proof (pow2_pos e).
   assert (E : pow2 (Z.max e 0) = pow2 e * pow2 (Z.max (- e) 0)) by (rewrite <- pow2_add; f_equal; lia).
-  apply Rmult_le_reg_r with (IZR b); [assumption|]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l, Rmult_1_r by lra.
-  apply Rmult_le_reg_r with (pow2 (Z.max (- e) 0)); [assumption|].
-  apply Rle_trans with (1 := Q). rewrite E. right. ring.
+  rewrite E in *. unfold Rdiv. split.
+  - apply Rmult_le_reg_r with (IZR b); [assumption|]. rewrite (Rmult_assoc (IZR a)), Rinv_l, Rmult_1_r by lra.
+    apply Rmult_le_reg_r with (pow2 (Z.max (- e) 0)); [assumption|]. apply Rle_trans with (2 := below). right. ring.
+  - apply Rmult_le_reg_r with (IZR b); [assumption|]. rewrite (Rmult_assoc (IZR a)), Rinv_l, Rmult_1_r by lra.
+    apply Rmult_le_reg_r with (pow2 (Z.max (- e) 0)); [assumption|]. apply Rle_trans with (1 := above). right. ring.
 Qed.

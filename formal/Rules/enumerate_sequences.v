@@ -8,6 +8,9 @@ Open Scope Z_scope.
 (** The queries that occur with the maximum [m]: with one position only [m] itself. *)
 Definition queries_of (k m : nat) : list nat := if Nat.eqb k 1 then [m] else seq 0 (S m).
 
+(** More steps than a tree of all sequences has. *)
+Definition enough (v k : nat) : Z := 2 * Z.pow (Z.of_nat v) (Z.of_nat k) + Z.of_nat k.
+
 Definition enumerate_sequences (w : weights) (margin : fraction) (budget e bits : Z) : outcome fact :=
   let (v, k) := (vocabulary w, positions w) in
   require (0 <=? bits) out_of_range
@@ -15,8 +18,8 @@ Definition enumerate_sequences (w : weights) (margin : fraction) (budget e bits 
   (let N := numerators_of w margin e bits in
    let A := attention_of w bits in
    Fine (Tally (flat_map (fun m => map (fun q =>
-     let found := count_pair lane N k q m (ends_of_pair A q m) true (fun _ _ _ _ => false) in
-     entry_of_pair w q m (fst found) 0) (queries_of k m)) (seq 0 v))))).
+     let found := count_pair lane N k q m (ends_of_pair A q m) true (fun _ _ _ _ => false) (enough v k) in
+     entry_of_pair w q m (correct_of found) 0) (queries_of k m)) (seq 0 v))))).
 
 Theorem enumerate_sequences_sound : forall w margin budget e bits f,
   well_formed w = true -> 0 < snd margin -> enumerate_sequences w margin budget e bits = Fine f ->
