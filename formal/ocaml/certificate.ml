@@ -25,7 +25,7 @@ let not_proved =
   [ "direct_path_upper"; "value_path_upper"; "pure_sequences"; "cubic_tokens"; "count_cubic"; "direct_path_spread";
     "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
     "score_exact"; "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
-    "attention_ranges"; "gap_cells"; "separable_counts"; "branch_sequences"; "regions"; "region_gaps"; "region_counts";
+    "attention_ranges"; "gap_cells"; "separable_counts"; "regions"; "region_gaps"; "region_counts";
     "evaluate_inputs"; "expected_loss" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
@@ -79,6 +79,10 @@ let step path value =
     | "enumerate_sequences" ->
         let args = args [ "exponent"; "bits" ] in
         (Checked.Enumerate_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
+    | "branch_sequences" ->
+        let args = args [ "exponent"; "bits"; "queries" ] in
+        let queries = arg (fun path -> Json.array path Json.integer) args "queries" in
+        (Checked.Branch_sequences (arg exponent args "exponent", arg bits args "bits", queries), tally)
     | "total" ->
         let _none : string -> Json.t = args [] in
         (Checked.Total, accuracy)
