@@ -1,13 +1,14 @@
 (** CERTIFICATE.md, section 6: each step is derived from facts of earlier steps; the last fact must entail the claim. *)
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
-From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.total.
+From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
 Import ListNotations.
 Open Scope Z_scope.
 
 Inductive rule :=
 | Enumerate_sequences (e bits : Z)
 | Branch_sequences (e bits : Z) (queries : list Z)
+| Pure_sequences (e bits : Z)
 | Total.
 
 (** A margin of its own, or that of the claim. *)
@@ -21,6 +22,7 @@ Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (fac
       require (Nat.eqb (length facts) 0) wrong_premises (enumerate_sequences w margin budget e bits)
   | Branch_sequences e bits queries =>
       require (Nat.eqb (length facts) 0) wrong_premises (branch_sequences w margin budget e bits queries)
+  | Pure_sequences e bits => require (Nat.eqb (length facts) 0) wrong_premises (pure_sequences w margin e bits)
   | Total => total w facts
   end.
 
@@ -91,9 +93,10 @@ Lemma derive_sound : forall w budget margin r facts f,
   well_formed w = true -> 0 < snd margin -> Forall (holds (model_of w) (value_of margin)) facts ->
   derive w budget margin r facts = Fine f -> holds (model_of w) (value_of margin) f.
 Proof.
-  intros w budget margin [e bits|e bits queries|] facts f good positive all E; cbn in E.
+  intros w budget margin [e bits|e bits queries|e bits|] facts f good positive all E; cbn in E.
   - apply require_fine in E. destruct E as [_ E]. now apply enumerate_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply branch_sequences_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply pure_sequences_sound with (3 := E).
   - now apply total_sound with (2 := E).
 Qed.
 

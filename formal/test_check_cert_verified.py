@@ -90,11 +90,11 @@ MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "long": lambda rng: random_tensors(rng, 2, 6, 2, 1),
     "zero": lambda rng: zero_tensors(3, 2, 1, 1),
 }
-PROOFS = ["enumerate", "branch", "both"]
+PROOFS = ["enumerate", "branch", "pure", "both"]
 
 
 def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
-    """Enumerated, branched, or part of the pairs each by a step at its own margin."""
+    """Enumerated, branched, the pure sequences only, or part of the pairs each by a step at its own margin."""
     proof = Derivation(path, margin)
     v, k = proof.problem.v, proof.problem.k
     queries = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
@@ -102,6 +102,8 @@ def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
         proof.step("enumerate_sequences", [], LANES)
     elif kind == "branch":
         proof.step("branch_sequences", [], {**LANES, "queries": queries})
+    elif kind == "pure":
+        proof.step("pure_sequences", [], LANES)
     else:
         with proof.at(margin - 3):
             proof.step("enumerate_sequences", [], LANES)

@@ -230,6 +230,17 @@ Proof.
   - assumption.
 Qed.
 
+Lemma negative_totals_are_correct : forall cs, In cs (product rows) -> (Nat.eqb q m || existsb (is_m m) cs) = true ->
+  (forall y, (y < v)%nat -> y <> m -> nth y (total (terms last_one) cs) 0 < 0) ->
+  correct M mu (map token cs ++ [q]).
+Proof.
+  intros cs I holding all. destruct total_above as (unit & positive & above).
+  destruct (sequence_of_pair cs I holding) as (S & E & _). split; [assumption|]. rewrite E. intros y Y other.
+  apply separation; [apply k_pos|]. specialize (all y Y other). apply IZR_lt in all.
+  specialize (above cs y I Y). pose proof (pow2_pos e).
+  apply Rmult_lt_reg_r with unit; [assumption|]. rewrite Rmult_0_l. nra.
+Qed.
+
 (** ** Counts *)
 
 (** The cells of the pair: any number of others for [q = m]; for [q < m] some other position holds [m]. *)
@@ -301,20 +312,15 @@ Proof.
   intros c n. unfold count_pair.
   destruct (walk_counts m quick (surely_wrong mask) (length start) reduced reduced_uniform
     (Nat.eqb q m) start (doubt last_one) [] left eq_refl) as [below _].
-  destruct total_above as (unit & positive & above).
   apply (at_least_count _ token reduced q _ _ _ reduced_distinct) with (2 := below).
   intros cs' I A. destruct (reduced_members cs' I) as (cs & J & ->). rewrite reduced_tokens.
   unfold accepted in A. rewrite reduced_is_m, total_select in A. apply andb_prop in A. destruct A as [holding neg].
-  destruct (sequence_of_pair cs J holding) as (S & E & _). split; [|now apply in_region_of_pair].
-  split; [assumption|]. rewrite E. intros y Y other.
-  apply separation; [apply k_pos|].
-  assert (T : nth y (total (terms last_one) cs) 0 < 0).
-  { destruct (total_below m _ _ rows_uniform cs (Nat.eqb q m) (terms last_one) J length_last holding) as (top & F & low).
-    unfold rivals_of_pair in neg. rewrite length_last, F in neg.
-    apply (rivals_negative m _ _ 0 y low neg); [|lia].
-    rewrite (total_length v); auto using length_last, members_uniform. }
-  specialize (above cs y J Y). apply IZR_lt in T. pose proof (pow2_pos e).
-  apply Rmult_lt_reg_r with unit; [assumption|]. rewrite Rmult_0_l. nra.
+  split; [|now apply in_region_of_pair]. apply negative_totals_are_correct; [assumption | assumption|].
+  intros y Y other.
+  destruct (total_below m _ _ rows_uniform cs (Nat.eqb q m) (terms last_one) J length_last holding) as (top & F & low).
+  unfold rivals_of_pair in neg. rewrite length_last, F in neg.
+  apply (rivals_negative m _ _ 0 y low neg); [|lia].
+  rewrite (total_length v); auto using length_last, members_uniform.
 Qed.
 
 Theorem counted_wrong : forall c n,

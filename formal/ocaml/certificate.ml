@@ -22,7 +22,7 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "direct_path_upper"; "value_path_upper"; "pure_sequences"; "cubic_tokens"; "count_cubic"; "direct_path_spread";
+  [ "direct_path_upper"; "value_path_upper"; "cubic_tokens"; "count_cubic"; "direct_path_spread";
     "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
     "score_exact"; "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
     "attention_ranges"; "gap_cells"; "separable_counts"; "regions"; "region_gaps"; "region_counts";
@@ -83,6 +83,9 @@ let step path value =
         let args = args [ "exponent"; "bits"; "queries" ] in
         let queries = arg (fun path -> Json.array path Json.integer) args "queries" in
         (Checked.Branch_sequences (arg exponent args "exponent", arg bits args "bits", queries), tally)
+    | "pure_sequences" ->
+        let args = args [ "exponent"; "bits" ] in
+        (Checked.Pure_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
     | "total" ->
         let _none : string -> Json.t = args [] in
         (Checked.Total, accuracy)
