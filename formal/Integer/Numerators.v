@@ -85,30 +85,45 @@ Proof.
   rewrite Rmult_assoc, (Rmult_comm factor) in at_j. exact at_j.
 Qed.
 
-Lemma weights_between : forall q m, (q < d_vocab M)%nat ->
-  exists unit, 0 < unit /\ forall p t, (p < n_ctx M)%nat -> (t <= m)%nat -> (t < d_vocab M)%nat ->
-    between unit (ends_at bits (ends_of_pair (attention_of w bits) q m) p t) (weight M q p t).
+(** The ends of positions, and those of tokens, are true up to one factor each. *)
+Lemma ends_between : forall q m, (q < d_vocab M)%nat ->
+  exists up ut, 0 < up /\ 0 < ut /\ length (fst (ends_of_pair (attention_of w bits) q m)) = n_ctx M /\
+    (forall p, (p < n_ctx M)%nat ->
+       between up (nth p (fst (ends_of_pair (attention_of w bits) q m)) (0, 0)%Z) (exp (position_scores M q p / root))) /\
+    (forall t, (t <= m)%nat -> (t < d_vocab M)%nat ->
+       between ut (nth t (snd (ends_of_pair (attention_of w bits) q m)) (0, 0)%Z) (exp (token_scores M q t / root))).
 Proof.
-  intros q m Q. unfold attention_of, ends_of_pair, ends_at.
+  intros q m Q. unfold attention_of, ends_of_pair.
   set (known := fold_right _ _ (rows (position_scores_table w))).
   assert (right : right_memo (head_of w) known) by (apply scales_right, scales_right; constructor).
   pose proof (stands_token_scores w good) as ST. pose proof (stands_position_scores w good) as SP.
   destruct (row_between known _ _ _ _ q (S m) right ST Q) as (ut & ut_pos & tokens).
   destruct (row_between known _ _ _ _ q (n_ctx M) right SP Q) as (up & up_pos & positions).
-  exists (up * ut * pow2 (- bits)).
-  pose proof (pow2_pos (- bits)) as unit. split; [apply Rmult_lt_0_compat; [now apply Rmult_lt_0_compat | assumption]|].
-  intros p t P T V. cbn [fst snd].
-  specialize (tokens t ltac:(lia) V). specialize (positions p P P).
-  cbn [of_tokens of_positions].
+  exists up, ut. split; [assumption|]. split; [assumption|].
+  cbn [fst snd of_tokens of_positions].
   assert (LT : length (rows (token_scores_table w)) = d_vocab M) by apply ST.
   assert (LP : length (rows (position_scores_table w)) = d_vocab M) by apply SP.
   rewrite (nth_map _ _ (exponentials (head_of w) known bits (exponent (token_scores_table w)))
              (rows (token_scores_table w)) q [] []) by (rewrite LT; exact Q).
   rewrite (nth_map _ _ (fun row => aligned (exponentials (head_of w) known bits (exponent (position_scores_table w)) row))
              (rows (position_scores_table w)) q [] []) by (rewrite LP; exact Q).
-  rewrite firstn_all2 in positions.
-  2:{ unfold exponentials. rewrite map_length, (row_length _ _ _ _ (proj1 SP) Q). lia. }
-  destruct (nth p (aligned _) _) as [pl ph]. destruct (nth t (aligned (firstn _ _)) _) as [tl th].
+  assert (Lr : length (nth q (rows (position_scores_table w)) []) = n_ctx M) by (apply (row_length _ _ _ _ (proj1 SP) Q)).
+  split; [|split].
+  - unfold aligned, exponentials. now rewrite !map_length.
+  - intros p P. specialize (positions p P P). rewrite firstn_all2 in positions; [exact positions|].
+    unfold exponentials. rewrite map_length. lia.
+  - intros t T V. apply tokens; [lia | exact V].
+Qed.
+
+Lemma weights_between : forall q m, (q < d_vocab M)%nat ->
+  exists unit, 0 < unit /\ forall p t, (p < n_ctx M)%nat -> (t <= m)%nat -> (t < d_vocab M)%nat ->
+    between unit (ends_at bits (ends_of_pair (attention_of w bits) q m) p t) (weight M q p t).
+Proof.
+  intros q m Q. destruct (ends_between q m Q) as (up & ut & up_pos & ut_pos & _ & positions & tokens).
+  exists (up * ut * pow2 (- bits)).
+  pose proof (pow2_pos (- bits)) as unit. split; [apply Rmult_lt_0_compat; [now apply Rmult_lt_0_compat | assumption]|].
+  intros p t P T V. specialize (tokens t T V). specialize (positions p P). unfold ends_at.
+  destruct (nth p (fst _) _) as [pl ph]. destruct (nth t (snd _) _) as [tl th].
   unfold between in *. cbn [fst snd] in *.
   destruct tokens as [tn [t1 t2]]. destruct positions as [pn [p1 p2]].
   set (a := exp (token_scores M q t / root) * ut) in *. set (b := exp (position_scores M q p / root) * up) in *.
