@@ -63,8 +63,8 @@ Arguments Refused {A}.
 Lemma fine_eq : forall (A : Type) (a b : A), Fine a = Fine b -> a = b.
 Proof. intros A a b E. now inversion E. Qed.
 
-Definition require {A : Type} (test : bool) (why : refusal) (next : outcome A) : outcome A :=
-  if test then next else Refused why.
+(** No function: a program would work out what is required, and then look at the test. *)
+Notation require test why next := (if (test : bool) then next else Refused why) (only parsing).
 
 Lemma require_fine : forall (A : Type) test why (next : outcome A) a,
   require test why next = Fine a -> test = true /\ next = Fine a.

@@ -2,14 +2,19 @@
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
 From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
+From Compact Require Import Rules.direct_path_upper Rules.value_path_upper Rules.cubic_tokens Rules.count_cubic.
 Import ListNotations.
 Open Scope Z_scope.
 
 Inductive rule :=
-| Enumerate_sequences (e bits : Z)
-| Branch_sequences (e bits : Z) (queries : list Z)
-| Pure_sequences (e bits : Z)
-| Total.
+| Apply_enumerate_sequences (e bits : Z)
+| Apply_branch_sequences (e bits : Z) (queries : list Z)
+| Apply_pure_sequences (e bits : Z)
+| Apply_direct_path_upper (e : Z)
+| Apply_value_path_upper
+| Apply_cubic_tokens (bits : Z)
+| Apply_count_cubic
+| Apply_total.
 
 (** A margin of its own, or that of the claim. *)
 Record step := Step { applied : rule; at_margin : option fraction; premises : list Z; conclusion : fact }.
@@ -18,12 +23,20 @@ Definition same_margin (a b : fraction) : bool := (fst a =? fst b) && (snd a =? 
 
 Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (facts : list fact) : outcome fact :=
   match r with
-  | Enumerate_sequences e bits =>
+  | Apply_enumerate_sequences e bits =>
       require (Nat.eqb (length facts) 0) wrong_premises (enumerate_sequences w margin budget e bits)
-  | Branch_sequences e bits queries =>
+  | Apply_branch_sequences e bits queries =>
       require (Nat.eqb (length facts) 0) wrong_premises (branch_sequences w margin budget e bits queries)
-  | Pure_sequences e bits => require (Nat.eqb (length facts) 0) wrong_premises (pure_sequences w margin e bits)
-  | Total => total w facts
+  | Apply_pure_sequences e bits => require (Nat.eqb (length facts) 0) wrong_premises (pure_sequences w margin e bits)
+  | Apply_direct_path_upper e => require (Nat.eqb (length facts) 0) wrong_premises (direct_path_upper w margin e)
+  | Apply_value_path_upper => require (Nat.eqb (length facts) 0) wrong_premises (value_path_upper w)
+  | Apply_cubic_tokens bits =>
+      match facts with
+      | [Direct_path_upper direct; Value_path_upper value] => cubic_tokens w bits direct value
+      | _ => Refused wrong_premises
+      end
+  | Apply_count_cubic => match facts with [Cubic_tokens masks] => count_cubic w masks | _ => Refused wrong_premises end
+  | Apply_total => total w facts
   end.
 
 (** What the premises state, each at the margin of the step. [proved] holds the latest fact first. *)
@@ -93,10 +106,16 @@ Lemma derive_sound : forall w budget margin r facts f,
   well_formed w = true -> 0 < snd margin -> Forall (holds (model_of w) (value_of margin)) facts ->
   derive w budget margin r facts = Fine f -> holds (model_of w) (value_of margin) f.
 Proof.
-  intros w budget margin [e bits|e bits queries|e bits|] facts f good positive all E; cbn in E.
+  intros w budget margin [e bits|e bits queries|e bits|e| |bits| |] facts f good positive all E; cbn in E.
   - apply require_fine in E. destruct E as [_ E]. now apply enumerate_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply branch_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply pure_sequences_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply direct_path_upper_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply value_path_upper_sound with (2 := E).
+  - destruct facts as [|[direct| | | |] [|[|value| | |] [|]]]; try discriminate.
+    inversion all as [|? ? D rest]; subst. inversion rest as [|? ? V _]; subst.
+    now apply cubic_tokens_sound with (4 := E).
+  - destruct facts as [|[| |masks| |] [|]]; try discriminate. inversion all; subst. now apply count_cubic_sound with (3 := E).
   - now apply total_sound with (2 := E).
 Qed.
 
@@ -141,7 +160,7 @@ Proof.
   destruct (prove_all w budget margin [] steps) as [proved|[]] eqn:F; [|discriminate].
   apply prove_all_sound in F; [|assumption|constructor].
   destruct proved as [|[its_margin f] proved]; [discriminate|].
-  destruct f as [|c n] eqn:Ef; [discriminate|].
+  destruct f as [| | | |c n] eqn:Ef; try discriminate.
   destruct (same_margin its_margin margin) eqn:same; [|discriminate]. apply same_margin_eq in same. subst its_margin.
   cbn [negb] in E. destruct (entails (Accuracy c n) (Accuracy right missed)) as [[]|] eqn:T; [|discriminate].
   inversion F as [|? ? H _]; subst. apply (entails_sound _ _ _ _ T). exact H.

@@ -22,7 +22,7 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "direct_path_upper"; "value_path_upper"; "cubic_tokens"; "count_cubic"; "direct_path_spread";
+  [ "direct_path_spread";
     "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
     "score_exact"; "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
     "attention_ranges"; "gap_cells"; "separable_counts"; "regions"; "region_gaps"; "region_counts";
@@ -65,6 +65,19 @@ let tally path value =
   in
   Checked.Tally (Json.array (path ^ ".counts") entry (fields "counts"))
 
+let rows path = Json.array path (fun path -> Json.array path Json.integer)
+
+let table path value =
+  let fields = Json.record path [ "exponent"; "rows" ] value in
+  { Checked.rows = rows (path ^ ".rows") (fields "rows"); exponent = exponent (path ^ ".exponent") (fields "exponent") }
+
+let direct_path_upper path value = Checked.Direct_path_upper (table path value)
+let value_path_upper path value = Checked.Value_path_upper (table path value)
+
+let cubic_tokens path value =
+  let fields = Json.record path [ "masks" ] value in
+  Checked.Cubic_tokens (Json.array (path ^ ".masks") rows (fields "masks"))
+
 let accuracy path value =
   let fields = Json.record path [ "correct"; "wrong" ] value in
   Checked.Accuracy (natural (path ^ ".correct") (fields "correct"), natural (path ^ ".wrong") (fields "wrong"))
@@ -78,17 +91,25 @@ let step path value =
     match name with
     | "enumerate_sequences" ->
         let args = args [ "exponent"; "bits" ] in
-        (Checked.Enumerate_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
+        (Checked.Apply_enumerate_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
     | "branch_sequences" ->
         let args = args [ "exponent"; "bits"; "queries" ] in
         let queries = arg (fun path -> Json.array path Json.integer) args "queries" in
-        (Checked.Branch_sequences (arg exponent args "exponent", arg bits args "bits", queries), tally)
+        (Checked.Apply_branch_sequences (arg exponent args "exponent", arg bits args "bits", queries), tally)
     | "pure_sequences" ->
         let args = args [ "exponent"; "bits" ] in
-        (Checked.Pure_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
+        (Checked.Apply_pure_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
+    | "direct_path_upper" -> (Checked.Apply_direct_path_upper (arg exponent (args [ "exponent" ]) "exponent"), direct_path_upper)
+    | "value_path_upper" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_value_path_upper, value_path_upper)
+    | "cubic_tokens" -> (Checked.Apply_cubic_tokens (arg bits (args [ "bits" ]) "bits"), cubic_tokens)
+    | "count_cubic" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_count_cubic, tally)
     | "total" ->
         let _none : string -> Json.t = args [] in
-        (Checked.Total, accuracy)
+        (Checked.Apply_total, accuracy)
     | _ when List.mem name not_proved -> refuse Not_proved ("not-proved-rule " ^ name) (path ^ ".rule")
     | _ -> malformed "unknown-rule" (path ^ ".rule")
   in

@@ -23,6 +23,8 @@ let kind_of = function
 let code_of = function
   | Checked.Bad_premise -> "bad-premise"
   | Checked.Wrong_margin -> "wrong-margin"
+  | Checked.Bound_too_small -> "bound-too-small"
+  | Checked.Token_not_accepted -> "token-not-accepted"
   | Checked.Wrong_premises -> "wrong-premises"
   | Checked.Wrong_shape -> "wrong-shape"
   | Checked.Count_too_large -> "count-too-large"
