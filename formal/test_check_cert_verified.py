@@ -15,6 +15,7 @@ import pytest
 from checker.certificate import decode_certificate
 from checker.decode import decompress, load_json
 from checker.errors import Refusal
+from checker.facts import CubicTokens, Tally, UpperTable
 from tests.support.derivations import Derivation
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
@@ -73,13 +74,13 @@ def test_corpus() -> None:
         if verdict.startswith("VERIFIED") and data[:2] != b"\x1f\x8b" and uses_proved_rules_only(data):
             assert code == ACCEPTED, name
             tried += 1
-    assert len(accepted) == tried >= 7
+    assert len(accepted) == tried >= 18
 
 
 def test_a_rule_that_is_not_proved_is_named() -> None:
-    code, line = run(MODELS / "tiny.safetensors", CERTIFICATES / "accept" / "tiny--cubic.cert.json")
+    code, line = run(MODELS / "tiny.safetensors", CERTIFICATES / "accept" / "tiny--separable-exact.cert.json")
     assert code == NOT_PROVED
-    assert line == "NOT-PROVED not-proved-rule direct_path_upper in CERT at predicate.steps[0].rule"
+    assert line == "NOT-PROVED not-proved-rule score_exact in CERT at predicate.steps[0].rule"
 
 
 MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -90,11 +91,11 @@ MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "long": lambda rng: random_tensors(rng, 2, 6, 2, 1),
     "zero": lambda rng: zero_tensors(3, 2, 1, 1),
 }
-PROOFS = ["enumerate", "branch", "pure", "both"]
+PROOFS = ["enumerate", "branch", "cubic", "both"]
 
 
 def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
-    """Enumerated, branched, the pure sequences only, or part of the pairs each by a step at its own margin."""
+    """Enumerated, branched, by accepted tokens, or part of the pairs each by a step at its own margin."""
     proof = Derivation(path, margin)
     v, k = proof.problem.v, proof.problem.k
     queries = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
@@ -102,7 +103,10 @@ def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
         proof.step("enumerate_sequences", [], LANES)
     elif kind == "branch":
         proof.step("branch_sequences", [], {**LANES, "queries": queries})
-    elif kind == "pure":
+    elif kind == "cubic":
+        direct = proof.step("direct_path_upper", [], {"exponent": -40})
+        value = proof.step("value_path_upper", [], {})
+        proof.step("count_cubic", [proof.step("cubic_tokens", [direct, value], {"bits": 40})], {})
         proof.step("pure_sequences", [], LANES)
     else:
         with proof.at(margin - 3):
@@ -120,7 +124,8 @@ def test_the_same_counts(tmp_path: Path, name: str, kind: str, margin: str) -> N
     """What check-cert derives is accepted to the last sequence, exact ties among them, and one sequence more is not."""
     tiny_model(tmp_path / "model.safetensors", MODELS_OF_TESTS[name](np.random.default_rng(7)), "F32")
     proof = proof_of(tmp_path / "model.safetensors", kind, Fraction(margin))
-    tallies = [number for number in range(len(proof.steps)) if number not in proof.own]
+    of_pairs = [number for number, fact in enumerate(proof.facts) if isinstance(fact, Tally)]
+    tallies = [number for number in of_pairs if number not in proof.own]
     certificate = proof.statement(tallies)
 
     def outcome(stated: Any) -> tuple[str, ...]:
@@ -136,6 +141,15 @@ def test_the_same_counts(tmp_path: Path, name: str, kind: str, margin: str) -> N
             greedy = copy.deepcopy(certificate)
             greedy["predicate"]["steps"][number]["conclusion"]["counts"][-1][column] += 1
             assert outcome(greedy) == ("REJECTED", "count-too-large")
+    for number, fact in enumerate(proof.facts):
+        greedy = copy.deepcopy(certificate)
+        stated = greedy["predicate"]["steps"][number]["conclusion"]
+        if isinstance(fact, UpperTable):  # one unit less than derived
+            stated["rows"][-1][-1] -= 1
+            assert outcome(greedy) == ("REJECTED", "bound-too-small")
+        elif isinstance(fact, CubicTokens) and fact.masks[-1][-1]:  # the maximum itself is never accepted
+            stated["masks"][-1][-1][-1] |= 1 << (len(fact.masks) - 1)
+            assert outcome(greedy) == ("REJECTED", "token-not-accepted")
     greedy = copy.deepcopy(certificate)
     greedy["predicate"]["claim"]["correct"] += 1
     assert outcome(greedy) == ("REJECTED", "count-too-large")
