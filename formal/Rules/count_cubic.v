@@ -10,10 +10,11 @@ Definition members (m : nat) (mask : Z) : list nat := filter (fun x => Z.testbit
 
 (** Binomial coefficients [C(len, 0), C(len, 1), ...]. *)
 Fixpoint pascal (len : nat) : list Z :=
-  match len with O => [1] | S l => zip Z.add (pascal l ++ [0]) (0 :: pascal l) end.
+  match len with O => [1] | S l => let row := pascal l in zip Z.add (row ++ [0]) (0 :: row) end.
 
 Definition count_of_pair (k m : nat) (masks : list Z) : Z :=
-  add_up (map (fun n => Z.of_nat (length (members m (nth (n - 1) masks 0))) ^ Z.of_nat n * nth n (pascal (k - 1)) 0)
+  let binomials := pascal (k - 1) in
+  add_up (map (fun n => Z.of_nat (length (members m (nth (n - 1) masks 0))) ^ Z.of_nat n * nth n binomials 0)
     (seq 1 (length masks))).
 
 (** The set of n from 1 to the number of masks. *)
@@ -176,7 +177,7 @@ Proof.
       * unfold ns_of. replace (Z.ones (Z.of_nat (S (length those))) - 1) with (Z.shiftl (Z.ones (Z.of_nat (length those))) 1).
         -- rewrite Z.shiftl_spec by lia. apply Z.ones_spec_low. lia.
         -- rewrite Z.shiftl_mul_pow2 by lia. rewrite !Z.ones_equiv, Nat2Z.inj_succ, Z.pow_succ_r by lia. lia.
-  - rewrite map_length. unfold count_of_pair.
+  - rewrite map_length. unfold count_of_pair. cbv zeta.
     assert (G : forall l, add_up (map (fun n => Z.of_nat (length (members m (nth (n - 1) those 0))) ^ Z.of_nat n * nth n (pascal (k - 1)) 0) l)
       = Z.of_nat (length (flat_map (fun n => fill (T n) m n (k - 1)) l))).
     { induction l as [|n l IH]; [reflexivity|]. cbn [map add_up flat_map]. rewrite app_length, Nat2Z.inj_add, fill_length, IH. reflexivity. }

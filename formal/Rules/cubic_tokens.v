@@ -87,9 +87,13 @@ Lemma trues_rest : forall (b : nat -> bool) n, trues n (fun p => negb (b p)) = Z
 Proof. unfold trues. induction n as [|n IH]; cbn [zsum]; [reflexivity|]. rewrite IH. destruct (b n); cbn [negb]; lia. Qed.
 
 (** The positions with the larger factor weigh at most the sum of as many of the heaviest. *)
-Definition shared (l : list (Z * Z)) (n : nat) (larger smaller : Z) : Z :=
-  let (lo, hi) := (top n (map fst l), top n (map snd l)) in
-  reach' larger (lo, hi) + reach' smaller (add_up (map fst l) - lo, add_up (map snd l) - hi).
+Definition shares (heaviest all : Z * Z) (larger smaller : Z) : Z :=
+  reach' larger heaviest + reach' smaller (fst all - fst heaviest, snd all - snd heaviest).
+
+Definition tops (l : list (Z * Z)) (n : nat) : Z * Z := (top n (map fst l), top n (map snd l)).
+Definition sums (l : list (Z * Z)) : Z * Z := (add_up (map fst l), add_up (map snd l)).
+
+Definition shared (l : list (Z * Z)) (n : nat) (larger smaller : Z) : Z := shares (tops l n) (sums l) larger smaller.
 
 Lemma shared_sound : forall (l : list (Z * Z)) (w : nat -> R) b n larger smaller, smaller <= larger ->
   (forall p, (p < length l)%nat -> 0 <= fst (nth p l (0, 0)) /\
@@ -105,7 +109,7 @@ Proof.
   - apply IZR_le. rewrite zsum_plus, reach'_zsum.
     rewrite (reach'_zsum smaller (fun p => negb (b p))), !flagged_rest.
     pose proof (flagged_top _ fst (0, 0) l b n E) as F1. pose proof (flagged_top _ snd (0, 0) l b n E) as F2.
-    unfold ends, shared. rewrite (zsum_list _ fst (0, 0) l), (zsum_list _ snd (0, 0) l).
+    unfold ends, shared, shares, tops, sums. cbn [fst snd]. rewrite (zsum_list _ fst (0, 0) l), (zsum_list _ snd (0, 0) l).
     set (a := flagged _ _ (fun p => fst _)) in *. set (c := flagged _ _ (fun p => snd _)) in *.
     set (t1 := top n (map fst l)) in *. set (t2 := top n (map snd l)) in *.
     unfold reach'. cbn [fst snd].
@@ -137,7 +141,16 @@ Definition accepts (k n : nat) (ends : list (Z * Z)) (own query_term slope : Z) 
 Definition masks_of_pair (k q m : nat) (ends : list (Z * Z)) (slopes : list Z) : list Z :=
   let own := nth m slopes 0 in
   let query_term := reach' (nth q slopes 0) (nth (k - 1) ends (0, 0)) in
-  map (fun n => bits_of_list (map (fun t => accepts k n ends own query_term (nth t slopes 0)) (seq 0 m))) (seq 1 (cells k q m)).
+  let before := firstn (k - 1) ends in
+  let all := sums before in
+  map (fun n =>
+    let heaviest := tops before n in
+    let others := tops before (k - 1 - n) in
+    (* [accepts], with what does not depend on the token worked out before *)
+    bits_of_list (map (fun t =>
+      let slope := nth t slopes 0 in
+      (shares heaviest all slope own + query_term <? 0) && (shares others all own slope + query_term <? 0)) (seq 0 m)))
+    (seq 1 (cells k q m)).
 
 Definition cubic_tokens (w : weights) (bits : Z) (direct value : matrix) : outcome fact :=
   let (v, k) := (vocabulary w, positions w) in
