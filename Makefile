@@ -4,7 +4,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-float32 bench-scaling study study-small study-page study-kinds check-cert.pyz mutants mutants-of-certificates fuzz clean
+.PHONY: demo test formal test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-float32 bench-scaling study study-small study-page study-kinds check-cert.pyz mutants mutants-of-certificates fuzz clean
 
 # The version is in what is installed, so that a new one means a new installation.
 .venv/base: pyproject.toml constraints.txt checker/version.py
@@ -38,6 +38,12 @@ test: .venv/test lint
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
+
+# The machine-checked proof: compiled, checked again by coqchk, axioms compared; the extracted checker, built and tested.
+# Installs Coq where apt-get can. Nothing else needs it.
+formal: .venv/test
+	$(MAKE) -C formal install
+	$(MAKE) -C formal PYTHON=$(CURDIR)/$(BIN)/python
 
 # The wheel and the sdist in environments that have nothing else: needs PyPI.
 test-install: .venv/test

@@ -26,6 +26,7 @@ from tests.conftest import ROOT
 PACKAGES = ("certgen", "checker", "schemas")
 # In a repository folder that somebody works in, beside what belongs to it.
 LEFTOVERS = (".git", ".venv", "build", "dist", "out", "*.egg-info", "*.pyz", "__pycache__", ".*_cache", ".hypothesis")
+OF_COQ = ("*.vo", "*.vo[ks]", "*.glob", ".*.aux", "Makefile.coq*", ".Makefile.coq.d", ".[ln]ia.cache")
 BUILD = """
 import setuptools.build_meta as backend
 print(backend.build_sdist("dist"))
@@ -50,7 +51,7 @@ class Built(NamedTuple):
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A copy is built, since setuptools takes up what it finds in build/ and writes into the folder it works in."""
     source = tmp_path_factory.mktemp("built") / "source"
-    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(*LEFTOVERS))
+    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(*LEFTOVERS, *OF_COQ))
     done = subprocess.run([sys.executable, "-c", BUILD], cwd=source, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     sdist, wheel = (source / "dist").glob("*.tar.gz"), (source / "dist").glob("*.whl")
@@ -87,7 +88,7 @@ def test_the_sdist_has_everything(built: Built) -> None:
         found = {PurePosixPath(*PurePosixPath(member.name).parts[1:]) for member in archive if not member.isdir()}
     names = {str(path) for path in found if "egg-info" not in str(path)} - {"PKG-INFO", "setup.cfg"}
     papers = {path.name for path in built.source.iterdir() if path.is_file()}
-    folders = (*PACKAGES, ".ci", ".github", "bench", "docs", "models", "tests", "tools")
+    folders = (*PACKAGES, ".ci", ".github", "bench", "docs", "formal", "models", "tests", "tools")
     assert names == built.files(*folders) | papers
     assert papers >= {"LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md"}
 

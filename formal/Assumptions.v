@@ -1,0 +1,3 @@
+(** What the theorem rests on; formal/Makefile compares it with axioms.txt. *)
+From Compact Require Import Main.
+Print Assumptions accepted_claims_are_true.

@@ -1,0 +1,184 @@
+(** CERTIFICATE.md, section 4: facts about max-of-k, what they mean, and when a stated one follows from a derived one. *)
+
+From Coq Require Import Reals ZArith List Lra Lia Bool Arith.
+From Compact Require Import Spec.Model Real.Separation Integer.Dyadic Count.Counting.
+Import ListNotations.
+Open Scope Z_scope.
+
+(** The last token. *)
+Definition query (M : model) (t : list nat) : nat := nth (n_ctx M - 1) t 0%nat.
+
+(** How many of the other positions hold a token other than the label. *)
+Definition others (M : model) (t : list nat) : nat :=
+  length (filter (fun token => negb (Nat.eqb token (label t))) (firstn (n_ctx M - 1) t)).
+
+(** Of the sequences with this label, a query of the set [queries] and a number [others] of the set [ns], at least
+    [right] are correct and at least [missed] are not. Sets are bit masks. *)
+Record entry_of_tally := Entry { of_label : Z; queries : Z; ns : Z; right : Z; missed : Z }.
+
+Definition in_region (M : model) (e : entry_of_tally) (t : list nat) : Prop :=
+  Z.of_nat (label t) = of_label e /\ Z.testbit (queries e) (Z.of_nat (query M t)) = true /\
+  Z.testbit (ns e) (Z.of_nat (others M t)) = true.
+
+Definition entry_true (M : model) (margin : R) (e : entry_of_tally) : Prop :=
+  at_least (right e) (fun t => correct M margin t /\ in_region M e t) /\
+  at_least (missed e) (fun t => wrong M margin t /\ in_region M e t).
+
+(** [bounds] has a row for each maximum m, with entries for queries, or tokens, up to m. *)
+Inductive fact :=
+| Direct_path_upper (bounds : matrix)
+| Value_path_upper (bounds : matrix)
+| Cubic_tokens (masks : list (list (list Z)))  (** [masks[m][q][n - 1]] *)
+| Tally (counts : list entry_of_tally)
+| Accuracy (right missed : Z).
+
+Definition mask_at (masks : list (list (list Z))) (m q n : nat) : Z := nth (n - 1) (nth q (nth m masks []) []) 0.
+
+(** Every token before the query is the maximum or accepted, and some are not the maximum. *)
+Definition all_accepted (M : model) (masks : list (list (list Z))) (t : list nat) : Prop :=
+  (0 < others M t)%nat /\ forall token, In token (firstn (n_ctx M - 1) t) -> token <> label t ->
+    Z.testbit (mask_at masks (label t) (query M t) (others M t)) (Z.of_nat token) = true.
+
+Definition holds (M : model) (margin : R) (f : fact) : Prop :=
+  match f with
+  | Direct_path_upper bounds => forall q m y, (q <= m)%nat -> (m < d_vocab M)%nat -> (y < d_vocab M)%nat -> y <> m ->
+      (EUPU M q y - EUPU M q m + margin <= number bounds m q)%R
+  | Value_path_upper bounds => forall t m y p, (t <= m)%nat -> (m < d_vocab M)%nat -> (y < d_vocab M)%nat -> y <> m ->
+      (p < n_ctx M)%nat -> (EVOU M t y - EVOU M t m + (PVOU M p y - PVOU M p m) <= number bounds m t)%R
+  | Cubic_tokens masks => forall t, is_sequence M t -> all_accepted M masks t -> correct M margin t
+  | Tally counts => Forall (entry_true M margin) counts
+  | Accuracy c w => at_least c (correct M margin) /\ at_least w (wrong M margin)
+  end.
+
+(** ** Refusals *)
+
+Inductive refusal :=
+| bad_premise | wrong_margin | bound_too_small | token_not_accepted | wrong_premises | wrong_shape | count_too_large | wrong_region | no_such_region
+| region_covered_twice | nothing_proved | over_budget | out_of_range | bad_weights.
+
+Inductive outcome (A : Type) := Fine (a : A) | Refused (why : refusal).
+Arguments Fine {A}.
+Arguments Refused {A}.
+
+Lemma fine_eq : forall (A : Type) (a b : A), Fine a = Fine b -> a = b.
+Proof. intros A a b E. now inversion E. Qed.
+
+(** No function: a program would work out what is required, and then look at the test. *)
+Notation require test why next := (if (test : bool) then next else Refused why) (only parsing).
+
+Lemma require_fine : forall (A : Type) test why (next : outcome A) a,
+  require test why next = Fine a -> test = true /\ next = Fine a.
+Proof. intros A [] why next a E; [now split | discriminate]. Qed.
+
+(** ** Entailment *)
+
+Section Each.
+Context {A : Type} (f : A -> A -> outcome unit).
+
+(** The lists are as long as each other, and what is derived entails what is stated, entry by entry. *)
+Fixpoint each_of (derived stated : list A) : outcome unit :=
+  match derived, stated with
+  | d :: derived', s :: stated' => match f d s with Fine _ => each_of derived' stated' | Refused why => Refused why end
+  | _, _ => Fine tt
+  end.
+
+Definition each (derived stated : list A) : outcome unit :=
+  require (Nat.eqb (length derived) (length stated)) wrong_shape (each_of derived stated).
+
+Lemma each_sound : forall derived stated, each derived stated = Fine tt ->
+  length derived = length stated /\
+  forall i d s, (i < length stated)%nat -> f (nth i derived d) (nth i stated s) = Fine tt.
+Proof.
+  intros derived stated E. apply require_fine in E. destruct E as [L E]. apply Nat.eqb_eq in L. split; [assumption|].
+  revert stated L E. induction derived as [|x derived IH]; intros [|y stated] L E i d s I; try discriminate; [simpl in I; lia|].
+  cbn [each_of] in E. destruct (f x y) as [[]|] eqn:F; [|discriminate].
+  destruct i as [|i]; [exact F|]. cbn [nth]; apply IH; [simpl in L; lia | exact E | simpl in I; lia].
+Qed.
+End Each.
+
+(** No stated bound is below the derived one, compared in the finer of the two units. *)
+Definition bounds_entail (derived stated : matrix) : outcome unit :=
+  let up := Z.max (exponent derived - exponent stated) 0 in
+  let up' := Z.max (exponent stated - exponent derived) 0 in
+  each (each (fun d s => require (Z.shiftl d up <=? Z.shiftl s up') bound_too_small (Fine tt))) (rows derived) (rows stated).
+
+Definition masks_entail : list (list (list Z)) -> list (list (list Z)) -> outcome unit :=
+  each (each (each (fun accepted stated =>
+    require ((0 <=? stated) && (Z.land stated accepted =? stated)) token_not_accepted (Fine tt)))).
+
+Definition counts_entail : list entry_of_tally -> list entry_of_tally -> outcome unit :=
+  each (fun d s =>
+    require ((of_label d =? of_label s) && (queries d =? queries s) && (ns d =? ns s)) wrong_region
+      (require ((right s <=? right d) && (missed s <=? missed d)) count_too_large (Fine tt))).
+
+Definition entails (derived stated : fact) : outcome unit :=
+  match derived, stated with
+  | Direct_path_upper d, Direct_path_upper s => bounds_entail d s
+  | Value_path_upper d, Value_path_upper s => bounds_entail d s
+  | Cubic_tokens d, Cubic_tokens s => masks_entail d s
+  | Tally d, Tally s => counts_entail d s
+  | Accuracy c w, Accuracy c' w' => require ((c' <=? c) && (w' <=? w)) count_too_large (Fine tt)
+  | _, _ => Refused wrong_premises
+  end.
+
+Lemma bounds_entail_sound : forall d s i j, bounds_entail d s = Fine tt -> (number d i j <= number s i j)%R.
+Proof.
+  intros d s i j E. unfold bounds_entail in E. apply each_sound in E. destruct E as [L E].
+  unfold number, entry.
+  destruct (Nat.lt_ge_cases i (length (rows s))) as [I|I].
+  2:{ rewrite !(nth_overflow (rows _)) by lia. destruct j; simpl; lra. }
+  specialize (E i [] [] I). apply each_sound in E. destruct E as [L' E].
+  destruct (Nat.lt_ge_cases j (length (nth i (rows s) []))) as [J|J].
+  2:{ rewrite !(nth_overflow (nth i _ [])) by lia. lra. }
+  specialize (E j 0 0 J). apply require_fine in E. destruct E as [E _]. apply Z.leb_le, IZR_le in E.
+  set (x := nth j (nth i (rows d) []) 0) in *. set (y := nth j (nth i (rows s) []) 0) in *.
+  rewrite !shiftl_real in E by lia.
+  set (e := Z.min (exponent d) (exponent s)).
+  replace (powerRZ 2 (exponent d)) with (pow2 (Z.max (exponent d - exponent s) 0) * pow2 e)%R
+    by (rewrite <- pow2_add; f_equal; lia).
+  replace (powerRZ 2 (exponent s)) with (pow2 (Z.max (exponent s - exponent d) 0) * pow2 e)%R
+    by (rewrite <- pow2_add; f_equal; lia).
+  rewrite <- !Rmult_assoc. apply Rmult_le_compat_r; [apply Rlt_le, pow2_pos | exact E].
+Qed.
+
+Lemma masks_entail_sound : forall d s m q n token, masks_entail d s = Fine tt ->
+  Z.testbit (mask_at s m q n) token = true -> Z.testbit (mask_at d m q n) token = true.
+Proof.
+  intros d s m q n token E. unfold masks_entail, mask_at in *. apply each_sound in E. destruct E as [L E].
+  destruct (Nat.lt_ge_cases m (length s)) as [I|I].
+  2:{ rewrite (nth_overflow s) by lia. destruct q, (n - 1)%nat; simpl; now rewrite Z.bits_0. }
+  specialize (E m [] [] I). apply each_sound in E. destruct E as [L' E].
+  destruct (Nat.lt_ge_cases q (length (nth m s []))) as [J|J].
+  2:{ rewrite (nth_overflow (nth m s [])) by lia. destruct (n - 1)%nat; simpl; now rewrite Z.bits_0. }
+  specialize (E q [] [] J). apply each_sound in E. destruct E as [L'' E].
+  destruct (Nat.lt_ge_cases (n - 1) (length (nth q (nth m s []) []))) as [K|K].
+  2:{ rewrite (nth_overflow (nth q _ [])) by lia. now rewrite Z.bits_0. }
+  specialize (E (n - 1)%nat 0 0 K). apply require_fine in E. destruct E as [E _].
+  apply andb_prop in E. destruct E as [_ E]. apply Z.eqb_eq in E. intros T.
+  rewrite <- E, Z.land_spec in T. now apply andb_prop in T.
+Qed.
+
+Lemma counts_entail_sound : forall M margin d s,
+  counts_entail d s = Fine tt -> Forall (entry_true M margin) d -> Forall (entry_true M margin) s.
+Proof.
+  intros M margin d s E all. apply each_sound in E. destruct E as [L E].
+  apply Forall_forall. intros e I. apply (In_nth _ _ e) in I. destruct I as (i & I & <-).
+  specialize (E i e e I). apply require_fine in E. destruct E as [same E]. apply require_fine in E. destruct E as [less _].
+  rewrite Forall_forall in all. specialize (all (nth i d e) ltac:(apply nth_In; lia)).
+  rewrite !andb_true_iff, !Z.eqb_eq, !Z.leb_le in *. destruct same as [[F Q] N]. destruct less as [C W].
+  destruct all as [A B]. unfold entry_true, in_region in *. rewrite <- F, <- Q, <- N.
+  split; [apply at_least_weaken with (1 := A) | apply at_least_weaken with (1 := B)]; auto.
+Qed.
+
+Lemma entails_sound : forall M margin d s, entails d s = Fine tt -> holds M margin d -> holds M margin s.
+Proof.
+  intros M margin d s E H. destruct d, s; try discriminate; cbn [entails holds] in *.
+  - intros q m y Q Hm Hy other. apply Rle_trans with (1 := H q m y Q Hm Hy other). now apply bounds_entail_sound.
+  - intros t m y p T Hm Hy other P. apply Rle_trans with (1 := H t m y p T Hm Hy other P). now apply bounds_entail_sound.
+  - intros t S [some all]. apply H; [assumption|]. split; [assumption|]. intros token I other.
+    apply masks_entail_sound with (1 := E). now apply all.
+  - now apply counts_entail_sound with (1 := E).
+  - apply require_fine in E. destruct E as [T _].
+    rewrite andb_true_iff, !Z.leb_le in T. destruct T, H as [A B].
+    split; [apply at_least_weaken with (1 := A) | apply at_least_weaken with (1 := B)]; auto.
+Qed.

@@ -1,0 +1,167 @@
+(** CERTIFICATE.md, section 6: each step is derived from facts of earlier steps; the last fact must entail the claim. *)
+
+From Coq Require Import Reals ZArith List Lia Arith Bool.
+From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
+From Compact Require Import Rules.direct_path_upper Rules.value_path_upper Rules.cubic_tokens Rules.count_cubic.
+Import ListNotations.
+Open Scope Z_scope.
+
+Inductive rule :=
+| Apply_enumerate_sequences (e bits : Z)
+| Apply_branch_sequences (e bits : Z) (queries : list Z)
+| Apply_pure_sequences (e bits : Z)
+| Apply_direct_path_upper (e : Z)
+| Apply_value_path_upper
+| Apply_cubic_tokens (bits : Z)
+| Apply_count_cubic
+| Apply_total.
+
+(** A margin of its own, or that of the claim. *)
+Record step := Step { applied : rule; at_margin : option fraction; premises : list Z; conclusion : fact }.
+
+Definition same_margin (a b : fraction) : bool := (fst a =? fst b) && (snd a =? snd b).
+
+Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (facts : list fact) : outcome fact :=
+  match r with
+  | Apply_enumerate_sequences e bits =>
+      require (Nat.eqb (length facts) 0) wrong_premises (enumerate_sequences w margin budget e bits)
+  | Apply_branch_sequences e bits queries =>
+      require (Nat.eqb (length facts) 0) wrong_premises (branch_sequences w margin budget e bits queries)
+  | Apply_pure_sequences e bits => require (Nat.eqb (length facts) 0) wrong_premises (pure_sequences w margin e bits)
+  | Apply_direct_path_upper e => require (Nat.eqb (length facts) 0) wrong_premises (direct_path_upper w margin e)
+  | Apply_value_path_upper => require (Nat.eqb (length facts) 0) wrong_premises (value_path_upper w)
+  | Apply_cubic_tokens bits =>
+      match facts with
+      | [Direct_path_upper direct; Value_path_upper value] => cubic_tokens w bits direct value
+      | _ => Refused wrong_premises
+      end
+  | Apply_count_cubic => match facts with [Cubic_tokens masks] => count_cubic w masks | _ => Refused wrong_premises end
+  | Apply_total => total w facts
+  end.
+
+(** What the premises state, each at the margin of the step. [proved] holds the latest fact first. *)
+Fixpoint look_up (proved : list (fraction * fact)) (margin : fraction) (numbers : list Z) : outcome (list fact) :=
+  match numbers with
+  | [] => Fine []
+  | n :: rest =>
+      require ((0 <=? n) && (n <? Z.of_nat (length proved))) bad_premise
+      match nth_error proved (length proved - 1 - Z.to_nat n) with
+      | None => Refused bad_premise
+      | Some (its_margin, f) =>
+          require (same_margin its_margin margin) wrong_margin
+          match look_up proved margin rest with Fine more => Fine (f :: more) | Refused why => Refused why end
+      end
+  end.
+
+Definition prove (w : weights) (budget : Z) (margin : fraction) (proved : list (fraction * fact)) (s : step)
+  : outcome (fraction * fact) :=
+  let here := match at_margin s with None => margin | Some own => own end in
+  require (0 <? snd here) wrong_margin
+  match look_up proved here (premises s) with
+  | Refused why => Refused why
+  | Fine facts =>
+      match derive w budget here (applied s) facts with
+      | Refused why => Refused why
+      | Fine derived =>
+          match entails derived (conclusion s) with Refused why => Refused why | Fine _ => Fine (here, conclusion s) end
+      end
+  end.
+
+(** Verified, or why not, and at which step. *)
+Inductive verdict := Verified | Not_verified (why : refusal) (at_step : option nat).
+
+Fixpoint prove_all (w : weights) (budget : Z) (margin : fraction) (proved : list (fraction * fact)) (steps : list step)
+  : list (fraction * fact) + (refusal * nat) :=
+  match steps with
+  | [] => inl proved
+  | s :: rest =>
+      match prove w budget margin proved s with
+      | Refused why => inr (why, length proved)
+      | Fine one => prove_all w budget margin (one :: proved) rest
+      end
+  end.
+
+Definition check (w : weights) (budget : Z) (margin : fraction) (steps : list step) (right missed : Z) : verdict :=
+  if negb (well_formed w) then Not_verified bad_weights None else
+  match prove_all w budget margin [] steps with
+  | inr (why, number) => Not_verified why (Some number)
+  | inl [] => Not_verified nothing_proved None
+  | inl ((its_margin, f) :: _) =>
+      match f with
+      | Accuracy _ _ =>
+          if negb (same_margin its_margin margin) then Not_verified wrong_margin None else
+          match entails f (Accuracy right missed) with Refused why => Not_verified why None | Fine _ => Verified end
+      | _ => Not_verified nothing_proved None
+      end
+  end.
+
+(** ** Soundness *)
+
+Definition true_at (w : weights) (one : fraction * fact) : Prop := holds (model_of w) (value_of (fst one)) (snd one).
+
+Lemma same_margin_eq : forall a b, same_margin a b = true -> a = b.
+Proof. intros [a b] [c d] E. unfold same_margin in E. cbn in E. rewrite andb_true_iff, !Z.eqb_eq in E. now destruct E as [-> ->]. Qed.
+
+Lemma derive_sound : forall w budget margin r facts f,
+  well_formed w = true -> 0 < snd margin -> Forall (holds (model_of w) (value_of margin)) facts ->
+  derive w budget margin r facts = Fine f -> holds (model_of w) (value_of margin) f.
+Proof.
+  intros w budget margin [e bits|e bits queries|e bits|e| |bits| |] facts f good positive all E; cbn in E.
+  - apply require_fine in E. destruct E as [_ E]. now apply enumerate_sequences_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply branch_sequences_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply pure_sequences_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply direct_path_upper_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply value_path_upper_sound with (2 := E).
+  - destruct facts as [|[direct| | | |] [|[|value| | |] [|]]]; try discriminate.
+    inversion all as [|? ? D rest]; subst. inversion rest as [|? ? V _]; subst.
+    now apply cubic_tokens_sound with (4 := E).
+  - destruct facts as [|[| |masks| |] [|]]; try discriminate. inversion all; subst. now apply count_cubic_sound with (3 := E).
+  - now apply total_sound with (2 := E).
+Qed.
+
+Lemma look_up_sound : forall w proved margin numbers facts, Forall (true_at w) proved ->
+  look_up proved margin numbers = Fine facts -> Forall (holds (model_of w) (value_of margin)) facts.
+Proof.
+  intros w proved margin. induction numbers as [|n rest IH]; intros facts all E; cbn [look_up] in E; [inversion E; constructor|].
+  apply require_fine in E. destruct E as [_ E].
+  destruct (nth_error proved _) as [[its_margin f]|] eqn:F; [|discriminate].
+  apply require_fine in E. destruct E as [same E]. apply same_margin_eq in same. subst its_margin.
+  destruct (look_up proved margin rest) as [more|]; [|discriminate]. inversion E; subst.
+  constructor; [|now apply IH]. apply nth_error_In in F. rewrite Forall_forall in all. exact (all _ F).
+Qed.
+
+Lemma prove_sound : forall w budget margin proved s one, well_formed w = true -> Forall (true_at w) proved ->
+  prove w budget margin proved s = Fine one -> true_at w one.
+Proof.
+  intros w budget margin proved s one good all E. unfold prove in E.
+  set (here := match at_margin s with None => margin | Some own => own end) in *.
+  apply require_fine in E. destruct E as [positive E]. apply Z.ltb_lt in positive.
+  destruct (look_up proved here (premises s)) as [facts|] eqn:F; [|discriminate].
+  destruct (derive w budget here (applied s) facts) as [derived|] eqn:D; [|discriminate].
+  destruct (entails derived (conclusion s)) as [[]|] eqn:T; [|discriminate]. inversion E; subst.
+  unfold true_at. cbn [fst snd]. apply entails_sound with (1 := T).
+  apply derive_sound with (4 := D); auto. now apply look_up_sound with (2 := F).
+Qed.
+
+Lemma prove_all_sound : forall w budget margin steps proved all_proved, well_formed w = true -> Forall (true_at w) proved ->
+  prove_all w budget margin proved steps = inl all_proved -> Forall (true_at w) all_proved.
+Proof.
+  intros w budget margin. induction steps as [|s rest IH]; intros proved all_proved good all E; cbn in E; [now inversion E; subst|].
+  destruct (prove w budget margin proved s) as [one|] eqn:F; [|discriminate].
+  apply IH with (3 := E); [assumption|]. constructor; [|assumption]. now apply prove_sound with (3 := F).
+Qed.
+
+Theorem check_sound : forall w budget margin steps right missed,
+  check w budget margin steps right missed = Verified ->
+  at_least right (correct (model_of w) (value_of margin)) /\ at_least missed (wrong (model_of w) (value_of margin)).
+Proof.
+  intros w budget margin steps right missed E. unfold check in E.
+  destruct (well_formed w) eqn:good; [|discriminate]. cbn [negb] in E.
+  destruct (prove_all w budget margin [] steps) as [proved|[]] eqn:F; [|discriminate].
+  apply prove_all_sound in F; [|assumption|constructor].
+  destruct proved as [|[its_margin f] proved]; [discriminate|].
+  destruct f as [| | | |c n] eqn:Ef; try discriminate.
+  destruct (same_margin its_margin margin) eqn:same; [|discriminate]. apply same_margin_eq in same. subst its_margin.
+  cbn [negb] in E. destruct (entails (Accuracy c n) (Accuracy right missed)) as [[]|] eqn:T; [|discriminate].
+  inversion F as [|? ? H _]; subst. apply (entails_sound _ _ _ _ T). exact H.
+Qed.

@@ -1,0 +1,37 @@
+(** The theorem: if the checker accepts, the claim is true of the model as a function of real numbers. *)
+
+From Coq Require Import Reals ZArith List Lia.
+From Compact Require Import Spec.Model Integer.Tables Count.Counting Kernel.
+Import ListNotations.
+
+Theorem accepted_claims_are_true :
+  forall (w : weights) (budget : Z) (numerator denominator : Z) (steps : list step) (right missed : Z),
+  check w budget (numerator, denominator) steps right missed = Verified ->
+  let margin := (IZR numerator / IZR denominator)%R in
+  at_least right (correct (model_of w) margin) /\ at_least missed (wrong (model_of w) margin).
+Proof. intros w budget numerator denominator. exact (check_sound w budget (numerator, denominator)). Qed.
+
+(** The total of a claim is the number of all sequences. *)
+Theorem all_sequences : forall M, exists ts,
+  NoDup ts /\ (forall t, In t ts <-> is_sequence M t) /\ Z.of_nat (length ts) = (Z.of_nat (d_vocab M) ^ Z.of_nat (n_ctx M))%Z.
+Proof.
+  intros M. exists (product (repeat (seq 0 (d_vocab M)) (n_ctx M))). repeat split.
+  - apply product_NoDup. apply Forall_forall. intros row I. apply repeat_spec in I. subst row. apply seq_NoDup.
+  - apply in_product in H. revert H. generalize (n_ctx M) as k. intros k H.
+    remember (repeat (seq 0 (d_vocab M)) k) as rows eqn:E. revert k E.
+    induction H as [|x row t rows' X _ IH]; intros [|k] E; try discriminate; [reflexivity|].
+    inversion E; subst. cbn [length]. f_equal. now apply IH.
+  - apply in_product in H. revert H. generalize (n_ctx M) as k. intros k H.
+    remember (repeat (seq 0 (d_vocab M)) k) as rows eqn:E. revert k E.
+    induction H as [|x row t rows' X _ IH]; intros [|k] E; try discriminate; constructor.
+    + inversion E; subst. apply in_seq in X. lia.
+    + inversion E; subst. now apply (IH k).
+  - intros [L small]. apply in_product. rewrite <- L. clear L.
+    induction small as [|x t X _ IH]; constructor; [apply in_seq; lia | exact IH].
+  - generalize (n_ctx M) as k. induction k as [|k IH]; [reflexivity|].
+    rewrite Nat2Z.inj_succ, Z.pow_succ_r, <- IH by lia. cbn [repeat product].
+    generalize (product (repeat (seq 0 (d_vocab M)) k)) as rest. intros rest.
+    assert (G : forall row : list nat, length (flat_map (fun c => map (cons c) rest) row) = (length row * length rest)%nat).
+    { induction row as [|c row IHrow]; [reflexivity|]. cbn [flat_map length]. rewrite app_length, map_length, IHrow. lia. }
+    rewrite G, seq_length. lia.
+Qed.

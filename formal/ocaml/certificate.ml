@@ -1,0 +1,167 @@
+(* The certificate: CERTIFICATE.md, sections 3 to 5, as far as the rules are proved. *)
+
+open Refusal
+
+type t = {
+  file_digest : string;
+  tensor_digests : (string * string) list;
+  sizes : (string * Z.t) list;
+  k : Z.t;
+  margin : Z.t * Z.t;
+  correct : Z.t;
+  wrong : Z.t;
+  total : Z.t;
+  steps : Checked.step list;
+}
+
+let statement_type = "https://in-toto.io/Statement/v1"
+let predicate_type = "urn:compact-proofs:accuracy-certificate:v1"
+let exponent = Json.bounded (Z.of_int (-16384)) (Z.of_int 16384)
+let bits = Json.bounded (Z.of_int 8) (Z.of_int 4096)
+let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
+
+(* Rules of the format whose soundness no machine has checked yet. *)
+let not_proved =
+  [ "direct_path_spread";
+    "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
+    "score_exact"; "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
+    "attention_ranges"; "gap_cells"; "separable_counts"; "regions"; "region_gaps"; "region_counts";
+    "evaluate_inputs"; "expected_loss" ]
+
+(* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
+let fraction ?(signed = false) path value =
+  let bad () = malformed "bad-fraction" path in
+  let digits ~zero s =
+    let n = String.length s in
+    n >= 1 && n <= 1000 && String.for_all (fun c -> c >= '0' && c <= '9') s && (s.[0] <> '0' || (zero && s = "0"))
+  in
+  let above, below =
+    match String.split_on_char '/' (Json.text path value) with
+    | [ a ] -> (a, None)
+    | [ a; b ] -> (a, Some b)
+    | _ -> bad ()
+  in
+  let negative = signed && String.length above > 0 && above.[0] = '-' in
+  let size = if negative then String.sub above 1 (String.length above - 1) else above in
+  if not (digits ~zero:(not negative) size) then bad ();
+  match below with
+  | None -> (Z.of_string above, Z.one)
+  | Some b ->
+      if (not (digits ~zero:false b)) || b = "1" then bad ();
+      let p, q = (Z.of_string above, Z.of_string b) in
+      if Z.equal (Z.gcd p q) Z.one then (p, q) else bad ()
+
+let digest path value =
+  let s = Json.text path value in
+  let hex c = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') in
+  if String.length s = 64 && String.for_all hex s then s else malformed "bad-digest" path
+
+let tally path value =
+  let fields = Json.record path [ "counts" ] value in
+  let entry path value =
+    match Json.array path Json.integer value with
+    | [ of_label; queries; ns; right; missed ] -> { Checked.of_label; queries; ns; right; missed }
+    | _ -> malformed "wrong-type" path
+  in
+  Checked.Tally (Json.array (path ^ ".counts") entry (fields "counts"))
+
+let rows path = Json.array path (fun path -> Json.array path Json.integer)
+
+let table path value =
+  let fields = Json.record path [ "exponent"; "rows" ] value in
+  { Checked.rows = rows (path ^ ".rows") (fields "rows"); exponent = exponent (path ^ ".exponent") (fields "exponent") }
+
+let direct_path_upper path value = Checked.Direct_path_upper (table path value)
+let value_path_upper path value = Checked.Value_path_upper (table path value)
+
+let cubic_tokens path value =
+  let fields = Json.record path [ "masks" ] value in
+  Checked.Cubic_tokens (Json.array (path ^ ".masks") rows (fields "masks"))
+
+let accuracy path value =
+  let fields = Json.record path [ "correct"; "wrong" ] value in
+  Checked.Accuracy (natural (path ^ ".correct") (fields "correct"), natural (path ^ ".wrong") (fields "wrong"))
+
+let step path value =
+  let fields = Json.record ~optional:[ "margin" ] path [ "rule"; "premises"; "args"; "conclusion" ] value in
+  let name = Json.text (path ^ ".rule") (fields "rule") in
+  let args names = Json.record (path ^ ".args") names (fields "args") in
+  let arg decode args name = decode (path ^ ".args." ^ name) (args name) in
+  let applied, concludes =
+    match name with
+    | "enumerate_sequences" ->
+        let args = args [ "exponent"; "bits" ] in
+        (Checked.Apply_enumerate_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
+    | "branch_sequences" ->
+        let args = args [ "exponent"; "bits"; "queries" ] in
+        let queries = arg (fun path -> Json.array path Json.integer) args "queries" in
+        (Checked.Apply_branch_sequences (arg exponent args "exponent", arg bits args "bits", queries), tally)
+    | "pure_sequences" ->
+        let args = args [ "exponent"; "bits" ] in
+        (Checked.Apply_pure_sequences (arg exponent args "exponent", arg bits args "bits"), tally)
+    | "direct_path_upper" -> (Checked.Apply_direct_path_upper (arg exponent (args [ "exponent" ]) "exponent"), direct_path_upper)
+    | "value_path_upper" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_value_path_upper, value_path_upper)
+    | "cubic_tokens" -> (Checked.Apply_cubic_tokens (arg bits (args [ "bits" ]) "bits"), cubic_tokens)
+    | "count_cubic" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_count_cubic, tally)
+    | "total" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_total, accuracy)
+    | _ when List.mem name not_proved -> refuse Not_proved ("not-proved-rule " ^ name) (path ^ ".rule")
+    | _ -> malformed "unknown-rule" (path ^ ".rule")
+  in
+  let at_margin = match value with
+    | Json.Object all -> Option.map (fraction ~signed:true (path ^ ".margin")) (List.assoc_opt "margin" all)
+    | _ -> None in
+  let premises = Json.array (path ^ ".premises") Json.integer (fields "premises") in
+  { Checked.applied; at_margin; premises; conclusion = concludes (path ^ ".conclusion") (fields "conclusion") }
+
+let read data =
+  if String.length data >= 2 && String.sub data 0 2 = "\x1f\x8b" then refuse Not_proved "gzip-not-read" "";
+  let content = Json.parse data in
+  (match content with
+  | Json.Object fields when List.mem_assoc "dsseEnvelope" fields || (List.mem_assoc "payload" fields && List.mem_assoc "signatures" fields) ->
+      malformed "signed-envelope" ""
+  | _ -> ());
+  let statement = Json.record "" [ "_type"; "subject"; "predicateType"; "predicate" ] content in
+  Json.constant "_type" (Json.String statement_type) (statement "_type");
+  let stem = String.sub predicate_type 0 (String.length predicate_type - 1) in
+  let ours = match statement "predicateType" with Json.String s -> String.length s >= String.length stem && String.sub s 0 (String.length stem) = stem | _ -> false in
+  Json.constant ~code:(if ours then "unsupported-version" else "unsupported") "predicateType" (Json.String predicate_type) (statement "predicateType");
+  let subjects = Json.array "subject" (fun path value -> Json.record path [ "name"; "digest" ] value) (statement "subject") in
+  let subject = match subjects with [ one ] -> one | _ -> malformed "unsupported" "subject" in
+  ignore (Json.text "subject[0].name" (subject "name"));
+  let file_digest = Json.record "subject[0].digest" [ "sha256" ] (subject "digest") in
+  (match statement "predicate" with
+  | Json.Object fields ->
+      Option.iter (Json.constant ~code:"unsupported-version" "predicate.formatVersion" (Json.Int Z.one)) (List.assoc_opt "formatVersion" fields)
+  | _ -> ());
+  let predicate =
+    Json.record "predicate" [ "formatVersion"; "task"; "model"; "semantics"; "margin"; "claim"; "strategy"; "steps" ] (statement "predicate")
+  in
+  Json.constant "predicate.semantics" (Json.String "exact-real") (predicate "semantics");
+  ignore (Json.text "predicate.strategy" (predicate "strategy"));
+  let model = Json.mapping "predicate.model" (predicate "model") in
+  let tensors = match List.assoc_opt "tensors" model with Some value -> Json.mapping "predicate.model.tensors" value | None -> malformed "wrong-type" "predicate.model.tensors" in
+  let claim = Json.mapping "predicate.claim" (predicate "claim") in
+  if List.mem_assoc "profile" claim then refuse Not_proved "not-proved-claim" "predicate.claim";
+  let claim = Json.record "predicate.claim" [ "correct"; "wrong"; "total" ] (Json.Object claim) in
+  let number name = natural ("predicate.claim." ^ name) (claim name) in
+  let task = Json.mapping "predicate.task" (predicate "task") in
+  if not (List.mem_assoc "name" task) then refuse Not_proved "not-proved-task" "predicate.task";
+  let task = Json.record "predicate.task" [ "name"; "k" ] (Json.Object task) in
+  Json.constant "predicate.task.name" (Json.String "max-of-k") (task "name");
+  {
+    file_digest = digest "subject[0].digest.sha256" (file_digest "sha256");
+    tensor_digests = List.map (fun (name, value) -> (name, digest "predicate.model.tensors" value)) tensors;
+    sizes = List.map (fun (name, value) -> (name, Json.integer "predicate.model" value)) (List.remove_assoc "tensors" model);
+    k = Json.integer "predicate.task.k" (task "k");
+    margin = fraction "predicate.margin" (predicate "margin");
+    correct = number "correct";
+    wrong = number "wrong";
+    total = number "total";
+    steps = Json.array "predicate.steps" step (predicate "steps");
+  }

@@ -1,0 +1,116 @@
+(* check-cert-verified [--budget N] MODEL CERT [CERT ...]: the checker that the theorem of Main.v is about, on files. *)
+
+open Refusal
+
+let max_bytes = 1 lsl 28
+let default_budget = Z.of_int (1 lsl 25)
+
+let read path =
+  try
+    let file = open_in_bin path in
+    let length = in_channel_length file in
+    if length > max_bytes then malformed "too-large" "";
+    let data = really_input_string file length in
+    close_in file;
+    data
+  with Sys_error _ | End_of_file -> malformed "unreadable-file" ""
+
+let kind_of = function
+  | Checked.Over_budget -> Resource_limit
+  | Checked.Out_of_range | Checked.Bad_weights -> Malformed
+  | _ -> Rejected
+
+let code_of = function
+  | Checked.Bad_premise -> "bad-premise"
+  | Checked.Wrong_margin -> "wrong-margin"
+  | Checked.Bound_too_small -> "bound-too-small"
+  | Checked.Token_not_accepted -> "token-not-accepted"
+  | Checked.Wrong_premises -> "wrong-premises"
+  | Checked.Wrong_shape -> "wrong-shape"
+  | Checked.Count_too_large -> "count-too-large"
+  | Checked.Wrong_region -> "wrong-region"
+  | Checked.No_such_region -> "no-such-region"
+  | Checked.Region_covered_twice -> "region-covered-twice"
+  | Checked.Nothing_proved -> "nothing-proved"
+  | Checked.Over_budget -> "over-budget"
+  | Checked.Out_of_range -> "out-of-range"
+  | Checked.Bad_weights -> "bad-shape"
+
+let sorted l = List.sort compare l
+
+(* The weight of all inputs, v^k, or nothing if it has more than 4,000 digits. *)
+let all_sequences v k =
+  let most = Z.pow (Z.of_int 10) Json.max_digits in
+  let rec go n total = if n = 0 then Some total else
+    let total = Z.mul total (Z.of_int v) in
+    if Z.geq total most then None else if v = 1 then Some total else go (n - 1) total in
+  go k Z.one
+
+let decimal units = Z.to_string (Z.div units (Z.of_int 100000)) ^ "." ^ Printf.sprintf "%05d" (Z.to_int (Z.rem units (Z.of_int 100000)))
+let rounded_down n total = decimal (Z.div (Z.mul n (Z.of_int 100000)) total)
+let rounded_up n total = decimal (Z.cdiv (Z.mul n (Z.of_int 100000)) total)
+
+let verified (model : Model_file.t) (c : Certificate.t) total =
+  let text = Z.to_string in
+  let most = Z.sub total c.wrong in
+  let above, below = c.margin in
+  let margin = if Z.equal below Z.one then text above else text above ^ "/" ^ text below in
+  Printf.sprintf "VERIFIED accuracy %s %s/%s (%s) %stask=max-of-%s d_vocab=%d semantics=exact-real margin=%s model=sha256:%s"
+    (if Z.equal c.correct most then "=" else ">=")
+    (text c.correct) (text total) (rounded_down c.correct total)
+    (if Z.lt c.correct most && Z.lt most total then
+       Printf.sprintf "and <= %s/%s (%s) " (text most) (text total) (rounded_up most total)
+     else "")
+    (text c.k) (List.assoc "d_vocab" model.sizes) margin model.file_digest
+
+let check budget model_path certificate_path file =
+  let about name work = try Ok (work ()) with Refusal r -> Error (name, r.kind, r.code, r.path) in
+  let outcome =
+    Result.bind (about "MODEL" (fun () -> Model_file.read (read model_path))) (fun (model : Model_file.t) ->
+        about file (fun () ->
+            let c = Certificate.read (read certificate_path) in
+            if c.file_digest <> model.file_digest then refuse Other_model "model-digest" "subject[0].digest.sha256";
+            if sorted c.tensor_digests <> sorted model.tensor_digests then refuse Other_model "tensor-digest" "predicate.model.tensors";
+            let sizes = List.map (fun (name, n) -> (name, Z.of_int n)) model.sizes in
+            if sorted c.sizes <> sorted sizes then refuse Rejected "wrong-size" "predicate.model";
+            let v = List.assoc "d_vocab" model.sizes and k = List.assoc "n_ctx" model.sizes in
+            if not (Z.equal c.k (Z.of_int k)) || v * k > 1 lsl 24 then refuse Rejected "wrong-task" "predicate.task";
+            let total = match all_sequences v k with Some total -> total | None -> refuse Rejected "wrong-task" "predicate.task" in
+            if not (Z.equal c.total total) then refuse Rejected "wrong-total" "predicate.claim.total";
+            match Checked.check model.weights budget c.margin c.steps c.correct c.wrong with
+            | Checked.Verified -> verified model c total
+            | Checked.Not_verified (why, at) ->
+                let path = match at with Some n -> Printf.sprintf "predicate.steps[%d]" n | None -> "predicate.claim" in
+                refuse (kind_of why) (code_of why) path))
+  in
+  match outcome with
+  | Ok line -> (0, if file = "CERT" then line else line ^ " in " ^ file)
+  | Error (name, kind, code, path) ->
+      (exit_code kind, Printf.sprintf "%s %s in %s%s" (word kind) code name (if path = "" then "" else " at " ^ path))
+
+let usage () =
+  prerr_endline "usage: check-cert-verified [--budget N] MODEL CERT [CERT ...]";
+  exit 2
+
+let () =
+  let budget, files =
+    match List.tl (Array.to_list Sys.argv) with
+    | "--budget" :: n :: files -> (
+        match int_of_string_opt n with Some b when b > 0 -> (Z.of_int b, files) | _ -> usage ())
+    | files -> (default_budget, files)
+  in
+  match files with
+  | model :: (_ :: _ as certificates) ->
+      let several = List.length certificates > 1 in
+      let code_of_one i path =
+        let file = if several then Printf.sprintf "CERT %d" (i + 1) else "CERT" in
+        let code, line =
+          try check budget model path file
+          with Stack_overflow | Out_of_memory | Z.Overflow | Invalid_argument _ | Not_found | Failure _ ->
+            (70, "INTERNAL-ERROR unexpected in " ^ file)
+        in
+        print_endline line;
+        code
+      in
+      exit (List.fold_left max 0 (List.mapi code_of_one certificates))
+  | _ -> usage ()

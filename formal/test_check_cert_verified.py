@@ -1,0 +1,171 @@
+"""The extracted checker beside check-cert: it accepts what check-cert accepts, as far as the rules are proved, and
+nothing else. `make formal` runs this; `make test` does not, as it needs Coq."""
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checker.certificate import decode_certificate
+from checker.decode import decompress, load_json
+from checker.errors import Refusal
+from checker.facts import CubicTokens, Tally, UpperTable
+from tests.support.derivations import Derivation
+from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
+
+FORMAL = Path(__file__).resolve().parent
+CHECKER = FORMAL / "build" / "check-cert-verified"
+TESTS = FORMAL.parent / "tests"
+CERTIFICATES, MODELS = TESTS / "certificates", TESTS / "models"
+PROVED = {path.stem for path in (FORMAL / "Rules").glob("*.v")}
+ACCEPTED, NOT_PROVED = 0, 6
+VERDICTS = [line.split("\t") for line in (CERTIFICATES / "verdicts.tsv").read_text().splitlines()]
+LANES = {"exponent": -40, "bits": 40}
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    """The exit code and the line."""
+    done = subprocess.run([CHECKER, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout.rstrip("\n")
+
+
+def code_of(line: str) -> tuple[str, ...]:
+    """The word and the code of a refusal."""
+    return tuple(line.split()[:2])
+
+
+def model_of(data: bytes) -> Path:
+    """The model that a file of the corpus is about; what cannot be read that far is about tiny."""
+    try:
+        statement: Any = load_json(decompress(data))
+        path = MODELS / statement["subject"][0]["name"]
+    except (Refusal, KeyError, IndexError, TypeError):
+        path = MODELS / "none"
+    return path if path.is_file() else MODELS / "tiny.safetensors"
+
+
+def uses_proved_rules_only(data: bytes) -> bool:
+    """Whether a certificate that check-cert accepts is one for the verified checker, too."""
+    decoded = decode_certificate(data)
+    return isinstance(decoded.problem, int) and {step.rule for step in decoded.steps} <= PROVED
+
+
+def test_corpus() -> None:
+    """Nothing is accepted that check-cert refuses; what is accepted has the same line; other codes agree."""
+    accepted, tried = set(), 0
+    for name, verdict in VERDICTS:
+        path = CERTIFICATES / name
+        data = path.read_bytes()
+        code, line = run(model_of(data), path)
+        if code == ACCEPTED:
+            assert line == verdict, name
+            accepted.add(name)
+        elif code == NOT_PROVED:
+            assert line.startswith("NOT-PROVED ") and "VERIFIED" not in line.split(), name
+        else:
+            assert code_of(line) == code_of(verdict), name
+        if verdict.startswith("VERIFIED") and data[:2] != b"\x1f\x8b" and uses_proved_rules_only(data):
+            assert code == ACCEPTED, name
+            tried += 1
+    assert len(accepted) == tried >= 18
+
+
+def test_a_rule_that_is_not_proved_is_named() -> None:
+    code, line = run(MODELS / "tiny.safetensors", CERTIFICATES / "accept" / "tiny--separable-exact.cert.json")
+    assert code == NOT_PROVED
+    assert line == "NOT-PROVED not-proved-rule score_exact in CERT at predicate.steps[0].rule"
+
+
+MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "near-correct": lambda rng: near_correct(rng, 4, 3, biases=True),
+    "random": lambda rng: random_tensors(rng, 4, 3, 3, 2),
+    "one-position": lambda rng: random_tensors(rng, 3, 1, 2, 2),
+    "one-token": lambda rng: random_tensors(rng, 1, 2, 2, 1),
+    "long": lambda rng: random_tensors(rng, 2, 6, 2, 1),
+    "zero": lambda rng: zero_tensors(3, 2, 1, 1),
+}
+PROOFS = ["enumerate", "branch", "cubic", "both"]
+
+
+def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
+    """Enumerated, branched, by accepted tokens, or part of the pairs each by a step at its own margin."""
+    proof = Derivation(path, margin)
+    v, k = proof.problem.v, proof.problem.k
+    queries = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
+    if kind == "enumerate":
+        proof.step("enumerate_sequences", [], LANES)
+    elif kind == "branch":
+        proof.step("branch_sequences", [], {**LANES, "queries": queries})
+    elif kind == "cubic":
+        direct = proof.step("direct_path_upper", [], {"exponent": -40})
+        value = proof.step("value_path_upper", [], {})
+        proof.step("count_cubic", [proof.step("cubic_tokens", [direct, value], {"bits": 40})], {})
+        proof.step("pure_sequences", [], LANES)
+    else:
+        with proof.at(margin - 3):
+            proof.step("enumerate_sequences", [], LANES)
+        largest = [0] * (v - 1)
+        proof.step("branch_sequences", [], {**LANES, "queries": [*largest, queries[-1]]})
+        proof.step("branch_sequences", [], {**LANES, "queries": [*queries[:-1], 0]})
+    return proof
+
+
+@pytest.mark.parametrize("name", MODELS_OF_TESTS)
+@pytest.mark.parametrize("kind", PROOFS)
+@pytest.mark.parametrize("margin", ["0", "1/3", "7"])
+def test_the_same_counts(tmp_path: Path, name: str, kind: str, margin: str) -> None:
+    """What check-cert derives is accepted to the last sequence, exact ties among them, and one sequence more is not."""
+    tiny_model(tmp_path / "model.safetensors", MODELS_OF_TESTS[name](np.random.default_rng(7)), "F32")
+    proof = proof_of(tmp_path / "model.safetensors", kind, Fraction(margin))
+    of_pairs = [number for number, fact in enumerate(proof.facts) if isinstance(fact, Tally)]
+    tallies = [number for number in of_pairs if number not in proof.own]
+    certificate = proof.statement(tallies)
+
+    def outcome(stated: Any) -> tuple[str, ...]:
+        (tmp_path / "model.cert.json").write_text(json.dumps(stated))
+        ours, theirs = proof.outcome(stated), run(tmp_path / "model.safetensors", tmp_path / "model.cert.json")[1]
+        word = code_of(theirs)
+        assert word[1] == ours.code if isinstance(ours, Refusal) else word[0] == "VERIFIED"
+        return word
+
+    assert outcome(certificate)[0] == "VERIFIED"
+    for number in tallies:
+        for column in (3, 4) if proof.steps[number]["conclusion"]["counts"] else ():
+            greedy = copy.deepcopy(certificate)
+            greedy["predicate"]["steps"][number]["conclusion"]["counts"][-1][column] += 1
+            assert outcome(greedy) == ("REJECTED", "count-too-large")
+    for number, fact in enumerate(proof.facts):
+        greedy = copy.deepcopy(certificate)
+        stated = greedy["predicate"]["steps"][number]["conclusion"]
+        if isinstance(fact, UpperTable):  # one unit less than derived
+            stated["rows"][-1][-1] -= 1
+            assert outcome(greedy) == ("REJECTED", "bound-too-small")
+        elif isinstance(fact, CubicTokens) and fact.masks[-1][-1]:  # the maximum itself is never accepted
+            stated["masks"][-1][-1][-1] |= 1 << (len(fact.masks) - 1)
+            assert outcome(greedy) == ("REJECTED", "token-not-accepted")
+    greedy = copy.deepcopy(certificate)
+    greedy["predicate"]["claim"]["correct"] += 1
+    assert outcome(greedy) == ("REJECTED", "count-too-large")
+
+
+def test_files_and_usage(tmp_path: Path) -> None:
+    """Exit codes, lines for several certificates, the budget; what is outside the theorem says so."""
+    model, accept = MODELS / "tiny.safetensors", CERTIFICATES / "accept"
+    certificate = accept / "tiny--brute-force.cert.json"
+    code, line = run(model, certificate, tmp_path / "missing", accept / "tiny--cubic.cert.json.gz")
+    first, second, third = line.splitlines()
+    assert first.startswith("VERIFIED ") and first.endswith(" in CERT 1")
+    assert second == "MALFORMED unreadable-file in CERT 2"
+    assert (code, third) == (NOT_PROVED, "NOT-PROVED gzip-not-read in CERT 3")
+    assert run("--budget", 5, model, certificate) == (5, "RESOURCE-LIMIT over-budget in CERT at predicate.steps[0]")
+    code, line = run(MODELS / "three-heads.safetensors", certificate)
+    assert (code, code_of(line)) == (NOT_PROVED, ("NOT-PROVED", "not-proved-architecture"))
+    code, line = run(MODELS / "mixed-dtypes.safetensors", certificate)
+    assert (code, code_of(line)) == (4, ("OTHER-MODEL", "model-digest"))
