@@ -58,10 +58,10 @@ ROWS = (
 )
 CHECKER = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "checker").rglob("*.py"))
 LINES = {  # what: files, most code lines
-    "kernel": (["checker/kernel.py"], 96),
+    "kernel": (["checker/kernel.py"], 97),
     # all but lemmas and rules: what every proof goes through
-    "engine": ([path for path in CHECKER if Path(path).parent.name not in ("lemmas", "rules")], 2026),
-    "whole checker": (CHECKER, 3667),
+    "engine": ([path for path in CHECKER if Path(path).parent.name not in ("lemmas", "rules")], 2031),
+    "whole checker": (CHECKER, 3827),
 }
 
 

@@ -223,3 +223,8 @@ def test_measuring_again_gives_the_record(name: str) -> None:
     (row,) = (row for row in measured.ROWS if str(row) == name)
     (line,) = (line for line in measured.load() if line.row == name)
     assert measured.measure(row)[:7] == line[:7]
+
+
+def test_the_trust_page_counts_the_lines_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    assert loaded(ROOT / "bench" / "trusted.py").table() in (ROOT / "docs" / "trust.md").read_text()

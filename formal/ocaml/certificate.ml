@@ -26,7 +26,7 @@ let not_proved =
     "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
     "score_exact"; "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
     "attention_ranges"; "gap_cells"; "separable_counts"; "regions"; "region_gaps"; "region_counts";
-    "evaluate_inputs"; "expected_loss" ]
+    "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
 let fraction ?(signed = false) path value =
@@ -142,6 +142,7 @@ let read data =
   let predicate =
     Json.record "predicate" [ "formatVersion"; "task"; "model"; "semantics"; "margin"; "claim"; "strategy"; "steps" ] (statement "predicate")
   in
+  if predicate "semantics" = Json.String "float32-any-order" then refuse Not_proved "not-proved-semantics" "predicate.semantics";
   Json.constant "predicate.semantics" (Json.String "exact-real") (predicate "semantics");
   ignore (Json.text "predicate.strategy" (predicate "strategy"));
   let model = Json.mapping "predicate.model" (predicate "model") in
