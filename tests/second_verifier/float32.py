@@ -1,6 +1,8 @@
 """float32_any_order: how far a float32 program may be off, by the formulas of docs/rules.md without rounding.
 
-Fractions but for 1/sqrt(s), of which an upper bound is taken. Vectors are of errors or of sizes, and have no sign.
+Fractions, but for an upper bound of 1/sqrt(s). The size of a number that a program computes is at most the exact size
+and the error, for queries, keys, values and means; and else what the sizes of the summands add up to, and the error of
+this sum alone. Errors and sizes have no sign.
 """
 
 from fractions import Fraction
@@ -16,7 +18,8 @@ from tests.support.any_problem import Inputs
 Vector = list[Fraction]
 Rows = list[Vector]
 U = Fraction(1, 1 << 24)
-FLUSHED = Fraction(1, 1 << 64)  # by more than this nothing that is below 2^-126 moves anything
+FLUSHED = Fraction(1, 1 << 64)  # what is below 2^-126 moves nothing by more
+LEAST_OF_ACTIVATIONS = Fraction(1, 1 << 125)  # an error that an activation may have at any argument
 MOST, MOST_SUMMANDS = 1 << 24, 1 << 16
 LEAST_SCALE, MOST_SCALE = Fraction(1, 1 << 16), 1 << 16
 SLOPES = {"relu": Fraction(1), "silu": Fraction("1.1"), "gelu_tanh": Fraction("1.13"), "gelu_erf": Fraction("1.13")}
@@ -45,10 +48,9 @@ class Program:
 
     def __init__(self, setting: Setting) -> None:
         tensors, self.architecture = setting.model.file.tensors, setting.architecture
-        for name, tensor in tensors.items():
-            numbers = flat(tensor)
-            require(all(map(is_float32, numbers)), "not-float32", name)
-            require(all(abs(x) < MOST for x in numbers), "beyond-float32", name)
+        weights = [x for tensor in tensors.values() for x in flat(tensor)]
+        require(all(map(is_float32, weights)), "not-float32", "rule")
+        require(all(abs(x) < MOST for x in weights), "beyond-float32", "rule")
         self.W_E, self.W_pos = tensors["embed.W_E"], tensors["pos_embed.W_pos"]
         self.W_U, self.b_U = tensors["unembed.W_U"], tensors["unembed.b_U"]
         self.attn = {name.removeprefix("blocks.0.attn."): tensor for name, tensor in tensors.items() if "attn" in name}
@@ -56,9 +58,9 @@ class Program:
         self.d, self.h = len(self.W_U), len(self.attn["W_Q"][0][0])
         self.k, self.heads = setting.positions, range(self.architecture["heads"])
         sizes = [self.d, self.h, self.h * len(self.heads), len(self.mlp.get("b_in", [])), self.k]
-        require(max(sizes) <= MOST_SUMMANDS, "beyond-float32", "model")
+        require(max(sizes) <= MOST_SUMMANDS, "beyond-float32", "rule")
         scale = Fraction(self.architecture["attn_scale_squared"])
-        require(LEAST_SCALE <= scale <= MOST_SCALE, "beyond-float32", "architecture.attn_scale_squared")
+        require(LEAST_SCALE <= scale <= MOST_SCALE, "beyond-float32", "rule")
         self.inverse_root = root_upper(1 / scale)
         self.look(Inputs(setting.problem))
 
@@ -99,7 +101,7 @@ class Program:
 
     def rounded(self, roundings: int, summed: Vector) -> Vector:
         """Errors of sums, by Lemma 15, whose summands have these sizes together."""
-        require(all(x < MOST for x in summed), "beyond-float32", "model")
+        require(all(x < MOST for x in summed), "beyond-float32", "rule")
         return [gamma(roundings) * x + FLUSHED for x in summed]
 
     def gap(self) -> Fraction:
@@ -136,7 +138,8 @@ class Program:
             n, n_errors = plus(summed, own), plus(arriving(self.to_neurons, W_in), own)
             slope, relu = SLOPES[self.architecture["activation"]], self.architecture["activation"] == "relu"
             a_errors = [
-                slope * e + (0 if relu else 16 * U * size + FLUSHED) for e, size in zip(n_errors, n, strict=True)
+                slope * e + (0 if relu else 16 * U * size + LEAST_OF_ACTIVATIONS)
+                for e, size in zip(n_errors, n, strict=True)
             ]
             written = plus(weighed(plus(n, a_errors), W_out, b_out), x)
             x_errors = self.rounded(len(b_in) + 3, written)
@@ -173,7 +176,7 @@ def is_float32(x: Fraction) -> bool:
 
 def grown(x: Fraction) -> Fraction:
     """Lemma 14."""
-    require(x <= Fraction(1, 2), "beyond-float32", "model")
+    require(x <= Fraction(1, 2), "beyond-float32", "rule")
     return x / (1 - x)
 
 

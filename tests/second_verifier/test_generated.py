@@ -233,7 +233,7 @@ def test_they_agree_on_every_rule(rule: str, seeds: int, agreement: Agreement) -
             append(proof, rule, lambda name: arbitrary(proof, name, rng), weaker)  # noqa: B023 - called at once
             granted += 1
         pairs = zip(proof.steps, proof.facts, strict=True)
-        steps = [{**step, **margin, "conclusion": as_json(fact)} for step, fact in pairs]
+        steps = [{**margin, **step, "conclusion": as_json(fact)} for step, fact in pairs]
         whole = statement(proof.weights, Fraction(0), steps, Accuracy(0, 0))
         case = Case(model.tensors, None, max_of_k(model.meaning.v, model.meaning.k))
         before = agreement.seen["another code"]
