@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.second_verifier.architecture import one_of
 from tests.second_verifier.facts import KINDS, profile_entry
 from tests.second_verifier.problem import task
 from tests.second_verifier.refusal import require
@@ -95,13 +96,16 @@ def predicate(value: Json, path: str) -> Json:
         "formatVersion": version,
         "task": task,
         "model": model,
-        "semantics": constant("exact-real", "unsupported"),
+        "semantics": one_of("exact-real", "float32-any-order"),
         "margin": fraction(signed=False),
         "claim": claim,
         "strategy": text,
         "steps": list_of(step),
     }
-    return record(fields)(value, path)
+    record(fields)(value, path)
+    exact = value["semantics"] == "exact-real"
+    require(exact or "profile" not in value["claim"], "unknown-field", f"{path}.claim")
+    return value
 
 
 STATEMENT = record(

@@ -148,6 +148,7 @@ KINDS = {
     "CubicTokens": Kind(record({"masks": list_of(list_of(integers))}), masks_entail),
     "Tally": Kind(record({"counts": list_of(count)}), tally_entails),
     "Accuracy": Kind(accuracy, accuracy_entails),
+    "Float32Accuracy": Kind(accuracy, accuracy_entails),
     "Profile": Kind(profile, profile_entails),
     "DirectPathSpread": Kind(record({"centre": table, "spread": table}), spread_entails),
     "ValuePathSpread": Kind(table, table_entails),

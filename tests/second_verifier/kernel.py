@@ -12,6 +12,8 @@ from tests.second_verifier.rules import RULES, Rule
 from tests.second_verifier.setting import Model, Setting, Stated
 from tests.second_verifier.strict_json import parse
 
+CONCLUSIONS = {"exact-real": "Accuracy", "float32-any-order": "Float32Accuracy"}  # by semantics
+
 
 class Verdict(NamedTuple):
     """What was verified."""
@@ -48,7 +50,7 @@ class SecondVerifier:
             premises = self.premises(at, rule, step["premises"], proved, path)
             self.derive(at, rule, premises, step, path)
             proved.append(Stated(rule.concludes, step["conclusion"], at.margin))
-        wanted = "Profile" if "profile" in claim else "Accuracy"
+        wanted = "Profile" if "profile" in claim else CONCLUSIONS[predicate["semantics"]]
         require(bool(proved) and proved[-1].kind == wanted, "nothing-proved", "predicate.steps")
         require(proved[-1].margin == setting.margin, "wrong-margin", f"predicate.steps[{len(steps) - 1}]")
         KINDS[wanted].entails(proved[-1].fact, claim, "predicate.claim")
@@ -81,7 +83,7 @@ class SecondVerifier:
         kinds = [premise.kind for premise in given]
         fits = bool(kinds) and set(kinds) == set(rule.premises) if rule.several else kinds == list(rule.premises)
         require(fits, "wrong-premises", f"{path}.premises")
-        if rule.concludes != "Profile":
+        if not rule.any_margins:
             for index, premise in enumerate(given):
                 require(premise.margin == at.margin, "wrong-margin", f"{path}.premises[{index}]")
         return given

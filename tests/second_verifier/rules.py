@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from tests.second_verifier import (
     any_problem_rules,
     cubic,
+    float32,
     gaps,
     layer_rules,
     paths_of_one_head,
@@ -59,6 +60,7 @@ class Rule(NamedTuple):
     derive: Callable[[Setting, list[Stated], dict[str, Any]], Any]
     several: bool = False
     any_problem: bool = False  # or max-of-k alone
+    any_margins: bool = False  # of the premises, or that of the step
 
 
 RULES = {
@@ -136,5 +138,15 @@ RULES = {
         any_problem_rules.expected_loss,
         several=True,
         any_problem=True,
+        any_margins=True,
+    ),
+    "float32_any_order": Rule(
+        ("Accuracy",),
+        {},
+        "Float32Accuracy",
+        float32.float32_any_order,
+        several=True,
+        any_problem=True,
+        any_margins=True,
     ),
 }

@@ -11,7 +11,7 @@ from contextlib import suppress
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def written(given: Statement) -> bytes:
 
 
 def one_head(folder: Path, seed: int) -> Target:
-    """A model of one head, brute-force, cubic, and a few others; profiles now and then."""
+    """A model of one head, brute-force, cubic, and a few others; profiles and claims about float32 now and then."""
     rng = np.random.default_rng(3000 + seed)
     kind, dtype = KINDS[seed % len(KINDS)], DTYPES[seed // 2 % 4]
     v, k = (int(rng.integers(1 + (seed > 5), top)) for top in (5, 4))
@@ -79,8 +79,10 @@ def one_head(folder: Path, seed: int) -> Target:
     path, margin = model.write(folder / f"one-head-{seed}"), MARGINS[seed % len(MARGINS)]
     chosen = {"cubic", "exact", *sorted(STRATEGIES)[seed::ONE_HEAD]}  # each somewhere
     statements = [prove(path, name, margin) for name in sorted(chosen)]
-    with suppress(UserError):
-        statements.append(data_of(certgen.prove(path, "brute-force", margin=margin, margins=["1/7"])))
+    options: list[dict[str, Any]] = [{"margins": ["1/7"]}, {"semantics": "float32-any-order"}]
+    for more in options:
+        with suppress(UserError):
+            statements.append(data_of(certgen.prove(path, "brute-force", margin=margin, **more)))
     return Target(path, Case(tensors, None, max_of_k(v, k), margin), statements)
 
 
@@ -233,7 +235,7 @@ def test_they_agree_on_every_rule(rule: str, seeds: int, agreement: Agreement) -
             append(proof, rule, lambda name: arbitrary(proof, name, rng), weaker)  # noqa: B023 - called at once
             granted += 1
         pairs = zip(proof.steps, proof.facts, strict=True)
-        steps = [{**step, **margin, "conclusion": as_json(fact)} for step, fact in pairs]
+        steps = [{**margin, **step, "conclusion": as_json(fact)} for step, fact in pairs]
         whole = statement(proof.weights, Fraction(0), steps, Accuracy(0, 0))
         case = Case(model.tensors, None, max_of_k(model.meaning.v, model.meaning.k))
         before = agreement.seen["another code"]
