@@ -75,7 +75,6 @@ CASES: dict[str, tuple[int, int, list[Json]]] = {
     "long exponentials": (40, 2, [step("pure_sequences", [], lanes(-20, 4096), EMPTY)]),
     "long logits": (300, 2, [step("branch_sequences", [], {**lanes(-16384, 8), "queries": [1] * 300}, EMPTY)]),
     "many precisions": (9, 2, [step("pure_sequences", [], lanes(-20, 4096 - bits), EMPTY) for bits in range(250)]),
-    "long projectors": (90, 2, [step("score_residual_spread", [], {"peels": [peel(-16384, LONG)]}, SCORES)]),
     "projectors of large rank": (900, 2, [step("score_residual_spread", [], {"peels": [peel(0, 1, 900)]}, SCORES)]),
     "a long singular value": (
         *(200, 2),

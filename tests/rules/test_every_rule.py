@@ -58,7 +58,7 @@ def test_a_rule_takes_exactly_its_premises(rule: str) -> None:
         assert refusal(proof, "premises", [*right, number]) == ("bad-premise", f"premises[{len(right)}]")
 
 
-@quick_and_slow(400)
+@quick_and_slow(150, 4000)
 def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspace: Path) -> None:
     """Accepted with equality, at most the truth; and one more sequence anywhere is one too many."""
     seen: Counter[str] = Counter()
@@ -90,7 +90,7 @@ def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspa
     assert seen["0 < certified"] > 0.2 * seen["cases"]
 
 
-@quick_and_slow(500)
+@quick_and_slow(250, 5000)
 def test_the_strongest_facts_of_the_sub_cubic_family_are_true(run: settings, workspace: Path) -> None:
     seen: Counter[str] = Counter()
 

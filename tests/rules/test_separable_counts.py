@@ -155,7 +155,7 @@ def test_wrong_tokens_apart_can_prove_less_than_together(workspace: Path) -> Non
     assert branched(path, [(3, 3)]).counts[0][3:] == (3**2, 16 - 3**2)
 
 
-@quick_and_slow(200)
+@quick_and_slow(100, 2000)
 def test_the_strongest_facts_under_any_arguments_are_true(run: settings, workspace: Path) -> None:
     """Every pair is given to one of the rules; each region's counts, and the sums, are at most the truth. One more
     sequence anywhere is one too many."""

@@ -26,7 +26,7 @@ from tests.support.quick_and_slow import quick_and_slow
 from tests.support.tiny import tiny_model
 
 
-@quick_and_slow(330)
+@quick_and_slow(150, 3300)
 def test_any_hints_with_honest_conclusions_are_true(run: settings, workspace: Path) -> None:
     """Every fact means what it says, the certificate is accepted, and its claim is at most the truth."""
     seen: Counter[str] = Counter()

@@ -125,7 +125,7 @@ def agreement() -> Iterator[Agreement]:
     print(f"\nagreement: {dict(made.seen)}")
 
 
-@quick_and_slow(300)
+@quick_and_slow(150, 3000)
 def test_they_agree_on_strategies_and_mutants(run: settings, targets: list[Target], agreement: Agreement) -> None:
     for target in targets:
         for one in target.statements:

@@ -101,7 +101,7 @@ def cases(seeds: range, workspace: Path) -> Iterator[tuple[np.random.Generator, 
         yield rng, Case(path, Fraction(int(rng.choice([0, 0, 1])), 8))
 
 
-@quick_and_slow(40)
+@quick_and_slow(20, 400)
 def test_what_is_proved_of_any_model_is_true(run: settings, workspace: Path) -> None:
     @run
     @given(model=models(MODERATE), margin=margins(), percent=st.integers(50, 500))

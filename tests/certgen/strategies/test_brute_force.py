@@ -12,7 +12,7 @@ from tests.support.oracle import Oracle
 from tests.support.quick_and_slow import quick_and_slow
 
 
-@quick_and_slow(250)
+@quick_and_slow(100, 2500)
 def test_brute_force_finds_every_clearly_correct_sequence(run: settings, workspace: Path) -> None:
     """`Oracle.is_clear` states which sequences the search may not miss. When all correct ones are clear, the certified
     number is the true one."""

@@ -25,7 +25,7 @@ def strategy_names(draw: st.DrawFn, model: TinyModel) -> str:
     return draw(st.sampled_from(PLAIN) | st.sampled_from(names_for(model)))
 
 
-@quick_and_slow(200)
+@quick_and_slow(80, 2000)
 def test_every_strategy_proves_something_true(run: settings, workspace: Path) -> None:
     """Accepted, and the certified number is at most the true one."""
     seen: Counter[str] = Counter()
@@ -57,7 +57,7 @@ def test_every_strategy_proves_something_true(run: settings, workspace: Path) ->
     assert all(seen[f"kind {kind}"] for kind in KINDS)
 
 
-@quick_and_slow(200)
+@quick_and_slow(80, 2000)
 def test_a_larger_margin_never_certifies_more(run: settings, workspace: Path) -> None:
     """For margins a thousandth of the logits apart; closer ones may be rounded to different units."""
     less = 0
@@ -83,7 +83,7 @@ def test_a_larger_margin_never_certifies_more(run: settings, workspace: Path) ->
     assert less > 10
 
 
-@quick_and_slow(200)
+@quick_and_slow(80, 2000)
 def test_a_certificate_moved_to_another_margin(run: settings, workspace: Path) -> None:
     """A smaller margin: still accepted, since every bound stated for the larger one holds. A larger one: still true."""
     seen: Counter[str] = Counter()

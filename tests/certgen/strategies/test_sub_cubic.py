@@ -19,7 +19,7 @@ from tests.support.oracle import Oracle
 from tests.support.quick_and_slow import quick_and_slow
 
 
-@quick_and_slow(90)
+@quick_and_slow(45, 900)
 def test_the_whole_family_proves_something_true(run: settings, workspace: Path) -> None:
     """Accepted, at most the truth; and most certificates say more than that constant sequences are correct."""
     seen: Counter[str] = Counter()
