@@ -59,7 +59,7 @@ class Anyhow:
         self.ulps = rng.choice([0, 1, 4])
         self.scaling = rng.choice(["divide", "multiply", "query", "both"])
         self.softmax = rng.choice(["weights", "late", "online"])
-        self.base_2 = rng.random() < 0.3
+        self.base_2, self.inverts = rng.random() < 0.3, rng.random() < 0.5
 
     def rounded(self, x: float, sign: float = 0) -> float:
         m, e = frexp(self.flushed(x))
@@ -90,6 +90,14 @@ class Anyhow:
         ulp = ldexp(1.0, frexp(value)[1] - self.digits)
         return max(self.rounded(value + self.rng.randint(-self.ulps, self.ulps) * ulp), 0.0)
 
+    def quotient(self, x: float, total: float, sign: float = 0) -> float:
+        """Of a mean, or the product with an inverse."""
+        return self.rounded(x * self.fast(1 / total, sign), sign) if self.inverts else self.fast(x / total, sign)
+
+    def fast(self, x: float, sign: float) -> float:
+        """A division within 4 units of rounding."""
+        return self.rounded(x * (1 + self.rng.uniform(-2.9, 2.9) * self.unit))
+
     def act(self, name: str, z: float, sign: float = 0) -> float:
         return self.rounded(ACTIVATIONS[name](z))
 
@@ -116,6 +124,9 @@ class Against(Anyhow):
     def exp(self, x: float, sign: float = 0) -> float:
         value = exp(max(x, -700.0))
         return value + copysign(8 * self.unit * value, sign) if sign else value
+
+    def fast(self, x: float, sign: float) -> float:
+        return x + copysign(4 * self.unit * abs(x), sign) if sign else x
 
     def act(self, name: str, z: float, sign: float = 0) -> float:
         value = ACTIVATIONS[name](z)
@@ -253,10 +264,10 @@ def mixed(machine: Anyhow, s: Vector, v: list[Vector], up: Vector, share: Vector
         w = [weight(j, most, up[j]) for j in places]
         total = machine.sum(w, -mean)
         if machine.softmax == "weights":
-            w = [machine.rounded(x / total, share[j]) for j, x in enumerate(w)]
+            w = [machine.quotient(x, total, share[j]) for j, x in enumerate(w)]
             return [machine.sum([(w[j], v[j][i]) for j in places], z[i]) for i in range(len(v[0]))]
         sums = [machine.sum([(w[j], v[j][i]) for j in places], z[i]) for i in range(len(v[0]))]
-        return [machine.rounded(x / total, z[i]) for i, x in enumerate(sums)]
+        return [machine.quotient(x, total, z[i]) for i, x in enumerate(sums)]
     most, total, first = s[0], machine.exp(0.0, -mean), machine.exp(0.0, share[0])
     sums = [machine.rounded(x * first, z[i]) for i, x in enumerate(v[0])]
     for j in places[1:]:
@@ -265,7 +276,7 @@ def mixed(machine: Anyhow, s: Vector, v: list[Vector], up: Vector, share: Vector
         total = machine.sum([(total, machine.exp(shrunk, -mean)), weight(j, most, -mean)], -mean)
         factor, own = machine.exp(shrunk, share[0]), weight(j, most, share[j])
         sums = [machine.sum([(x, factor), (own, v[j][i])], z[i]) for i, x in enumerate(sums)]
-    return [machine.rounded(x / total, z[i]) for i, x in enumerate(sums)]
+    return [machine.quotient(x, total, z[i]) for i, x in enumerate(sums)]
 
 
 class Counted(NamedTuple):
