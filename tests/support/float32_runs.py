@@ -68,7 +68,7 @@ class Anyhow:
     def flushed(self, x: float) -> float:
         return 0.0 if self.flushes and abs(x) < SMALLEST else x
 
-    def sum(self, leaves: Sequence[Leaf], sign: float = 0) -> float:
+    def sum(self, leaves: Sequence[Leaf], sign: float = 0, ends: bool = True) -> float:
         """Along a random tree. A product waits for a number that it is fused with, or is rounded by itself."""
         products = [leaf for leaf in leaves if isinstance(leaf, tuple)]
         numbers = [leaf for leaf in leaves if not isinstance(leaf, tuple)]
@@ -112,14 +112,15 @@ class Against(Anyhow):
     def rounded(self, x: float, sign: float = 0) -> float:
         return x + copysign(self.unit * abs(x), sign) if sign else x
 
-    def sum(self, leaves: Sequence[Leaf], sign: float = 0) -> float:
+    def sum(self, leaves: Sequence[Leaf], sign: float = 0, ends: bool = True) -> float:
         products = [self.rounded(leaf[0] * leaf[1], sign) if isinstance(leaf, tuple) else leaf for leaf in leaves]
         totals = []
         for ordered in (sorted(products), sorted(products, reverse=True)):  # what is on the way is large in one of them
             totals.append(ordered[0])
             for x in ordered[1:]:
                 totals[-1] = self.rounded(totals[-1] + x, sign)
-        return max(totals) if sign > 0 else min(totals)
+        total = max(totals) if sign > 0 else min(totals)
+        return self.rounded(total, sign) if ends else total  # once more
 
     def exp(self, x: float, sign: float = 0) -> float:
         value = exp(max(x, -700.0))
@@ -273,10 +274,11 @@ def mixed(machine: Anyhow, s: Vector, v: list[Vector], up: Vector, share: Vector
     for j in places[1:]:
         before, most = most, max(most, s[j])
         shrunk = machine.rounded(before - most, 0)
-        total = machine.sum([(total, machine.exp(shrunk, -mean)), weight(j, most, -mean)], -mean)
+        total = machine.sum([(total, machine.exp(shrunk, -mean)), weight(j, most, -mean)], -mean, ends=False)
         factor, own = machine.exp(shrunk, share[0]), weight(j, most, share[j])
-        sums = [machine.sum([(x, factor), (own, v[j][i])], z[i]) for i, x in enumerate(sums)]
-    return [machine.quotient(x, total, z[i]) for i, x in enumerate(sums)]
+        sums = [machine.sum([(x, factor), (own, v[j][i])], z[i], ends=False) for i, x in enumerate(sums)]
+    total = machine.rounded(total, -mean)
+    return [machine.quotient(machine.rounded(x, z[i]), total, z[i]) for i, x in enumerate(sums)]
 
 
 class Counted(NamedTuple):
