@@ -307,7 +307,7 @@ def test_no_run_of_any_machine_is_farther_off(seeds: range) -> None:
                 off = [abs(a - b) for a, b in zip(logits, truth.logits, strict=True)]
                 assert all(a <= e + 1e-12 for a, e in zip(off, errors, strict=True)), (digits, seed)
                 nearest = max(nearest, *[a / e for a, e in zip(off, errors, strict=True) if e > 1e-9], 0.0)
-        assert nearest > 0.4, "a bound that no machine comes near says little about what it forgets"
+        assert nearest > 0.7, "a bound that no machine comes near says little about what it forgets"
 
 
 # Readings
