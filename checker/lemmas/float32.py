@@ -20,7 +20,7 @@ DIGITS, LAST_PLACE = 24, -149  # of float32: an operation is off by at most 2^-2
 MOST = 1 << 24  # no number in a run is as large
 WIDEST = 1 << 16  # no sum has more terms
 SCALES = 1 << 16  # attn_scale_squared is between this and its inverse
-EXP = 8  # roundings that an exponential counts as: 4 units of the last place
+EXP = 8  # roundings that an exponential counts as; 4 units of the last place are no more
 ACT = 16  # and an activation other than ReLU, relative to its argument
 Sizes = list[int]
 

@@ -307,7 +307,7 @@ def test_no_run_of_any_machine_is_farther_off(seeds: range) -> None:
                 off = [abs(a - b) for a, b in zip(logits, truth.logits, strict=True)]
                 assert all(a <= e + 1e-12 for a, e in zip(off, errors, strict=True)), (digits, seed)
                 nearest = max(nearest, *[a / e for a, e in zip(off, errors, strict=True) if e > 1e-9], 0.0)
-        assert nearest > 0.4, "a bound that no machine comes near says little about what it forgets"
+        assert nearest > 0.7, "a bound that no machine comes near says little about what it forgets"
 
 
 # Readings
@@ -337,6 +337,21 @@ def test_a_reading_is_exceeded_by_a_run(reading: str) -> None:
     bends = [(before, after) for before, after in found["bends"]]
     assert with_digits(found["digits"], *bends).gap_error(problem) / 2**BITS < moved
     assert moved <= with_digits(found["digits"]).gap_error(problem) / 2**BITS
+
+
+def test_the_division_of_a_mean_may_be_a_fast_one() -> None:
+    """One position, and nothing but its value: all that the bound counts happens at once, or nearly. It is exceeded if
+    it counts an inverse as one rounding."""
+    ones = {name: [[1.0]] for name in ("W_E", "W_V", "W_O")}
+    tensors = zero_tensors(2, 1, 1, 1, W_U=[[1.0, 0.0]], **{**ones, "W_E": [[1.0], [1.0]], "W_V": [[256.0]]})
+    case = Case(tensors, None, {"inputs": [{"tokens": "0-1"}], "label": {"name": "contains", "token": 0}})
+    problem, layer, digits = of_case(case), layer_of(case), 16
+    machine = Against(digits, random.Random(0))
+    machine.softmax, machine.inverts = "online", True
+    truth = exact(layer, [0], 0)
+    moved = run(layer, [0], 0, machine, truth.signs(0, 1))[0] - truth.logits[0]
+    bound, bent = with_digits(digits), with_digits(digits, ("2 * self.k + 6", "2 * self.k + 2"))
+    assert bent.gap_error(problem) / 2**BITS < moved <= bound.gap_error(problem) / 2**BITS
 
 
 # The generator's bound

@@ -59,7 +59,7 @@ class Anyhow:
         self.ulps = rng.choice([0, 1, 4])
         self.scaling = rng.choice(["divide", "multiply", "query", "both"])
         self.softmax = rng.choice(["weights", "late", "online"])
-        self.base_2 = rng.random() < 0.3
+        self.base_2, self.inverts = rng.random() < 0.3, rng.random() < 0.5
 
     def rounded(self, x: float, sign: float = 0) -> float:
         m, e = frexp(self.flushed(x))
@@ -68,7 +68,7 @@ class Anyhow:
     def flushed(self, x: float) -> float:
         return 0.0 if self.flushes and abs(x) < SMALLEST else x
 
-    def sum(self, leaves: Sequence[Leaf], sign: float = 0) -> float:
+    def sum(self, leaves: Sequence[Leaf], sign: float = 0, ends: bool = True) -> float:
         """Along a random tree. A product waits for a number that it is fused with, or is rounded by itself."""
         products = [leaf for leaf in leaves if isinstance(leaf, tuple)]
         numbers = [leaf for leaf in leaves if not isinstance(leaf, tuple)]
@@ -90,6 +90,14 @@ class Anyhow:
         ulp = ldexp(1.0, frexp(value)[1] - self.digits)
         return max(self.rounded(value + self.rng.randint(-self.ulps, self.ulps) * ulp), 0.0)
 
+    def quotient(self, x: float, total: float, sign: float = 0) -> float:
+        """Of a mean, or the product with an inverse."""
+        return self.rounded(x * self.fast(1 / total, sign), sign) if self.inverts else self.fast(x / total, sign)
+
+    def fast(self, x: float, sign: float) -> float:
+        """A division within 4 units of rounding."""
+        return self.rounded(x * (1 + self.rng.uniform(-2.9, 2.9) * self.unit))
+
     def act(self, name: str, z: float, sign: float = 0) -> float:
         return self.rounded(ACTIVATIONS[name](z))
 
@@ -104,18 +112,22 @@ class Against(Anyhow):
     def rounded(self, x: float, sign: float = 0) -> float:
         return x + copysign(self.unit * abs(x), sign) if sign else x
 
-    def sum(self, leaves: Sequence[Leaf], sign: float = 0) -> float:
+    def sum(self, leaves: Sequence[Leaf], sign: float = 0, ends: bool = True) -> float:
         products = [self.rounded(leaf[0] * leaf[1], sign) if isinstance(leaf, tuple) else leaf for leaf in leaves]
         totals = []
         for ordered in (sorted(products), sorted(products, reverse=True)):  # what is on the way is large in one of them
             totals.append(ordered[0])
             for x in ordered[1:]:
                 totals[-1] = self.rounded(totals[-1] + x, sign)
-        return max(totals) if sign > 0 else min(totals)
+        total = max(totals) if sign > 0 else min(totals)
+        return self.rounded(total, sign) if ends else total  # once more
 
     def exp(self, x: float, sign: float = 0) -> float:
         value = exp(max(x, -700.0))
         return value + copysign(8 * self.unit * value, sign) if sign else value
+
+    def fast(self, x: float, sign: float) -> float:
+        return x + copysign(4 * self.unit * abs(x), sign) if sign else x
 
     def act(self, name: str, z: float, sign: float = 0) -> float:
         value = ACTIVATIONS[name](z)
@@ -253,19 +265,20 @@ def mixed(machine: Anyhow, s: Vector, v: list[Vector], up: Vector, share: Vector
         w = [weight(j, most, up[j]) for j in places]
         total = machine.sum(w, -mean)
         if machine.softmax == "weights":
-            w = [machine.rounded(x / total, share[j]) for j, x in enumerate(w)]
+            w = [machine.quotient(x, total, share[j]) for j, x in enumerate(w)]
             return [machine.sum([(w[j], v[j][i]) for j in places], z[i]) for i in range(len(v[0]))]
         sums = [machine.sum([(w[j], v[j][i]) for j in places], z[i]) for i in range(len(v[0]))]
-        return [machine.rounded(x / total, z[i]) for i, x in enumerate(sums)]
+        return [machine.quotient(x, total, z[i]) for i, x in enumerate(sums)]
     most, total, first = s[0], machine.exp(0.0, -mean), machine.exp(0.0, share[0])
     sums = [machine.rounded(x * first, z[i]) for i, x in enumerate(v[0])]
     for j in places[1:]:
         before, most = most, max(most, s[j])
         shrunk = machine.rounded(before - most, 0)
-        total = machine.sum([(total, machine.exp(shrunk, -mean)), weight(j, most, -mean)], -mean)
+        total = machine.sum([(total, machine.exp(shrunk, -mean)), weight(j, most, -mean)], -mean, ends=False)
         factor, own = machine.exp(shrunk, share[0]), weight(j, most, share[j])
-        sums = [machine.sum([(x, factor), (own, v[j][i])], z[i]) for i, x in enumerate(sums)]
-    return [machine.rounded(x / total, z[i]) for i, x in enumerate(sums)]
+        sums = [machine.sum([(x, factor), (own, v[j][i])], z[i], ends=False) for i, x in enumerate(sums)]
+    total = machine.rounded(total, -mean)
+    return [machine.quotient(machine.rounded(x, z[i]), total, z[i]) for i, x in enumerate(sums)]
 
 
 class Counted(NamedTuple):
