@@ -6,7 +6,7 @@ import os
 import sys
 from functools import partial
 
-from checker.budget import allowed, memory_of
+from checker.budget import Budget, allowed, memory_of
 from checker.certificate import Certificate, decode_certificate
 from checker.decode import MAX_BYTES, MAX_PRINTED_DIGITS, load_json
 from checker.errors import InternalError, Malformed, Refusal, ResourceLimit, about
@@ -89,7 +89,7 @@ def estimate(model_path: str, certificate_path: str, budget: int | None) -> tupl
         more = " and more by its values" * (step.rule in BY_VALUES)
         lines.append(f"predicate.steps[{index}] {step.rule}: {cost.operations} operations{more}, {cost.memory} bytes")
         steps.append({"rule": step.rule, "operations": cost.operations, "bytes": cost.memory, "more": bool(more)})
-    needed, memory = problem.budget.declared, memory_of(budget) * 3 // 4
+    needed, memory = problem.budget.declared, Budget(budget).memory
     lines.append(f"ESTIMATE {needed} operations; {budget} operations and {memory} bytes are allowed")
     sums = {"operations": needed, "budget": budget, "bytes_allowed": memory}
     return "\n".join(lines), {"verdict": "estimate", "exit_code": ResourceLimit.exit_code, **sums, "steps": steps}

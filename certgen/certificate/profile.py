@@ -26,10 +26,7 @@ def composed(proofs: Sequence[Certificate], outputs: int) -> Certificate:
     first, *others = proofs
     steps = list(first.predicate.steps)
     last = {margin_of(first): len(steps) - 1}
-    for proof in others:
-        start = len(steps)
-        steps += [shifted(step, start, proof.predicate.margin) for step in proof.predicate.steps]
-        last[margin_of(proof)] = len(steps) - 1
+    last |= {margin_of(proof): append(steps, proof) for proof in others}
     margins, total = sorted(last), first.predicate.claim.total
     profile = profile_of(proofs)
     bits = LOSS_BITS + outputs.bit_length()
@@ -51,9 +48,13 @@ def margin_of(proof: Certificate) -> Fraction:
     return Fraction(proof.predicate.margin)
 
 
-def shifted(step: AnyStep, start: int, margin: str) -> AnyStep:
-    """The step of a proof that begins at number `start`, and has this margin."""
-    return step.model_copy(update={"premises": [start + premise for premise in step.premises], "margin": margin})
+def append(steps: list[AnyStep], proof: Certificate) -> int:
+    """Add the steps of a proof, at its margin; returns the number of its last one."""
+    start, margin = len(steps), proof.predicate.margin
+    for step in proof.predicate.steps:
+        premises = [start + premise for premise in step.premises]
+        steps.append(step.model_copy(update={"premises": premises, "margin": margin}))
+    return len(steps) - 1
 
 
 def profile_of(proofs: Sequence[Certificate]) -> list[AtMargin]:

@@ -17,7 +17,7 @@ from certgen.counts.cells import any_cell, mask, queries_of, sequences_of_pair
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.pairs import Pair, Part, WrongTokens, certain_count
 from certgen.counts.sums import Cuts, everything
-from certgen.counts.together import Rough, Together, all_wrong, counted, staying_behind, together
+from certgen.counts.together import Behind, Rough, Together, all_wrong, counted, staying_behind, together
 from certgen.progress import Track
 
 
@@ -169,12 +169,9 @@ class Search:
 
     def apart(self, maximum: Maximum, queries: list[int]) -> Group:
         """Pairs with classes of their own, but for what stays behind in many of them."""
-        shared = staying_behind(maximum, queries, self.pools)
-        blocks = [
-            self.block(self.found[maximum.m, q], None, [one.wrong if q in one.queries else None for one in shared])
-            for q in queries
-        ]
-        return self.group(maximum.m, [row_of(one.wrong) for one in shared], blocks)
+        behind = staying_behind(maximum, queries, self.pools)
+        blocks = [self.block(self.found[maximum.m, q], None, behind) for q in queries]
+        return self.group(maximum.m, [row_of(one.wrong) for one in behind], blocks)
 
     def rough_block(self, m: int, q: int, shared: Together, rough: Rough, i: int) -> Block:
         """A pair that is counted once, from above."""
@@ -186,10 +183,11 @@ class Search:
         self.counts.append([m, 1 << q, any_cell(self.k), max(correct, 0), 0])
         return Block(queries=1 << q, classes=[], parts=[PartArgs(token=-1, above=above, below=[])])
 
-    def block(self, found: Found, shared: Together | None, behind: Sequence[WrongTokens | None]) -> Block:
-        """A pair that was looked at by itself; which classes that it shares with others stay behind in it."""
+    def block(self, found: Found, shared: Together | None, behind: Sequence[Behind]) -> Block:
+        """A pair that was looked at by itself: with one class that others share, or with its own, which are numbered
+        after those that stay behind in many pairs."""
         pair, parts = found.pair, []
-        held = [one for one in behind if one]
+        held = [one.wrong for one in behind if pair.q in one.queries]
         classes = [] if shared else [row_of(one) for one in pair.classes_of_all(found.parts, held)]
         correct, wrong = sequences_of_pair(self.k, pair.q, pair.m), 0
         for part in found.parts:

@@ -94,6 +94,15 @@ def peeled(peel: Peel) -> int:
     return longest(peel.onto) + longest(peel.along) + 2 * abs(peel.exponent) + len(peel.along).bit_length() + 4
 
 
+def of_centred(problem: Problem, centre: Any) -> Declared:
+    """One row less for each query, times spreads."""
+    sizes, v = problem.sizes, problem.v
+    rest, U = sizes.residual.plus(span(centre.rows, centre.exponent)), sizes.of("unembed.W_U")
+    steps = v * sizes.d * (6 * words(rest.bits) + product(rest.bits, U.bits))
+    what = f"{v} x {sizes.d} numbers of {rest.bits} bits"
+    return [Cost(what, steps, 2 * v * sizes.d * number(rest.bits))]
+
+
 def of_lines(problem: Problem, direct: Any, operations: int, unit: int = 0) -> Declared:
     """Lines of wrong tokens from a stated centre, and operations with them in finer units."""
     v, centre, sizes = problem.v, span(direct.centre.rows, direct.centre.exponent), problem.sizes
@@ -272,12 +281,3 @@ COSTS: dict[str, Callable[[Problem, Any, Any], Declared]] = {
     "expected_loss": of_loss,
     "float32_any_order": of_float32,
 }
-
-
-def of_centred(problem: Problem, centre: Any) -> Declared:
-    """One row less for each query, times spreads."""
-    sizes, v = problem.sizes, problem.v
-    rest, U = sizes.residual.plus(span(centre.rows, centre.exponent)), sizes.of("unembed.W_U")
-    steps = v * sizes.d * (6 * words(rest.bits) + product(rest.bits, U.bits))
-    what = f"{v} x {sizes.d} numbers of {rest.bits} bits"
-    return [Cost(what, steps, 2 * v * sizes.d * number(rest.bits))]
