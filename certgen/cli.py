@@ -538,9 +538,7 @@ def prove(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            min=1, metavar="N", show_default=False, help="Brute-force: processes of a long search; one per core."
-        ),
+        typer.Option(min=1, metavar="N", show_default=False, help="Processes that share a long search; one per core."),
     ] = None,
     engine: Annotated[
         Engine, typer.Option(help="Brute-force: where a long search runs, here or on a dask cluster.")
@@ -578,7 +576,9 @@ def prove(
 
     What a search takes is known from sizes, and refused before it begins if it
     is more than --memory.  Without a strategy, a large vocabulary gets a
-    simpler one that fits.
+    simpler one that fits.  --jobs share the work of adaptive and two-sided for
+    max-of-K by one head, as far as memory allows, and that of brute-force for
+    anything else; the certificate is the same.
 
     Examples:
 
@@ -599,8 +599,10 @@ def prove(
     from certgen.decimals import at_least, at_most
     from certgen.models.model_file import load_model
     from certgen.problem import load_problem
+    from certgen.processes import cores
     from certgen.progress import bar
     from certgen.proving import ask, default_strategy, prove, read_margin, require_default, why_brute_force
+    from certgen.strategies.memory import SHARED
     from certgen.sweep.engines import choose
     from certgen.sweep.pieces import search_for
 
@@ -610,8 +612,10 @@ def prove(
     if strategy is None and default_strategy(question, demanding=target is not None) == "brute-force":
         require_default(question)
         say(f"{why_brute_force(question)}: {about(question.task.number)} inputs are evaluated", output)
-    wanted = jobs is not None or scheduler is not None or engine is Engine.dask
-    search = search_for(question, output, choose(engine.value, jobs, scheduler), wanted)
+    chosen = choose(engine.value, jobs, scheduler)
+    shared = question.is_classic and strategy in (None, *SHARED)  # by processes that need no engine
+    wanted = (jobs is not None and not shared) or scheduler is not None or engine is Engine.dask
+    search = search_for(question, output, chosen, wanted)
     certificate = prove(
         loaded,
         strategy,
@@ -623,6 +627,7 @@ def prove(
         target=target,
         both=both,
         memory=memory,
+        jobs=jobs or cores(),
         track=bar,
         search=search,
         tell=lambda line: say(line, output),

@@ -30,7 +30,17 @@ from certgen.strategies import STRATEGIES
 from certgen.strategies.adaptive import adaptive
 from certgen.strategies.brute_force import MOST_WORK, Search, evaluate_all, require_affordable
 from certgen.strategies.by_regions import by_settling, by_splitting
-from certgen.strategies.memory import USUAL, needed_memory, option, read_memory, require_memory, said_duration, size
+from certgen.strategies.memory import (
+    USUAL,
+    needed_memory,
+    option,
+    read_memory,
+    require_memory,
+    said_duration,
+    size,
+    worthwhile_jobs,
+)
+from certgen.strategies.two_sided import two_sided
 
 QUICK = 1 << 20  # thousands of multiply-adds: so few inputs are evaluated one by one, in seconds
 SMALL = "separable-by-max/gauged"  # for max-of-k where adaptive takes too much memory
@@ -53,6 +63,7 @@ def prove(
     target: Number | None = None,
     both: bool = False,
     memory: int | str | None = None,
+    jobs: int = 1,
     track: Track = quiet,
     search: Search = evaluate_pieces,
     tell: Tell = silent,
@@ -70,12 +81,13 @@ def prove(
     strategy adaptive; so is `max_length` (operations of the check, as `certgen length` measures them), and `both`
     (bounds from below and from above), for max-of-k by one layer with one head. `memory` is how much the search may
     take, in bytes or as text such as 2GB: without a `strategy` one is chosen that takes no more, and what takes
-    more is refused before it begins. `track` shows the progress of the search; `tell` hears what was chosen, how
-    the bound grew, where regions are split, and what is proved at each of several margins; `search` is how
-    brute-force gets at all inputs, one after another by default. The certificate is a claim until the checker has
-    verified it. Raises UserError for a strategy that is unknown or not for this model and problem, a margin or
-    target that makes no sense, or a proof too large for the strategy, and TypeError for an argument of a wrong
-    type.
+    more is refused before it begins. The search of adaptive and two-sided, for such models, is shared by `jobs`
+    processes, or by fewer where these would take more memory; what is found is the same. `track` shows the progress
+    of the search; `tell` hears what was chosen, how the bound grew, where regions are split, and what is proved at
+    each of several margins; `search` is how brute-force gets at all inputs, one after another by default. The
+    certificate is a claim until the checker has verified it. Raises UserError for a strategy that is unknown or not
+    for this model and problem, a margin or target that makes no sense, or a proof too large for the strategy, and
+    TypeError for an argument of a wrong type.
     The cost is the strategy's, at each margin; see `certgen strategies`.
     """
     if not isinstance(model, Model | str | os.PathLike):
@@ -88,6 +100,10 @@ def prove(
         raise wrong_type("max_length", "a number of operations, an int", max_length)
     if memory is not None and not isinstance(memory, Integral | str):
         raise wrong_type("memory", "a number of bytes, or text such as 2GB", memory)
+    if not isinstance(jobs, Integral):
+        raise wrong_type("jobs", "a number of processes, an int", jobs)
+    if jobs < 1:
+        raise UserError(f"a search by {jobs} processes is none", "choose 1 or more")
     limit = None if memory is None else read_memory(memory)
     exact_margin = read_margin(margin)
     ladder = [read_number(each, "margin") for each in margins]
@@ -119,11 +135,13 @@ def prove(
         raise UserError(f"{why_brute_force(question)}; it has no target to choose", "leave it out")
     if ladder and (max_length is not None or target is not None):
         raise UserError("a length or a target is for one margin", "leave it out, or the other margins")
-    if strategy is None and question.is_classic and not (both or max_length is not None or target is not None):
+    refined = max_length is not None or target is not None
+    limit = limit or (USUAL if strategy is None and question.is_classic else None)
+    if strategy is None and question.is_classic and not (both or refined):
         chosen = what_fits(question, limit or USUAL, tell)
     else:
-        refined = max_length is not None or target is not None
-        mind_memory(question, chosen, limit or (USUAL if strategy is None and question.is_classic else None), refined)
+        mind_memory(question, chosen, limit, refined)
+    processes = worthwhile_jobs(question, chosen, limit, int(jobs), refined)
     if line := said_duration(question, chosen):
         tell(line)
     if strategy is None and chosen == "brute-force":
@@ -133,9 +151,11 @@ def prove(
         asked = replace(question, margin=margin)
         if chosen == "adaptive" and asked.is_classic:
             length = None if max_length is None else int(max_length)
-            return adaptive(Circuits(asked.model, margin), track, length, exact_target, both)
+            return adaptive(Circuits(asked.model, margin), track, length, exact_target, both, processes)
         if chosen == "adaptive":
             return by_splitting(asked, track, exact_target, tell)
+        if chosen == "two-sided":
+            return two_sided(Circuits(asked.model, margin), track, processes)
         if chosen == "brute-force" and not asked.is_classic:
             return evaluate_all(asked, track, search)
         return STRATEGIES[chosen].prove(asked, track)

@@ -65,18 +65,29 @@ class Part(NamedTuple):
         return self.below.share if self.below else 0.0
 
 
+class Split(NamedTuple):
+    """How a pair is split: whether it has the class that other queries of its maximum have, and its first tokens."""
+
+    shares_class: bool = True
+    first_tokens: tuple[int, ...] = ()
+
+
+UNSPLIT = Split()
+
+
 class Pair:
     """What wrong tokens gain; shares are of all choices of tokens up to m."""
 
-    def __init__(self, maximum: Maximum, q: int, pools: tuple[Members, ...], shared: Shared) -> None:
+    def __init__(
+        self, maximum: Maximum, q: int, pools: tuple[Members, ...], shared: Shared, split: Split = UNSPLIT
+    ) -> None:
         self.maximum, self.m, self.q = maximum, maximum.m, q
         self.wrong = shared.wrong.tokens
         self.uses = list(map(len, pools))
         self.unit, self.slack = maximum.search.unit, maximum.search.precision.slack
         self.pools, self.shared = pools, shared
         self.everything = everything(self.m, np.array([q]))
-        self.shares_class = True  # with other queries of the maximum
-        self.first_tokens: list[int] = []
+        self.split = split
 
     @cached_property
     def above(self) -> Tables:
@@ -87,11 +98,6 @@ class Pair:
     def below(self) -> Tables:
         """The least that it gains."""
         return gains(self.maximum, self.q, self.pools, False)
-
-    def forget(self) -> None:
-        """Free the memory of the tables, which are made again when they are needed."""
-        for name in ("above", "below"):
-            self.__dict__.pop(name, None)
 
     def reach(self, wrong: IntArray, where: Where) -> FloatArray:
         """The most that each of these tokens gains, with slack."""
@@ -168,21 +174,23 @@ class Pair:
             left = left[fit:]
         return found
 
-    def tokens(self, depth: int) -> list[int]:
+    def tokens(self, depth: int) -> tuple[int, ...]:
         """So many tokens for parts to begin with: of the most attended ones those that show most sequences to be wrong.
 
         Where a token occurs, mostly one wrong token wins.
         """
+        found = self.split.first_tokens
         left = np.argsort(-self.maximum.high[self.q, : self.m], kind="stable")[:TRIED_TOKENS].tolist()
         where = self.everything
-        for token in self.first_tokens:
+        for token in found:
             left.remove(token)
             where = where.without(token)
-        while left and len(self.first_tokens) < depth:
+        while left and len(found) < depth:
             token = left.pop(int(self.shown(where, left).argmax()))
-            self.first_tokens.append(token)
+            found = (*found, token)
             where = where.without(token)
-        return self.first_tokens[:depth]
+        self.split = self.split._replace(first_tokens=found)
+        return found[:depth]
 
     def shown(self, where: Where, tokens: list[int]) -> FloatArray:
         """About how many sequences are seen to be wrong if one of these tokens begins a part."""
@@ -212,12 +220,14 @@ class Pair:
             where = where.without(token)
         found.append(Part(-1, where, (), None))
         found = [part._replace(below=self.surely(part.where, steps)) for part in found]
-        shared = [self.above_in(part, [self.shared.wrong], steps) for part in found] if self.shares_class else []
+        shares = self.split.shares_class
+        shared = [self.above_in(part, [self.shared.wrong], steps) for part in found] if shares else []
         if not own:
             return shared
         other = [self.above_in(part, self.classes(part.where, steps), steps) for part in found]
-        self.shares_class &= BETTER * sum(one.upper for one in shared) <= sum(one.upper for one in other)
-        return shared if self.shares_class else other
+        shares &= BETTER * sum(one.upper for one in shared) <= sum(one.upper for one in other)
+        self.split = self.split._replace(shares_class=shares)
+        return shared if shares else other
 
     def above_in(self, part: Part, classes: list[WrongTokens], steps: int) -> Part:
         """A part with these classes counted from above."""

@@ -43,24 +43,25 @@ def adaptive(
     max_length: int | None = None,
     target: Fraction | None = None,
     both: bool = False,
+    jobs: int = 1,
 ) -> Certificate:
     """At most `max_length` operations (docs/length.md), and no more than needed for the bound `target`.
 
     With neither, pair by pair until little is left to win, with a bound from above as well if `both`; with a target
-    alone, as long as it takes. Raises UserError if no proof is found that is so short or so good. Cost: seconds to
-    minutes, mostly for counting in numpy.
+    alone, as long as it takes. Pairs are counted by `jobs` processes. Raises UserError if no proof is found that is so
+    short or so good. Cost: seconds to minutes, mostly for counting in numpy.
     """
     sequences = circuits.v**circuits.k
     needed = sequences if target is None else -(-sequences * target // 1)
     if max_length is None and target is None and sequences > FEW_SEQUENCES:  # fewer are all followed, and so settled
-        return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both)
+        return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both, jobs)
     demanded = target is not None
     if sequences <= MOST_SEQUENCES:
         return unit_by_unit(circuits, track, max_length, needed, demanded)
     if max_length is None:  # refining takes minutes
-        level = first_level(circuits, track, needed)
+        level = first_level(circuits, track, needed, jobs)
         return level or unit_by_unit(circuits, track, None, needed, demanded)
-    found = finest_level(circuits, track, max_length, needed)
+    found = finest_level(circuits, track, max_length, needed, jobs)
     if found is None:
         return unit_by_unit(circuits, track, max_length, needed, demanded)
     if found.predicate.claim.correct < needed:
@@ -70,21 +71,21 @@ def adaptive(
     return required(found, needed, demanded)
 
 
-def first_level(circuits: Circuits, track: Track, needed: int) -> Certificate | None:
+def first_level(circuits: Circuits, track: Track, needed: int, jobs: int) -> Certificate | None:
     """Pair by pair, at the first level that proves enough; None if none does, or the coarsest: then less will do."""
     for level in LEVELS:
-        certificate = pair_by_pair(circuits, track, "adaptive", level, both=False)
+        certificate = pair_by_pair(circuits, track, "adaptive", level, both=False, jobs=jobs)
         if certificate.predicate.claim.correct >= needed:
             return None if level == LEVELS[0] else certificate
     return None
 
 
-def finest_level(circuits: Circuits, track: Track, max_length: int, needed: int) -> Certificate | None:
+def finest_level(circuits: Circuits, track: Track, max_length: int, needed: int, jobs: int) -> Certificate | None:
     """Pair by pair, at the finest level within this length, or one that proves enough; None if all are too long."""
     best, first, last = None, 0, len(LEVELS)
     while first < last:
         middle = (first + last) // 2
-        certificate = pair_by_pair(circuits, track, "adaptive", LEVELS[middle], both=False)
+        certificate = pair_by_pair(circuits, track, "adaptive", LEVELS[middle], both=False, jobs=jobs)
         if measured(circuits, certificate) > max_length:
             last = middle
         else:

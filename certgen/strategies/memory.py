@@ -18,6 +18,8 @@ from certgen.models.forward import MOST_FLOATS
 
 USUAL = 2_000_000_000  # bytes that the default search takes without being allowed more
 PROGRAM = 150_000_000  # Python, its libraries, this program, and what small tables take
+PROCESS = 60_000_000  # of that, what a further process does not share
+SHARED = ("adaptive", "two-sided")  # strategies for max-of-k by one head that several processes share
 SPARE = 1.5
 ENTRY = 612  # of exact tables, stated scores, and tables of one maximum, per pair of tokens
 MASK = 0.5  # of a set of tokens written down, per token
@@ -73,11 +75,30 @@ def of_one_head(v: int, k: int, strategy: str, refined: bool) -> float:
     if kind == "sub-cubic":
         kept = min(6 * k * v**3, 6 << 23)
         return shared + cells * (1_000 + MASK * v) + 100 * k * v * v + kept
-    maxima = 14 * v**3 + 3 * k * v**3  # what wrong tokens gain, and what all gain in one class
-    looked_at = min(pairs, max(rung.most for rung in FINEST.ladder))
-    by_themselves = looked_at * (8 * k * v + 4_000) + 64 * k * v * v + 3_000_000 * k  # the tables of one, transforms
+    looked_at = min(pairs, max(rung.most for rung in FINEST.ladder)) * (8 * k * v + 4_000)
     units = 100 * k * v**3 if refined else 0
-    return shared + maxima + by_themselves + pairs * (3_500 + MASK * v) + units
+    return shared + of_maxima(v, k) + looked_at + of_a_pair(v, k) + pairs * (3_500 + MASK * v) + units
+
+
+def of_maxima(v: int, k: int) -> float:
+    """What wrong tokens gain, and what all gain in one class."""
+    return 14 * v**3 + 3 * k * v**3
+
+
+def of_a_pair(v: int, k: int) -> float:
+    """The tables of one pair, and transforms."""
+    return 64 * k * v * v + 3_000_000 * k
+
+
+def worthwhile_jobs(question: Question, strategy: str, limit: int | None, jobs: int, refined: bool) -> int:
+    """How many of `jobs` processes share a search: one if it is quick, or not to be shared, and never more than the
+    limit has room for, as each has maxima and a pair of its own."""
+    v, k = question.model.d_vocab, question.model.n_ctx
+    if not question.is_classic or strategy not in SHARED or v**3 * k < CUBES_A_SECOND:
+        return 1
+    each = PROCESS + int(SPARE * (of_maxima(v, k) + of_a_pair(v, k)))
+    room = jobs * each if limit is None else limit - needed_memory(question, strategy, refined)
+    return min(jobs, 1 + max(room, 0) // each)
 
 
 def of_regions(question: Question) -> float:

@@ -7,17 +7,13 @@ so that nothing is lost when an engine, or this process, is killed.
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from functools import cache
 from typing import Protocol
 
 from certgen.errors import UserError, missing_extra
+from certgen.processes import cores, die_with
 from certgen.sweep.store import Record, Store
-
-POLL = 1.0  # seconds
 
 
 class Task(Protocol):
@@ -39,18 +35,6 @@ def execute(index: int, task: Task, parent: int) -> tuple[int, Record]:
     if os.getpid() != parent:
         die_with(parent)
     return index, task.execute()
-
-
-@cache
-def die_with(parent: int) -> None:
-    """End this process soon after its parent, which may be killed without a chance to say so."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(POLL)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class Local:
@@ -86,11 +70,6 @@ class Local:
                     yield task, record
             except BrokenProcessPool:
                 yield task, task.fail("the worker process was killed; out of memory?")
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Dask:

@@ -118,8 +118,8 @@ def search_for(question: Question, output: Path, engine: Engine, wanted: bool) -
     UserError if it is wanted and the extra is missing; a long search that nobody asked to share does without.
     """
     if question.is_classic and wanted:
-        reason = "processes and clusters are for brute-force on other models and problems than max-of-k by one head"
-        raise UserError(reason, "leave --jobs, --engine and --scheduler out")
+        reason = "max-of-k by one head is proved on this machine, and only adaptive and two-sided share the work"
+        raise UserError(reason, "leave --engine and --scheduler out, and --jobs with other strategies")
     has_joblib = find_spec("joblib") is not None
     if wanted and not has_joblib:
         raise missing_extra("a search by several processes", "joblib", "sweep")

@@ -19,11 +19,21 @@ from certgen.models.circuits import Circuits
 from certgen.progress import quiet
 from certgen.proving import SMALL, AnyProblem, ask
 from certgen.strategies import memory
-from certgen.strategies.memory import PROGRAM, USUAL, needed_memory, of_one_head, read_memory, said_duration, size
+from certgen.strategies.memory import (
+    PROGRAM,
+    SHARED,
+    USUAL,
+    needed_memory,
+    of_one_head,
+    read_memory,
+    said_duration,
+    size,
+    worthwhile_jobs,
+)
 from certgen.strategies.sub_cubic import sub_cubic
 from tests.support.random_models import random_model, saved
 from tests.support.random_problems import problem_of
-from tests.support.tiny import near_correct, tiny_model
+from tests.support.tiny import near_correct, tiny_model, zero_tensors
 
 DROP = "sub-cubic/max-diff-exact/drop-average-query-per-output-logit-reasoning/exact-EQKE"
 STRATEGIES = ("separable-by-max", SMALL, "separable-relaxed", "cubic", DROP, "brute-force")
@@ -75,6 +85,33 @@ def test_a_search_for_any_model_takes_no_more(strategy: str, tmp_path: Path) -> 
     saved(random_model(np.random.default_rng(1), size=0.6, **kind), path)
     problem = problem_of({"inputs": [{"tokens": "0-2"}] * 2, "label": {"name": "min"}})
     assert peak(path, strategy, problem) < needed_memory(ask(path, problem, Fraction(0)), strategy) - PROGRAM
+
+
+def test_as_many_processes_as_there_is_room_for(path: Path, tmp_path: Path) -> None:
+    """Without a limit as many as are asked for; one where nothing is shared, or the search is quick."""
+    large_one = tiny_model(tmp_path / "large.safetensors", zero_tensors(64, 4, 1, 1), "F32")
+    small, large = ask(path, None, Fraction(0)), ask(large_one, None, Fraction(0))
+    jobs = {(name, limit): worthwhile_jobs(large, name, limit, 64, False) for name in SHARED for limit in (None, USUAL)}
+    for name in SHARED:
+        assert jobs[name, None] == 64
+        assert 8 < jobs[name, USUAL] < 64
+        assert worthwhile_jobs(large, name, needed_memory(large, name), 64, False) == 1
+        assert worthwhile_jobs(large, name, 1, 64, False) == 1  # and the search is refused
+        assert worthwhile_jobs(small, name, None, 64, False) == 1
+    assert worthwhile_jobs(large, "cubic", None, 64, False) == 1
+
+
+def test_jobs_are_asked_for_where_work_is_shared(path: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "a.cert.json")
+    for strategy in ("adaptive", "two-sided"):
+        done = CliRunner().invoke(app, ["prove", str(path), "-s", strategy, "--jobs", "2", "-o", output])
+        assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["prove", str(path), "-s", "cubic", "--jobs", "2", "-o", output])
+    assert "only adaptive and two-sided share the work" in str(done.exception)
+    with pytest.raises(UserError, match="0 processes"):
+        prove(path, jobs=0)
+    with pytest.raises(TypeError, match="number of processes"):
+        prove(path, jobs=1.5)  # type: ignore[arg-type]
 
 
 def test_what_fits_in_the_usual_memory() -> None:

@@ -11,6 +11,11 @@ from hypothesis import example, given, settings
 
 from certgen.certificate.arguments import Block, Group
 from certgen.certificate.arguments import Part as PartArgs
+from certgen.counts.maxima import Written
+from certgen.counts.two_sided import FINEST, LEVELS, USUAL
+from certgen.models.circuits import Circuits
+from certgen.models.model_file import load_model
+from certgen.progress import quiet
 from checker import check
 from tests.support.checking import prove, verdict
 from tests.support.generators import KINDS, SEEDS, TinyModel, margins, models, trained_looking
@@ -63,6 +68,14 @@ def test_long_proofs_have_several_steps(monkeypatch: pytest.MonkeyPatch, workspa
     assert check(str(path), str(path.with_suffix(".cert.json")), jobs=2) == alone
 
 
+def test_processes_share_the_search_of_the_same_certificate(workspace: Path) -> None:
+    """To the byte; a search that is stopped early leaves no trace of what was begun in advance."""
+    circuits = Circuits(load_model(trained_looking(3).write(workspace / "model")), Fraction(0))
+    for level in (LEVELS[0], USUAL, FINEST):
+        proofs = [module.pair_by_pair(circuits, quiet, "two-sided", level, True, jobs).to_bytes() for jobs in (1, 2)]
+        assert proofs[0] == proofs[1]
+
+
 def of_counts(step: Any) -> bool:
     return bool(step["rule"] == "separable_counts")
 
@@ -70,15 +83,12 @@ def of_counts(step: Any) -> bool:
 def test_steps_take_about_the_same_work() -> None:
     """In order, and whatever blocks of one group belong together."""
     blocks = [Block(queries=1, classes=[], parts=[PartArgs(token=-1, above=[[0, 1, 0]], below=[])]) for _ in range(100)]
-    groups = [Group(m=m, pools=[1], classes=[], blocks=blocks[: m + 1]) for m in range(100)]
-    counts = [[m, 1 << q, 1, 0, 0] for m in range(100) for q in range(m + 1)]
+    written = [Written(Group(m=m, pools=[1], classes=[], blocks=blocks[: m + 1]), []) for m in range(100)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "OF_A_STEP", 1 << 14)
-        steps = module.in_steps(groups, counts, 2)
-    assert [group for of_step, _ in steps for group in of_step] == groups
-    assert [count for _, of_step in steps for count in of_step] == counts
-    assert all([group.m for group in of_step] == sorted({count[0] for count in found}) for of_step, found in steps)
-    work = [sum((group.m + 1) * len(group.blocks) for group in of_step) for of_step, _ in steps]
+        steps = module.in_steps(written, 2)
+    assert [one for of_step in steps for one in of_step] == written
+    work = [sum((group.m + 1) * len(group.blocks) for group, _ in of_step) for of_step in steps]
     assert len(steps) == module.MOST_STEPS
     assert max(work) < 1.2 * sum(work) / len(work)
-    assert len(module.in_steps(groups[:20], counts[:210], 2)) == 1
+    assert len(module.in_steps(written[:20], 2)) == 1
