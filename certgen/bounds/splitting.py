@@ -31,7 +31,7 @@ class Split:
 def rounded(onto: FloatArray, along: FloatArray) -> Peel:
     """The projector onto @ along with entries rounded to HINT_BITS bits of the largest, scaled to be alike."""
     onto, along = (np.clip(np.nan_to_num(table), -1e150, 1e150) for table in (onto, along))
-    balance = np.sqrt(np.abs(along).max() / np.abs(onto).max()) if onto.any() and along.any() else 1.0
+    balance = np.sqrt(np.abs(along).max()) / np.sqrt(np.abs(onto).max()) if onto.any() and along.any() else 1.0
     onto, along = onto * balance, along / balance
     largest = max(np.abs(onto).max(), np.abs(along).max(), 2.0**-500)
     exponent = int(np.frexp(largest)[1]) - HINT_BITS
