@@ -662,6 +662,9 @@ def sweep(
     margin: Annotated[
         str, typer.Option(metavar="X", help="Count an answer only if it wins by more than this, as 0 or 1/8.")
     ] = "0",
+    semantics: Annotated[
+        str, typer.Option(metavar="NAME", help="float32-any-order: prove it of every float32 program.")
+    ] = "exact-real",
     length: Annotated[
         bool, typer.Option("--length/--no-length", help="Measure proof length: some 20 times the work of checking.")
     ] = True,
@@ -706,6 +709,7 @@ def sweep(
             output,
             problem=problem,
             margin=margin,
+            semantics=semantics,
             length=length,
             retry_errors=retry_errors,
             engine=chosen,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
 from certgen.bounds.float32 import float32_gap
 from certgen.certificate.float32 import in_float32
@@ -108,8 +108,7 @@ def prove(
     exact_margin = read_margin(margin)
     ladder = [read_number(each, "margin") for each in margins]
     exact_target = None if target is None else read_target(target)
-    if semantics not in get_args(Semantics):
-        raise UserError(f"there is no semantics {semantics!r}", f"choose {' or '.join(get_args(Semantics))}")
+    read_semantics(semantics)
     if semantics == FLOAT32 and ladder:
         reason = "the accuracy at several margins, and the mean loss, are proved of real numbers only"
         raise UserError(reason, "leave the margins out, or the semantics")
@@ -226,6 +225,14 @@ def ask(model: Model | str | os.PathLike[str], problem: AnyProblem | None, margi
 def read_problem(problem: AnyProblem) -> Problem | MaxOfK:
     """The problem, from its file if a path is given; UserError if that is none."""
     return load_problem(problem) if isinstance(problem, str | os.PathLike) else problem
+
+
+def read_semantics(name: str) -> Semantics:
+    """One of the two; UserError if it is none."""
+    for known in (EXACT, FLOAT32):
+        if name == known:
+            return known
+    raise UserError(f"there is no semantics {name!r}", f"choose {EXACT} or {FLOAT32}")
 
 
 def require_applicable(question: Question, strategy: str | None) -> None:

@@ -12,9 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from certgen.certificate.statement import Certificate
+from certgen.certificate.statement import EXACT as EXACT_REAL
+from certgen.certificate.statement import Certificate, Semantics
 from certgen.errors import UserError
 from certgen.models.model_file import Model, load_model
+from certgen.proving import read_semantics
 from certgen.report import require_extra
 from certgen.sweep.table import EXHAUSTIVE
 
@@ -61,6 +63,7 @@ class Row:
     strategy: str
     cost_class: str
     margin: str
+    semantics: Semantics
     correct: int
     total: int
     true_accuracy: float | None
@@ -124,13 +127,15 @@ class Failure:
 
 @dataclass(frozen=True)
 class Results:
-    """The rows of one margin, those that failed, and the other margins that the file has."""
+    """The rows of one semantics and one margin, those that failed, the other margins, and what else the file has."""
 
     directory: Path
+    semantics: Semantics
     margin: str
     rows: list[Row]
     failures: list[Failure]
     other_margins: list[str]
+    other_semantics: list[Semantics]
 
     @property
     def tasks(self) -> list[Task]:
@@ -162,7 +167,8 @@ class Results:
 
 
 def load_results(directory: Path) -> Results:
-    """Read RESULTS/results.parquet. A report is about one margin, the smallest in the file.
+    """Read RESULTS/results.parquet. A report is about one semantics, real numbers if there are any, and one margin, the
+    smallest.
 
     UserError when the file is missing, is no parquet file, lacks a column, has a value of the wrong kind, or no row.
     """
@@ -171,9 +177,11 @@ def load_results(directory: Path) -> Results:
     rows = [row(number, record) for number, record in enumerate(records) if not record["error"]]
     if not records:
         raise UserError(f"{directory}/results.parquet has no row", _SWEEP_HINT)
+    kinds = sorted({row.semantics for row in rows} or {semantics_of(0, records[0])})  # exact-real comes first
+    rows = [row for row in rows if row.semantics == kinds[0]]
     margins = sorted({row.margin for row in rows} or {str(records[0]["margin"])}, key=Fraction)
     chosen = [row for row in rows if row.margin == margins[0]]
-    return Results(directory, margins[0], chosen, failures, margins[1:])
+    return Results(directory, kinds[0], margins[0], chosen, failures, margins[1:], kinds[1:])
 
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:
@@ -200,6 +208,14 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
 def failure(record: dict[str, Any]) -> Failure:
     """A record that has an error."""
     return Failure(*(str(record[name]) for name in ("model", "strategy", "error", "command")))
+
+
+def semantics_of(number: int, record: dict[str, Any]) -> Semantics:
+    """Of a record, where earlier versions have none: they knew but one. UserError if it is neither of the two."""
+    try:
+        return read_semantics(str(record.get("semantics") or EXACT_REAL))
+    except UserError as error:
+        raise UserError(f"row {number} of the results: {error.message}", _SWEEP_HINT) from None
 
 
 def row(number: int, record: dict[str, Any]) -> Row:
@@ -229,6 +245,7 @@ def row(number: int, record: dict[str, Any]) -> Row:
         strategy=str(record["strategy"]),
         cost_class=str(record["cost_class"]),
         margin=margin,
+        semantics=semantics_of(number, record),
         correct=correct,
         total=total,
         true_accuracy=number_or_none("true_accuracy"),

@@ -15,7 +15,7 @@ from certgen.certificate.explain import noun_of
 from certgen.certificate.explain_regions import cases_of_neurons, summary_of
 from certgen.certificate.losses import Losses, losses
 from certgen.certificate.region_facts import RegionFacts, region_facts
-from certgen.certificate.statement import Certificate
+from certgen.certificate.statement import EXACT, FLOAT32, Certificate
 from certgen.decimals import at_least, at_most, percent_at_least
 from certgen.measures.area import OF_LOGIT, area_under_frontier, brute_force_length
 from certgen.models.circuits import Circuits
@@ -181,14 +181,16 @@ MAX_OF_K = """<p>Each model here is a transformer of one layer and one attention
 answers with the largest of them. Each proof establishes a statement of one form about one model file, fixed by its
 SHA-256:</p>
 <blockquote><p>Of all v<sup>K</sup> sequences of K tokens out of v, at least N are answered correctly: the logit of the
-largest token in the sequence exceeds every other logit{ahead}. The model is the real function of its weights, in exact
-arithmetic, and a tie is wrong.</p></blockquote>"""
+largest token in the sequence exceeds every other logit{ahead}. {model}, and a tie is wrong.</p></blockquote>"""
 ANY_TASK = """<p>Each model here is a small transformer. What it is asked stands beside its name: the inputs, each with
 its weight, and the right answer. Each proof establishes a statement of one form about one model file, fixed by its
 SHA-256:</p>
 <blockquote><p>Of all inputs, those that are answered correctly weigh at least N: the logit of the right answer exceeds
-every other logit{ahead}. The model is the real function of its weights, in exact arithmetic, and a tie is
-wrong.</p></blockquote>"""
+every other logit{ahead}. {model}, and a tie is wrong.</p></blockquote>"""
+THE_MODEL = {
+    EXACT: "The model is the real function of its weights, in exact arithmetic",
+    FLOAT32: "The model is every program that computes this function in float32, with sums in any order",
+}
 
 
 def claim(results: Results, all_subjects: Sequence[Subject]) -> Section:
@@ -197,8 +199,10 @@ def claim(results: Results, all_subjects: Sequence[Subject]) -> Section:
     if results.other_margins:
         listed = text(", ".join(results.other_margins))
         others = f'<p class="note">The results also have proofs with margin {listed}; they are not on this page.</p>'
+    if results.other_semantics:
+        others += f'<p class="note">There are proofs about {FLOAT32}, too; they are not on this page.</p>'
     told = ANY_TASK if any(task.other for task in results.tasks) else MAX_OF_K
-    body = f"""{told.format(ahead=ahead)}
+    body = f"""{told.format(ahead=ahead, model=THE_MODEL[results.semantics])}
 <p>A short program, the checker, derives each statement again with integers only; how a proof was found has no
 influence on that. One can prove the exact number by trying all inputs, where they are few enough. A shorter proof has
 to use how the model works, and what it cannot prove measures how much of the behaviour that explanation leaves open. So

@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from certgen.certificate.proof import budget_options
+from certgen.certificate.statement import EXACT, Semantics
 from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.files import in_unicode
@@ -45,11 +46,14 @@ class Job:
     output: str
     results: Path
     problem: Asked | None = None
+    semantics: Semantics = EXACT
 
     @property
     def identity(self) -> str:
-        """The same for the same bytes, strategy, margin and problem, wherever the files are."""
-        text = json.dumps([self.sha256, self.strategy, self.margin, *([self.problem.sha256] if self.problem else [])])
+        """The same for the same bytes, strategy, margin, problem and semantics, wherever the files are."""
+        asked = [self.problem.sha256] if self.problem else []
+        of = [] if self.semantics == EXACT else [self.semantics]
+        text = json.dumps([self.sha256, self.strategy, self.margin, *asked, *of])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
@@ -60,6 +64,8 @@ class Job:
             name += f"--margin-{self.margin.replace('/', '-')}"
         if self.problem:
             name += f"--problem-{self.problem.sha256[:8]}"
+        if self.semantics != EXACT:
+            name += f"--{self.semantics}"
         return f"{CERTIFICATES}/{in_unicode(self.path.stem)}-{self.sha256[:8]}/{name}.cert.json.gz"
 
     def command(self, options: Sequence[str] = ()) -> str:
@@ -67,6 +73,7 @@ class Job:
         certificate = f"{self.output}/{self.certificate}"
         asked = [] if self.margin == "0" else ["--margin", self.margin]
         asked += ["--problem", self.problem.path] if self.problem else []
+        asked += [] if self.semantics == EXACT else ["--semantics", self.semantics]
         words = ["certgen", "prove", self.model, "--strategy", self.strategy, *asked, "-o", certificate]
         same = ["--problem", self.problem.path] if self.problem else []
         checked = ["check-cert", *options, self.model, certificate, *same]
@@ -95,6 +102,7 @@ def blank(job: Job) -> Record:
         "strategy": job.strategy,
         "cost_class": STRATEGIES[job.strategy].cost_class,
         "margin": job.margin,
+        "semantics": job.semantics,
         "problem_sha256": job.problem.sha256 if job.problem else None,
         "command": job.command(),
     }
@@ -115,9 +123,10 @@ def measure(job: Job, row: Record) -> None:
     """Fill in the row, step by step. The claim is entered only once the checker has verified it."""
     started = time.perf_counter()
     model = load_model(job.path)
-    question = ask(model, job.problem.read() if job.problem else None, Fraction(job.margin))
+    problem = job.problem.read() if job.problem else None
+    question = ask(model, problem, Fraction(job.margin))
     row |= sizes(job, question)
-    certificate = prove(model, job.strategy, problem=job.problem.read() if job.problem else None, margin=job.margin)
+    certificate = prove(model, job.strategy, problem=problem, margin=job.margin, semantics=job.semantics)
     path = job.results / job.certificate
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)

@@ -11,10 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from certgen.certificate.statement import EXACT, Semantics
 from certgen.errors import UserError, did_you_mean
 from certgen.files import check_outputs, read_bytes
 from certgen.models.model_file import parse_model
-from certgen.proving import AnyProblem, applies, ask, read_margin, require_applicable
+from certgen.proving import AnyProblem, applies, ask, read_margin, read_semantics, require_applicable
 from certgen.strategies import STRATEGIES
 from certgen.sweep.asked import Asked
 from certgen.sweep.engines import Engine, Local, Task
@@ -72,6 +73,7 @@ def sweep(
     *,
     problem: AnyProblem | None = None,
     margin: Fraction | str | int = 0,
+    semantics: str = EXACT,
     length: bool = True,
     retry_errors: bool = False,
     engine: Engine | None = None,
@@ -80,7 +82,8 @@ def sweep(
     """Prove and check every model (files, or directories of them) with every strategy that matches one of the globs.
 
     `problem` is what all models are asked, max-of-k unless given. A strategy that is not for a model and the problem is
-    passed over, unless none is left. The directory `output` gets results.parquet, certificates/, and a record of each
+    passed over, unless none is left. With the `semantics` float32-any-order claims are about every float32 program of a
+    model, as those of `prove`. The directory `output` gets results.parquet, certificates/, and a record of each
     finished job, by which a later call with the same `output` resumes; records of jobs that are not asked for stay. The
     true accuracy is measured once per model. With `length`, proof length is measured too, at some six times the cost
     of checking. A failure of one job becomes the `error` of its row. Raises UserError for arguments that make no sense,
@@ -90,7 +93,7 @@ def sweep(
     require_packages()
     store = Store(Path(output).absolute())
     asked = None if problem is None else Asked.of(problem)
-    jobs = plan(models, strategies, str(output), margin, length, asked)
+    jobs = plan(models, strategies, str(output), margin, length, asked, read_semantics(semantics))
     again = {job.identity for job in jobs if stale(store, job, retry_errors)}
     truths = {job.sha256: Truth(job.path, job.sha256, job.margin, store.root, asked) for job in jobs}
     left = [job for job in jobs if job.identity in again or not job.finished(store)]
@@ -149,6 +152,7 @@ def plan(
     margin: Fraction | str | int,
     length: bool,
     asked: Asked | None = None,
+    semantics: Semantics = EXACT,
 ) -> list[Job]:
     """The jobs, model by model; each model counts once, however often it is given."""
     names, exact_margin = matching(strategies), str(read_margin(margin))
@@ -158,7 +162,7 @@ def plan(
         data = read_bytes(path)
         sha256 = hashlib.sha256(data).hexdigest()
         for name in applicable(names, data, path, asked):
-            job = Job(str(path), path.absolute(), sha256, name, exact_margin, length, output, results, asked)
+            job = Job(str(path), path.absolute(), sha256, name, exact_margin, length, output, results, asked, semantics)
             jobs.setdefault(job.identity, job)
     return list(jobs.values())
 

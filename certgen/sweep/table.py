@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from certgen.certificate.statement import EXACT
 from certgen.errors import UserError, missing_extra
 from certgen.files import in_unicode, write_atomically
 from certgen.sweep.store import ROWS, TRUTHS, Record, Store, remove_leftovers
@@ -25,6 +26,7 @@ COLUMNS = {
     "strategy": "string",
     "cost_class": "string",
     "margin": "string",
+    "semantics": "string",
     "correct": "string",  # an integer; totals exceed 64 bits
     "total": "string",
     "bound": "Float64",
@@ -43,8 +45,9 @@ COLUMNS = {
     "command": "string",
     "error": "string",
 }
-ROW_FIELDS = tuple(name for name in COLUMNS if name != "normalised" and not name.startswith("true_"))
+ROW_FIELDS = tuple(name for name in COLUMNS if name not in ("normalised", "semantics") and not name.startswith("true_"))
 TRUTH_FIELDS = ("model_sha256", "problem_sha256", "margin", "accuracy", "low", "high", "how")
+SORTED = ("model", "model_sha256", "strategy", "margin", "semantics")
 EXHAUSTIVE = ("brute-force", "exact")  # cost classes whose bound is the truth, except that ties may be lost
 
 
@@ -66,7 +69,7 @@ def assemble(store: Store) -> int:
         buffer = io.BytesIO()
         try:
             rows = with_truth(store.all(ROWS, ROW_FIELDS), store.all(TRUTHS, TRUTH_FIELDS))
-            rows.sort(key=lambda row: (row["model"], row["model_sha256"], row["strategy"], row["margin"]))
+            rows.sort(key=lambda row: [row[name] for name in SORTED])
             rows = [{name: in_unicode(x) if isinstance(x, str) else x for name, x in row.items()} for row in rows]
             frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
             frame.to_parquet(buffer, engine="pyarrow", index=False)
@@ -81,7 +84,12 @@ def assemble(store: Store) -> int:
 def with_truth(rows: list[Record], truths: list[Record]) -> list[Record]:
     """The rows with the true accuracy of their model, and the bound as a fraction of it."""
     known = {truth_of(truth): truth for truth in truths}
-    certified = {truth_of(row): row for row in rows if row["cost_class"] in EXHAUSTIVE and row["bound"] is not None}
+    rows = [{"semantics": EXACT} | row for row in rows]  # before there was another, records did not say so
+    certified = {
+        truth_of(row): row
+        for row in rows
+        if row["cost_class"] in EXHAUSTIVE and row["bound"] is not None and row["semantics"] == EXACT
+    }
     return [row | truth_columns(row, known, certified) for row in rows]
 
 

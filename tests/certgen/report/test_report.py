@@ -1,5 +1,6 @@
 """`certgen report`: the numbers on the page, that data stays data, and the page in a real browser."""
 
+import dataclasses
 import json
 import math
 import os
@@ -700,7 +701,7 @@ def test_table_one(tmp_path: Path) -> None:
     lines = {line.name: line for line in table_one(load_results(write_results(tmp_path, rows)))}
     assert [*lines] == [*PUBLISHED, "exact", "new class"]
     loaded = load_results(tmp_path)
-    ours = Results(tmp_path, "0", [row for row in loaded.rows if row.task.k == 3], [], [])
+    ours = dataclasses.replace(loaded, rows=[row for row in loaded.rows if row.task.k == 3])
     assert [line.name for line in table_one(ours)] == ["true accuracy", "exact"], "no line without a number"
     here = Task(4, 64)
     mean = lines["sub-cubic"].ours[here]
@@ -834,6 +835,20 @@ def test_a_report_is_about_one_margin(tmp_path: Path) -> None:
     assert (loaded.margin, loaded.other_margins, len(loaded.rows)) == ("1/8", ["1/2", "2"], 1)
     page = page_of(tmp_path / "results")
     assert "by more than 1/8 logits" in page and "margin 1/2, 2" in page and "published values have margin 0" in page
+
+
+def test_a_report_is_about_real_numbers_or_float32_programs(tmp_path: Path) -> None:
+    rows = [record(semantics="float32-any-order", strategy="other"), record(semantics=None)]
+    loaded = load_results(write_results(tmp_path / "both", rows))
+    assert (loaded.semantics, loaded.other_semantics) == ("exact-real", ["float32-any-order"])
+    assert [row.strategy for row in loaded.rows] == [rows[1]["strategy"]]
+    page = page_of(tmp_path / "both")
+    assert "in exact arithmetic, and a tie" in " ".join(page.split()) and "proofs about float32-any-order, too" in page
+    write_results(tmp_path / "one", rows[:1])
+    page = " ".join(page_of(tmp_path / "one").split())
+    assert "every program that computes this function in float32" in page and "exact arithmetic, and a tie" not in page
+    with pytest.raises(UserError, match=r"row 0 .* no semantics 'bfloat16'"):
+        load_results(write_results(tmp_path / "none", [record(semantics="bfloat16")]))
 
 
 def test_without_the_extra(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_only_a_long_search_is_cut(model: Model, tmp_path: Path, monkeypatch: py
 
 def test_a_proof_that_evaluates_no_inputs_is_not_shared(tmp_path: Path) -> None:
     one_head = tiny_model(tmp_path / "m.safetensors", near_correct(np.random.default_rng(1), v=3, k=2))
-    with pytest.raises(UserError, match="brute-force on other models"):
+    with pytest.raises(UserError, match="is proved on this machine"):
         search_for(ask(one_head, None, Fraction(0)), tmp_path / "c.cert.json", Local(1), wanted=True)
 
 

@@ -219,6 +219,34 @@ def test_margins_are_jobs_of_their_own(tmp_path: Path) -> None:
     assert len(set(frame["certificate"])) == 2
 
 
+def test_claims_about_float32_programs_are_jobs_of_their_own(tmp_path: Path) -> None:
+    """They say no more than those about real numbers, and are not taken for the truth."""
+    model, results = small_model(tmp_path / "m.safetensors"), tmp_path / "results"
+    kinds = ("float32-any-order", "exact-real")
+    for semantics in (*kinds, *kinds):
+        done = sweep([model], ["brute-force"], results, semantics=semantics, length=False, engine=Local(1))
+    assert (done.jobs, done.resumed, done.errors) == (1, 1, 0)
+    frame = pd.read_parquet(done.table).set_index("semantics")
+    assert sorted(frame.index) == sorted(kinds) and len(set(frame["certificate"])) == 2
+    assert (frame["true_accuracy"] == frame.loc["exact-real", "bound"]).all()
+    assert frame.loc["float32-any-order", "bound"] <= frame.loc["exact-real", "bound"]
+    assert "--semantics float32-any-order" in frame.loc["float32-any-order", "command"]
+    certificate = Certificate.load(results / frame.loc["float32-any-order", "certificate"])
+    assert certificate.predicate.semantics == "float32-any-order"
+    with pytest.raises(UserError, match="there is no semantics 'float16'"):
+        sweep([model], ["brute-force"], results, semantics="float16")
+
+
+def test_records_of_earlier_versions_are_about_real_numbers(tmp_path: Path) -> None:
+    model, results = small_model(tmp_path / "m.safetensors"), tmp_path / "results"
+    sweep([model], ["cubic"], results, length=False, engine=Local(1))
+    (row,) = (results / "rows").glob("*.json")
+    row.write_text(json.dumps({name: x for name, x in json.loads(row.read_text()).items() if name != "semantics"}))
+    done = sweep([model], ["cubic"], results, length=False, engine=Local(1))
+    assert (done.jobs, done.resumed) == (1, 1)
+    assert pd.read_parquet(done.table)["semantics"].tolist() == ["exact-real"]
+
+
 # Failures
 
 
