@@ -12,12 +12,12 @@ from typing import NamedTuple
 from checker.errors import ResourceLimit
 
 MEMORY = 400_000_000
-LEAST, A_BYTE, MOST = 1 << 25, 10_000, 1 << 34  # operations: in any case, for each byte of the files, at most
+LEAST, PART, MOST = 1 << 25, 20, 1 << 34  # operations: in any case, this part of bytes squared besides, at most
 
 
 def allowed(size: int) -> int:
     """The operations for files of so many bytes, unless --budget says another number."""
-    return min(LEAST + A_BYTE * size, MOST)
+    return min(LEAST + size * size // PART, MOST)
 
 
 def memory_of(operations: int) -> int:

@@ -14,8 +14,9 @@ from certgen.models.model_file import MAX_DIGITS, Model
 from certgen.problem import Task, max_of_k
 
 RETRIED = 2  # the most that evaluating inputs again costs, as a factor; see counts/evaluation.py
-# Operations that check-cert allows unless it is told another number: in any case, for each byte of the files, at most.
-LEAST, A_BYTE, MOST = 1 << 25, 10_000, 1 << 34
+# Operations that check-cert allows unless it is told another number: in any case, this part of bytes squared, at most.
+LEAST, PART, MOST = 1 << 25, 20, 1 << 34
+OTHERS = 1 << 22  # more than the other steps take beside those that evaluate every input
 PACKED = 8  # a packed certificate counts as so many times its bytes
 
 
@@ -53,7 +54,7 @@ def budget_options(certificate: Certificate, model: Model, size: int, packed: bo
     """The options with which check-cert affords a proof of so many bytes: none, or a budget."""
     files = len(model.file_bytes) + size * (PACKED if packed else 1)
     needed = needed_budget(certificate, model)
-    return [f"--budget={needed}"] if needed > min(LEAST + A_BYTE * files, MOST) else []
+    return [f"--budget={needed}"] if needed + OTHERS - LEAST > min(LEAST + files * files // PART, MOST) else []
 
 
 class Proof:

@@ -213,7 +213,7 @@ def test_a_certificate_too_large_is_not_written(tmp_path: Path, monkeypatch: pyt
 def test_the_budget_that_a_check_needs(tmp_path: Path) -> None:
     """As check-cert counts it, or a little more."""
     files = (0, 1, 10**4, 10**9)
-    assert [min(proof.LEAST + proof.A_BYTE * size, proof.MOST) for size in files] == list(map(allowed, files))
+    assert [min(proof.LEAST + size * size // proof.PART, proof.MOST) for size in files] == list(map(allowed, files))
     model = load_model(tiny_model(tmp_path / "m", near_correct(np.random.default_rng(9), v=2, k=2)))
     certificate = prove(model, "brute-force")
     assert needed_budget(prove(model, "cubic"), model) == 0

@@ -72,7 +72,7 @@ def test_what_only_values_tell_is_spent_from_the_same() -> None:
 
 
 def test_what_is_allowed() -> None:
-    assert allowed(0) == LEAST < allowed(1) < allowed(100) < MOST == allowed(1 << 40)
+    assert allowed(0) == LEAST < allowed(100) < allowed(1000) < MOST == allowed(1 << 40)
     assert memory_of(1) == MEMORY < memory_of(1 << 40)
 
 
