@@ -28,7 +28,7 @@ STRATEGIES = {  # and the largest d_vocab and k for which they are made
     "sub-cubic/mean-query+max-diff/upper-envelope/max-diff-subproduct-recursive": (256, 20),
     "separable-by-max": (256, 20),
     "cubic": (256, 20),
-    "adaptive": (128, 8),
+    "adaptive": (256, 20),
     "separable-exact": (128, 4),
     "separable-relaxed": (64, 8),
 }
