@@ -1,7 +1,7 @@
 (** CERTIFICATE.md, section 4: facts about max-of-k, what they mean, and when a stated one follows from a derived one. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Bool Arith.
-From Compact Require Import Spec.Model Real.Separation Integer.Dyadic Count.Counting.
+From Compact Require Import Spec.Model Real.Separation Integer.Dyadic Integer.Matrix Real.ScaledExp Count.Counting.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -30,7 +30,8 @@ Inductive fact :=
 | Value_path_upper (bounds : matrix)
 | Cubic_tokens (masks : list (list (list Z)))  (** [masks[m][q][n - 1]] *)
 | Tally (counts : list entry_of_tally)
-| Accuracy (right missed : Z).
+| Accuracy (right missed : Z)
+| Score_approximation (kept : matrix) (error : list Z).
 
 Definition mask_at (masks : list (list (list Z))) (m q n : nat) : Z := nth (n - 1) (nth q (nth m masks []) []) 0.
 
@@ -48,13 +49,19 @@ Definition holds (M : model) (margin : R) (f : fact) : Prop :=
   | Cubic_tokens masks => forall t, is_sequence M t -> all_accepted M masks t -> correct M margin t
   | Tally counts => Forall (entry_true M margin) counts
   | Accuracy c w => at_least c (correct M margin) /\ at_least w (wrong M margin)
+  | Score_approximation kept error =>
+      has_shape kept (d_vocab M) (d_vocab M) /\ length error = d_vocab M /\
+      forall q t t', (q < d_vocab M)%nat -> (t < d_vocab M)%nat -> (t' < d_vocab M)%nat ->
+        (Rabs ((token_scores M q t - token_scores M q t') - (number kept q t - number kept q t'))
+          <= IZR (nth q error 0%Z) * powerRZ 2 (exponent kept))%R
   end.
 
 (** ** Refusals *)
 
 Inductive refusal :=
 | bad_premise | wrong_margin | bound_too_small | token_not_accepted | wrong_premises | wrong_shape | count_too_large | wrong_region | no_such_region
-| region_covered_twice | nothing_proved | over_budget | out_of_range | bad_weights.
+| region_covered_twice | error_too_small | not_a_partition | no_such_class | wrong_token_left_out | nothing_proved
+| over_budget | out_of_range | bad_weights.
 
 Inductive outcome (A : Type) := Fine (a : A) | Refused (why : refusal).
 Arguments Fine {A}.
@@ -111,6 +118,18 @@ Definition counts_entail : list entry_of_tally -> list entry_of_tally -> outcome
     require ((of_label d =? of_label s) && (queries d =? queries s) && (ns d =? ns s)) wrong_region
       (require ((right s <=? right d) && (missed s <=? missed d)) count_too_large (Fine tt))).
 
+(** The error grows by at least the spread of the change in the kept scores of the query. *)
+Definition scores_entail (derived stated : matrix) (error error' : list Z) : outcome unit :=
+  let up := Z.max (exponent derived - exponent stated) 0 in
+  let up' := Z.max (exponent stated - exponent derived) 0 in
+  require (Nat.eqb (length (rows derived)) (length (rows stated)) && Nat.eqb (length error) (length error')) wrong_shape
+  (each (fun (d s : list Z * Z) =>
+    require (Nat.eqb (length (fst d)) (length (fst s))) wrong_shape
+    (let change := zip (fun x y => Z.shiftl y up' - Z.shiftl x up) (fst d) (fst s) in
+     let spread := largest change + largest (map Z.opp change) in
+     require (spread + Z.shiftl (snd d) up <=? Z.shiftl (snd s) up') error_too_small (Fine tt)))
+    (combine (rows derived) error) (combine (rows stated) error')).
+
 Definition entails (derived stated : fact) : outcome unit :=
   match derived, stated with
   | Direct_path_upper d, Direct_path_upper s => bounds_entail d s
@@ -118,6 +137,7 @@ Definition entails (derived stated : fact) : outcome unit :=
   | Cubic_tokens d, Cubic_tokens s => masks_entail d s
   | Tally d, Tally s => counts_entail d s
   | Accuracy c w, Accuracy c' w' => require ((c' <=? c) && (w' <=? w)) count_too_large (Fine tt)
+  | Score_approximation d error, Score_approximation s error' => scores_entail d s error error'
   | _, _ => Refused wrong_premises
   end.
 
@@ -170,6 +190,53 @@ Proof.
   split; [apply at_least_weaken with (1 := A) | apply at_least_weaken with (1 := B)]; auto.
 Qed.
 
+Lemma scores_entail_sound : forall M margin d s error error', scores_entail d s error error' = Fine tt ->
+  holds M margin (Score_approximation d error) -> holds M margin (Score_approximation s error').
+Proof.
+  intros M margin d s error error' E ([Ld Sd] & Le & close). unfold scores_entail in E.
+  apply require_fine in E. destruct E as [L E]. apply andb_prop in L. destruct L as [L Le']. apply Nat.eqb_eq in L, Le'.
+  apply each_sound in E. destruct E as [_ E]. rewrite combine_length in E.
+  set (v := d_vocab M) in *.
+  assert (each_row : forall q, (q < v)%nat ->
+    length (nth q (rows d) []) = length (nth q (rows s) []) /\
+    let change := zip (fun x y => Z.shiftl y (Z.max (exponent s - exponent d) 0) - Z.shiftl x (Z.max (exponent d - exponent s) 0))
+                      (nth q (rows d) []) (nth q (rows s) []) in
+    largest change + largest (map Z.opp change) + Z.shiftl (nth q error 0) (Z.max (exponent d - exponent s) 0)
+      <= Z.shiftl (nth q error' 0) (Z.max (exponent s - exponent d) 0)).
+  { intros q Q. specialize (E q ([], 0) ([], 0) ltac:(lia)). rewrite !combine_nth in E by lia. cbn [fst snd] in E.
+    apply require_fine in E. destruct E as [Lr E]. apply require_fine in E. destruct E as [T _].
+    apply Nat.eqb_eq in Lr. apply Z.leb_le in T. split; assumption. }
+  assert (shape : has_shape s v v).
+  { split; [lia|]. apply Forall_forall. intros row I. apply (In_nth _ _ []) in I. destruct I as (q & Q & <-).
+    destruct (each_row q ltac:(lia)) as [<- _]. rewrite Forall_forall in Sd. apply Sd, nth_In. lia. }
+  split; [exact shape|]. split; [lia|]. intros q t t' Q T T'. specialize (close q t t' Q T T').
+  destruct (each_row q Q) as [_ less]. cbn zeta in less.
+  assert (Lq : length (nth q (rows d) []) = v) by (apply (row_length d v v); [now split | assumption]).
+  assert (Lq' : length (nth q (rows s) []) = v) by (apply (row_length s v v); assumption).
+  set (up := Z.max (exponent d - exponent s) 0) in *. set (up' := Z.max (exponent s - exponent d) 0) in *.
+  set (change := zip _ _ _) in *.
+  assert (Lc : length change = v) by now apply zip_length.
+  assert (at_ : forall i, (i < v)%nat -> nth i change 0 = Z.shiftl (entry s q i) up' - Z.shiftl (entry d q i) up).
+  { intros i I. unfold change. rewrite zip_nth by lia. reflexivity. }
+  assert (bound : forall i j, (i < v)%nat -> (j < v)%nat -> nth i change 0 - nth j change 0 <= largest change + largest (map Z.opp change)).
+  { intros i j I J. pose proof (largest_ge change (nth i change 0) ltac:(apply nth_In; lia)).
+    pose proof (largest_ge (map Z.opp change) (- nth j change 0) ltac:(apply in_map, nth_In; lia)). lia. }
+  set (e := Z.min (exponent d) (exponent s)).
+  assert (unit_d : forall x, (IZR x * powerRZ 2 (exponent d) = IZR (Z.shiftl x up) * powerRZ 2 e)%R).
+  { intros x. rewrite shiftl_real by (unfold up; lia). rewrite Rmult_assoc, <- pow2_add. repeat f_equal. unfold up, e. lia. }
+  assert (unit_s : forall x, (IZR x * powerRZ 2 (exponent s) = IZR (Z.shiftl x up') * powerRZ 2 e)%R).
+  { intros x. rewrite shiftl_real by (unfold up'; lia). rewrite Rmult_assoc, <- pow2_add. repeat f_equal. unfold up', e. lia. }
+  unfold number in *. rewrite !unit_d in close. rewrite !unit_s. pose proof (pow2_pos e) as P.
+  pose proof (bound t t' T T') as B1. pose proof (bound t' t T' T) as B2. rewrite !at_ in B1, B2 by assumption.
+  set (a := Z.shiftl (entry s q t) up') in *. set (a' := Z.shiftl (entry s q t') up') in *.
+  set (b := Z.shiftl (entry d q t) up) in *. set (b' := Z.shiftl (entry d q t') up) in *.
+  set (x := Z.shiftl (nth q error 0) up) in *. set (y := Z.shiftl (nth q error' 0) up') in *.
+  assert (C1 : (a - b) - (a' - b') <= y - x) by lia. assert (C2 : (a' - b') - (a - b) <= y - x) by lia.
+  apply IZR_le in C1, C2. rewrite !minus_IZR in C1, C2.
+  set (S := (token_scores M q t - token_scores M q t')%R) in *.
+  unfold Rabs in *. destruct (Rcase_abs _) in close; destruct (Rcase_abs _); nra.
+Qed.
+
 Lemma entails_sound : forall M margin d s, entails d s = Fine tt -> holds M margin d -> holds M margin s.
 Proof.
   intros M margin d s E H. destruct d, s; try discriminate; cbn [entails holds] in *.
@@ -181,4 +248,5 @@ Proof.
   - apply require_fine in E. destruct E as [T _].
     rewrite andb_true_iff, !Z.leb_le in T. destruct T, H as [A B].
     split; [apply at_least_weaken with (1 := A) | apply at_least_weaken with (1 := B)]; auto.
+  - exact (scores_entail_sound M margin _ _ _ _ E H).
 Qed.
