@@ -3,6 +3,7 @@
 From Coq Require Import Reals ZArith List Lia Arith Bool.
 From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
 From Compact Require Import Rules.direct_path_upper Rules.value_path_upper Rules.cubic_tokens Rules.count_cubic.
+From Compact Require Import Rules.score_exact Rules.separable_counts.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -14,6 +15,8 @@ Inductive rule :=
 | Apply_value_path_upper
 | Apply_cubic_tokens (bits : Z)
 | Apply_count_cubic
+| Apply_score_exact
+| Apply_separable_counts (e bits : Z) (groups : list group)
 | Apply_total.
 
 (** A margin of its own, or that of the claim. *)
@@ -36,6 +39,12 @@ Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (fac
       | _ => Refused wrong_premises
       end
   | Apply_count_cubic => match facts with [Cubic_tokens masks] => count_cubic w masks | _ => Refused wrong_premises end
+  | Apply_score_exact => require (Nat.eqb (length facts) 0) wrong_premises (score_exact w)
+  | Apply_separable_counts e bits groups =>
+      match facts with
+      | [Score_approximation kept error] => separable_counts w margin budget e bits kept error groups
+      | _ => Refused wrong_premises
+      end
   | Apply_total => total w facts
   end.
 
@@ -106,16 +115,18 @@ Lemma derive_sound : forall w budget margin r facts f,
   well_formed w = true -> 0 < snd margin -> Forall (holds (model_of w) (value_of margin)) facts ->
   derive w budget margin r facts = Fine f -> holds (model_of w) (value_of margin) f.
 Proof.
-  intros w budget margin [e bits|e bits queries|e bits|e| |bits| |] facts f good positive all E; cbn in E.
+  intros w budget margin [e bits|e bits queries|e bits|e| |bits| | |e bits groups|] facts f good positive all E; cbn in E.
   - apply require_fine in E. destruct E as [_ E]. now apply enumerate_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply branch_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply pure_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply direct_path_upper_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply value_path_upper_sound with (2 := E).
-  - destruct facts as [|[direct| | | |] [|[|value| | |] [|]]]; try discriminate.
+  - destruct facts as [|[direct| | | | |] [|[|value| | | |] [|]]]; try discriminate.
     inversion all as [|? ? D rest]; subst. inversion rest as [|? ? V _]; subst.
     now apply cubic_tokens_sound with (4 := E).
-  - destruct facts as [|[| |masks| |] [|]]; try discriminate. inversion all; subst. now apply count_cubic_sound with (3 := E).
+  - destruct facts as [|[| |masks| | |] [|]]; try discriminate. inversion all; subst. now apply count_cubic_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply score_exact_sound with (2 := E).
+  - destruct facts as [|[| | | | |kept error] [|]]; try discriminate. inversion all; subst. now apply separable_counts_sound with (4 := E).
   - now apply total_sound with (2 := E).
 Qed.
 
@@ -160,7 +171,7 @@ Proof.
   destruct (prove_all w budget margin [] steps) as [proved|[]] eqn:F; [|discriminate].
   apply prove_all_sound in F; [|assumption|constructor].
   destruct proved as [|[its_margin f] proved]; [discriminate|].
-  destruct f as [| | | |c n] eqn:Ef; try discriminate.
+  destruct f as [| | | |c n|] eqn:Ef; try discriminate.
   destruct (same_margin its_margin margin) eqn:same; [|discriminate]. apply same_margin_eq in same. subst its_margin.
   cbn [negb] in E. destruct (entails (Accuracy c n) (Accuracy right missed)) as [[]|] eqn:T; [|discriminate].
   inversion F as [|? ? H _]; subst. apply (entails_sound _ _ _ _ T). exact H.

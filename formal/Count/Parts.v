@@ -7,7 +7,7 @@ Import ListNotations.
 Open Scope Z_scope.
 
 (** What is counted, the number of a class or a wrong token; and how a sum is rounded. *)
-Record cut := Cut { of : Z; step : Z; phases : list Z }.
+Record cut := Cut { target : Z; step_of : Z; phases : list Z }.
 
 (** The sequences in which [its_token] occurs before the query, or if it is negative all that are left. *)
 Record part := Part { its_token : Z; above : list cut; below : list cut }.
@@ -53,7 +53,7 @@ Variables (uses : list nat) (runs : list (nat * positive)) (m : nat) (all_wrong 
 Definition held_in (p : part) (here : list (list table)) : Z :=
   fold_right (fun (one : nat * (list Z * list table)) held =>
     let '(j, (kind, tables)) := one in
-    if existsb (fun c => of c =? Z.of_nat j) (above p) || (largest_sum tables uses m (token_of p) <? 0)
+    if existsb (fun c => target c =? Z.of_nat j) (above p) || (largest_sum tables uses m (token_of p) <? 0)
     then Z.lor (hd 0 kind) held else held) 0
     (combine (seq 0 (length kinds)) (combine (map fst kinds) here)).
 
@@ -64,16 +64,16 @@ Fixpoint count_parts (gone : list nat) (parts : list part) : outcome (Z * Z) :=
   | p :: rest =>
       let also := token_of p in
       require (match also with None => true | Some t => negb (Nat.eqb t m) end) not_a_partition
-      (require (forallb (fun c => (0 <=? of c) && (of c <? Z.of_nat (length kinds)) && (0 <? step c)) (above p)) no_such_class
-      (require (forallb (fun c => may_be_below (of c) && (0 <? step c)) (below p)) no_such_class
+      (require (forallb (fun c => (0 <=? target c) && (target c <? Z.of_nat (length kinds)) && (0 <? step_of c)) (above p)) no_such_class
+      (require (forallb (fun c => may_be_below (target c) && (0 <? step_of c)) (below p)) no_such_class
       (let here := map (fun kind => without gone (snd kind)) kinds in
       require (held_in p here =? all_wrong) wrong_token_left_out
-      match sum_of (fun c => count_reaching true limit (nth (Z.to_nat (of c)) here []) uses runs (step c) (phases c) m also) (above p) with
+      match sum_of (fun c => count_reaching true limit (nth (Z.to_nat (target c)) here []) uses runs (step_of c) (phases c) m also) (above p) with
       | Refused why => Refused why
       | Fine lost =>
           match match below p with
                 | [] => Fine 0
-                | [c] => count_reaching false limit (without gone (least (of c))) uses runs (step c) (phases c) m also
+                | [c] => count_reaching false limit (without gone (least (target c))) uses runs (step_of c) (phases c) m also
                 | _ => Refused no_such_class
                 end with
           | Refused why => Refused why
@@ -216,10 +216,10 @@ Hypothesis least_right : forall y, may_be_below y = true -> right_tables row nam
 Notation counted := (count_parts limit kinds least may_be_below uses (runs_of uses) m all_wrong).
 
 Definition behind (p : part) (cs : list A) : bool :=
-  forallb (fun c => number_of (class_number (Z.to_nat (of c))) cs <? 0) (above p).
+  forallb (fun c => number_of (class_number (Z.to_nat (target c))) cs <? 0) (above p).
 
 Definition level (p : part) (cs : list A) : bool :=
-  match below p with [c] => 0 <=? number_of (least_number (of c)) cs | _ => false end.
+  match below p with [c] => 0 <=? number_of (least_number (target c)) cs | _ => false end.
 
 (** No class that is counted in its part reaches 0. *)
 Fixpoint settled (parts : list part) (cs : list A) : bool :=
@@ -255,22 +255,22 @@ Proof. intros gone i a I. apply filter_In in I. now apply its_table. Qed.
 Lemma count_left : forall gone P, count P (map (fun i => filter (left_by gone) (row i)) uses) = count (fun cs => lacks name gone cs && P cs) rows.
 Proof. intros gone P. rewrite <- (map_map row (filter (left_by gone))). apply count_filtered. Qed.
 
-Lemma above_right : forall number tables gone c also n, right_tables row name uses number tables -> 0 < step c ->
-  count_reaching true limit (without gone tables) uses (runs_of uses) (step c) (phases c) m also = Fine n ->
+Lemma above_right : forall number tables gone c also n, right_tables row name uses number tables -> 0 < step_of c ->
+  count_reaching true limit (without gone tables) uses (runs_of uses) (step_of c) (phases c) m also = Fine n ->
   count (fun cs => lacks name gone cs && (held name m also cs && (0 <=? number_of number cs))) rows <= n.
 Proof.
   intros number tables gone c also n right positive E. rewrite <- count_left.
   exact (reaching_from_above (fun i => filter (left_by gone) (row i)) table_of name number (without gone tables) uses
-    (filtered_table gone) (without_right number tables gone right) true (step c) (phases c) positive limit m also n eq_refl E).
+    (filtered_table gone) (without_right number tables gone right) true (step_of c) (phases c) positive limit m also n eq_refl E).
 Qed.
 
-Lemma below_right : forall number tables gone c also n, right_tables row name uses number tables -> 0 < step c ->
-  count_reaching false limit (without gone tables) uses (runs_of uses) (step c) (phases c) m also = Fine n ->
+Lemma below_right : forall number tables gone c also n, right_tables row name uses number tables -> 0 < step_of c ->
+  count_reaching false limit (without gone tables) uses (runs_of uses) (step_of c) (phases c) m also = Fine n ->
   n <= count (fun cs => lacks name gone cs && (held name m also cs && (0 <=? number_of number cs))) rows.
 Proof.
   intros number tables gone c also n right positive E. rewrite <- count_left.
   exact (reaching_from_below (fun i => filter (left_by gone) (row i)) table_of name number (without gone tables) uses
-    (filtered_table gone) (without_right number tables gone right) false (step c) (phases c) positive limit m also n eq_refl E).
+    (filtered_table gone) (without_right number tables gone right) false (step_of c) (phases c) positive limit m also n eq_refl E).
 Qed.
 
 Lemma sum_of_right : forall f (lost : cut -> Z) cuts n, sum_of f cuts = Fine n ->
@@ -290,21 +290,21 @@ Proof. intros gone j J. now rewrite (nth_map _ _ _ kinds j ([], [])). Qed.
 
 (** What a part loses at least covers those in it that are not settled. *)
 Lemma part_lost : forall gone p lost,
-  forallb (fun c => (0 <=? of c) && (of c <? Z.of_nat (length kinds)) && (0 <? step c)) (above p) = true ->
-  sum_of (fun c => count_reaching true limit (nth (Z.to_nat (of c)) (tables_here gone) []) uses (runs_of uses) (step c) (phases c) m (token_of p)) (above p) = Fine lost ->
+  forallb (fun c => (0 <=? target c) && (target c <? Z.of_nat (length kinds)) && (0 <? step_of c)) (above p) = true ->
+  sum_of (fun c => count_reaching true limit (nth (Z.to_nat (target c)) (tables_here gone) []) uses (runs_of uses) (step_of c) (phases c) m (token_of p)) (above p) = Fine lost ->
   count (fun cs => (lacks name gone cs && held name m (token_of p) cs) && negb (behind p cs)) rows <= lost.
 Proof.
   intros gone p lost valid E. rewrite forallb_forall in valid.
   apply Z.le_trans with (add_up (map (fun c => count (fun cs => (lacks name gone cs && held name m (token_of p) cs)
-    && (0 <=? number_of (class_number (Z.to_nat (of c))) cs)) rows) (above p))).
+    && (0 <=? number_of (class_number (Z.to_nat (target c))) cs)) rows) (above p))).
   - apply Z.le_trans with (2 := count_union _ (fun cs => lacks name gone cs && held name m (token_of p) cs)
-      (fun c cs => 0 <=? number_of (class_number (Z.to_nat (of c))) cs) (above p) rows).
+      (fun c cs => 0 <=? number_of (class_number (Z.to_nat (target c))) cs) (above p) rows).
     apply count_le. intros cs _ T. apply andb_prop in T. destruct T as [T1 T2]. rewrite T1. cbn [andb].
     unfold behind in T2. clear E valid. induction (above p) as [|c l IH]; [discriminate|]. cbn [forallb existsb] in *.
     rewrite Z.ltb_antisym in T2. destruct (0 <=? _); [reflexivity | exact (IH T2)].
   - apply (sum_of_right _ _ _ _ E). intros c x I F. specialize (valid c I). rewrite !andb_true_iff, Z.leb_le, !Z.ltb_lt in valid.
     destruct valid as [[low high] positive]. rewrite here_at in F by lia.
-    pose proof (above_right (class_number (Z.to_nat (of c))) _ gone c (token_of p) x (kinds_right (Z.to_nat (of c)) ltac:(lia)) positive F) as B.
+    pose proof (above_right (class_number (Z.to_nat (target c))) _ gone c (token_of p) x (kinds_right (Z.to_nat (target c)) ltac:(lia)) positive F) as B.
     apply Z.le_trans with (2 := B). apply count_le. intros cs _ T. now rewrite andb_assoc.
 Qed.
 
@@ -351,7 +351,7 @@ Proof.
   destruct (sum_of _ (above p)) as [here|]; [|discriminate].
   assert (G : forall n, match below p with
       | [] => Fine 0
-      | [c] => count_reaching false limit (without gone (least (of c))) uses (runs_of uses) (step c) (phases c) m (token_of p)
+      | [c] => count_reaching false limit (without gone (least (target c))) uses (runs_of uses) (step_of c) (phases c) m (token_of p)
       | _ => Refused no_such_class
       end = Fine n ->
     n <= count (fun cs => (lacks name gone cs && held name m (token_of p) cs) && level p cs) rows).
@@ -377,7 +377,7 @@ Qed.
 Lemma held_by_someone : forall p here y, length here = length kinds ->
   Z.testbit (held_in kinds uses m p here) (Z.of_nat y) = true ->
   exists j, (j < length kinds)%nat /\ Z.testbit (hd 0 (fst (nth j kinds ([], [])))) (Z.of_nat y) = true /\
-    ((exists c, In c (above p) /\ of c = Z.of_nat j) \/ largest_sum (nth j here []) uses m (token_of p) < 0).
+    ((exists c, In c (above p) /\ target c = Z.of_nat j) \/ largest_sum (nth j here []) uses m (token_of p) < 0).
 Proof.
   intros p here y L T. unfold held_in in T.
   set (l := combine (seq 0 (length kinds)) (combine (map fst kinds) here)) in *.
@@ -392,10 +392,10 @@ Proof.
   destruct (members j kind tables (or_introl eq_refl)) as (J & K & Q).
   assert (rest : Z.testbit (fold_right (fun (one : nat * (list Z * list table)) held =>
     let '(j, (kind, tables)) := one in
-    if existsb (fun c => of c =? Z.of_nat j) (above p) || (largest_sum tables uses m (token_of p) <? 0)
+    if existsb (fun c => target c =? Z.of_nat j) (above p) || (largest_sum tables uses m (token_of p) <? 0)
     then Z.lor (hd 0 kind) held else held) 0 l) (Z.of_nat y) = true \/
     (Z.testbit (hd 0 kind) (Z.of_nat y) = true /\
-     existsb (fun c => of c =? Z.of_nat j) (above p) || (largest_sum tables uses m (token_of p) <? 0) = true)).
+     existsb (fun c => target c =? Z.of_nat j) (above p) || (largest_sum tables uses m (token_of p) <? 0) = true)).
   { destruct (existsb _ (above p) || _) eqn:C; [|now left]. rewrite Z.lor_spec in T. apply orb_prop in T. tauto. }
   destruct rest as [rest | [bit C]]; [apply IH; [exact rest | intros; apply members; now right]|].
   exists j. split; [exact J|]. split; [now rewrite <- K|]. apply orb_prop in C. destruct C as [C|C].
@@ -423,5 +423,40 @@ Proof.
     apply Z.le_lt_trans with (2 := less).
     apply (largest_sum_ge (fun i => filter (left_by gone) (row i)) table_of name uses m (filtered_table gone)
       (class_number j) _ (token_of p) cs (without_right _ _ gone (kinds_right j J)) other I' H).
+Qed.
+Theorem settled_is_behind : forall parts gone lost missed, counted gone parts = Fine (lost, missed) ->
+  forall cs y, Z.testbit all_wrong (Z.of_nat y) = true -> In cs (product rows) ->
+  lacks name gone cs = true -> has name m cs = true -> settled parts cs = true ->
+  exists j, (j < length kinds)%nat /\ Z.testbit (hd 0 (fst (nth j kinds ([], [])))) (Z.of_nat y) = true /\
+    number_of (class_number j) cs < 0.
+Proof.
+  induction parts as [|p rest IH]; intros gone lost missed E cs y wrong I L H S; [discriminate|]. cbn [count_parts] in E.
+  apply require_fine in E. destruct E as [other E]. apply require_fine in E. destruct E as [_ E].
+  apply require_fine in E. destruct E as [_ E]. apply require_fine in E. destruct E as [all E]. apply Z.eqb_eq in all.
+  destruct (sum_of _ (above p)) as [here|]; [|discriminate].
+  match type of E with match ?b with _ => _ end = _ => destruct b as [low|]; [|discriminate] end.
+  assert (other' : match token_of p with None => True | Some t => t <> m end).
+  { destruct (token_of p) as [t|]; [|trivial]. now apply negb_true_iff, Nat.eqb_neq in other. }
+  pose proof (part_settled gone p cs y other' all wrong I L) as G. unfold held in G. rewrite H in G. cbn [settled] in S.
+  destruct (token_of p) as [t|]; [|now apply G].
+  destruct (count_parts _ _ _ _ _ _ _ _ (t :: gone) rest) as [[lost' missed']|] eqn:R; [|discriminate].
+  destruct (has name t cs) eqn:T; [now apply G|].
+  apply (IH _ _ _ R cs y wrong I); [|exact H | exact S]. rewrite lacks_more, T. exact L.
+Qed.
+
+Theorem surely_wrong_is_level : forall parts gone lost missed, counted gone parts = Fine (lost, missed) ->
+  forall cs, surely_wrong parts cs = true -> exists y, may_be_below y = true /\ 0 <= number_of (least_number y) cs.
+Proof.
+  induction parts as [|p rest IH]; intros gone lost missed E cs S; [discriminate|]. cbn [count_parts] in E.
+  apply require_fine in E. destruct E as [_ E]. apply require_fine in E. destruct E as [_ E].
+  apply require_fine in E. destruct E as [valid E]. apply require_fine in E. destruct E as [_ E].
+  destruct (sum_of _ (above p)) as [here|]; [|discriminate].
+  match type of E with match ?b with _ => _ end = _ => destruct b as [low|]; [|discriminate] end.
+  assert (G : level p cs = true -> exists y, may_be_below y = true /\ 0 <= number_of (least_number y) cs).
+  { unfold level. destruct (below p) as [|c [|]]; try discriminate. intros T. exists (target c). cbn [forallb] in valid.
+    rewrite !andb_true_iff in valid. split; [tauto | now apply Z.leb_le]. }
+  cbn [surely_wrong] in S. destruct (token_of p) as [t|]; [|now apply G].
+  destruct (count_parts _ _ _ _ _ _ _ _ (t :: gone) rest) as [[lost' missed']|] eqn:R; [|discriminate].
+  destruct (has name t cs); [now apply G|]. exact (IH _ _ _ R cs S).
 Qed.
 End Sound.

@@ -166,6 +166,23 @@ Proof.
   rewrite combine_nth by lia. cbn [fst snd]. lia.
 Qed.
 
+Lemma worst_row_length : forall p, (p < length pool_of)%nat -> length (nth (nth p pool_of 0%nat) table []) = Datatypes.S m.
+Proof.
+  intros p P. pose proof (pool_small pools pool_of in_a_pool p P) as S. pose proof its_weights as (unit_pos & near & _).
+  unfold worst. rewrite app_nth1 by (rewrite map_length, seq_length; exact S).
+  set (i := nth p pool_of 0%nat) in *.
+  rewrite (nth_map _ _ _ (seq 0 pools) i 0%nat []) by now rewrite seq_length. rewrite seq_nth by assumption. cbn [Nat.add].
+  set (row := nth i (of_token G) []).
+  assert (Lr : length row = Datatypes.S m).
+  { unfold row, gains_of. cbn [of_token]. rewrite (nth_map _ _ _ (seq 0 pools) i 0%nat []) by now rewrite seq_length.
+    now rewrite !map_length, seq_length. }
+  set (f := fun one : pool_weights * (Z * Z) => let (ws, more) := one in
+    map (fun x : Z * (Z * Z) => reached (fst x + fst more) (snd x)) (combine row (nth i (in_pools ws) []))).
+  apply (extreme_nth _ _ (f (ws, (own, at_own))) 0); [|now apply in_map | lia].
+  rewrite Forall_map. apply Forall_forall. intros [ws' more] J. unfold f. rewrite map_length, combine_length.
+  destruct (all_weights ws' more J) as (q' & unit' & _ & near' & _). destruct (near' p 0%nat P ltac:(lia)) as [L' _]. fold i in L'. lia.
+Qed.
+
 (** The entry of the query in the last row. *)
 Lemma worst_at_query :
   (IZR c * (weight M q (length pool_of) q * gain M mu q m y (length pool_of) q) * unit
@@ -237,6 +254,16 @@ Proof.
   apply least_times_weight; [lia | exact T | exact W|]. unfold least_gain.
   pose proof (smallest_le (map (fun p => get (PL N) p y - get (PU N) p m) (positions_of pool_of i)) (get (PL N) p y - get (PU N) p m)
     (in_map (fun p => get (PL N) p y - get (PU N) p m) _ p (positions_of_spec pool_of p P))). lia.
+Qed.
+
+Lemma least_row_length : forall p, (p < length pool_of)%nat -> length (nth (nth p pool_of 0%nat) table []) = Datatypes.S m.
+Proof.
+  intros p P. pose proof (pool_small pools pool_of in_a_pool p P) as S. pose proof its_weights as (_ & near & _).
+  destruct (near p 0%nat P ltac:(lia)) as [Lw _].
+  unfold least_table. rewrite app_nth1 by (rewrite map_length, seq_length; exact S).
+  set (i := nth p pool_of 0%nat) in *.
+  rewrite (nth_map _ _ _ (seq 0 pools) i 0%nat []) by now rewrite seq_length. rewrite seq_nth by assumption. cbn [Nat.add].
+  rewrite map_length, combine_length, seq_length. lia.
 Qed.
 
 Lemma least_at_query :

@@ -24,8 +24,8 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 let not_proved =
   [ "direct_path_spread";
     "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
-    "score_exact"; "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
-    "attention_ranges"; "gap_cells"; "separable_counts"; "regions"; "region_gaps"; "region_counts";
+    "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
+    "attention_ranges"; "gap_cells"; "regions"; "region_gaps"; "region_counts";
     "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
@@ -82,6 +82,38 @@ let accuracy path value =
   let fields = Json.record path [ "correct"; "wrong" ] value in
   Checked.Accuracy (natural (path ^ ".correct") (fields "correct"), natural (path ^ ".wrong") (fields "wrong"))
 
+let scores path value =
+  let fields = Json.record path [ "exponent"; "kept"; "error" ] value in
+  let unit = exponent (path ^ ".exponent") (fields "exponent") in
+  let kept = rows (path ^ ".kept") (fields "kept") in
+  Checked.Score_approximation ({ Checked.rows = kept; exponent = unit }, Json.array (path ^ ".error") Json.integer (fields "error"))
+
+(* What separable_counts counts, group by group. *)
+let classes path value =
+  let kind path value = match Json.array path Json.integer value with [] -> malformed "wrong-type" path | row -> row in
+  Json.array path kind value
+
+let cut path value =
+  match Json.array path Json.integer value with
+  | target :: step_of :: phases when Z.gt step_of Z.zero && Z.leq step_of (Z.shift_left Z.one 8192) -> { Checked.target; step_of; phases }
+  | _ -> malformed "out-of-range" (path ^ "[1]")
+
+let part path value =
+  let fields = Json.record path [ "token"; "above"; "below" ] value in
+  let cuts name = Json.array (path ^ "." ^ name) cut (fields name) in
+  { Checked.its_token = Json.integer (path ^ ".token") (fields "token"); above = cuts "above"; below = cuts "below" }
+
+let block path value =
+  let fields = Json.record path [ "queries"; "classes"; "parts" ] value in
+  { Checked.block_queries = Json.integer (path ^ ".queries") (fields "queries");
+    own_classes = classes (path ^ ".classes") (fields "classes"); parts = Json.array (path ^ ".parts") part (fields "parts") }
+
+let group path value =
+  let fields = Json.record path [ "m"; "pools"; "classes"; "blocks" ] value in
+  { Checked.maximum = Json.integer (path ^ ".m") (fields "m");
+    pools_of = Json.array (path ^ ".pools") Json.integer (fields "pools");
+    shared_classes = classes (path ^ ".classes") (fields "classes"); blocks = Json.array (path ^ ".blocks") block (fields "blocks") }
+
 let step path value =
   let fields = Json.record ~optional:[ "margin" ] path [ "rule"; "premises"; "args"; "conclusion" ] value in
   let name = Json.text (path ^ ".rule") (fields "rule") in
@@ -107,6 +139,13 @@ let step path value =
     | "count_cubic" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_count_cubic, tally)
+    | "score_exact" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_score_exact, scores)
+    | "separable_counts" ->
+        let args = args [ "exponent"; "bits"; "groups" ] in
+        let groups = arg (fun path -> Json.array path group) args "groups" in
+        (Checked.Apply_separable_counts (arg exponent args "exponent", arg bits args "bits", groups), tally)
     | "total" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_total, accuracy)
