@@ -2,14 +2,13 @@
 
 open Refusal
 
-let max_bytes = 1 lsl 28
 let default_budget = Z.of_int (1 lsl 25)
 
 let read path =
   try
     let file = open_in_bin path in
     let length = in_channel_length file in
-    if length > max_bytes then malformed "too-large" "";
+    if length > Member.max_bytes then malformed "too-large" "";
     let data = really_input_string file length in
     close_in file;
     data
