@@ -38,7 +38,7 @@ Lemma entries_true : forall M margin premises entries,
   Forall (holds M margin) premises -> entries_of premises = Fine entries -> Forall (entry_true M margin) entries.
 Proof.
   induction premises as [|p premises IH]; intros entries all E; cbn in E; [inversion E; constructor|].
-  inversion all as [|? ? H T]; subst. destruct p as [| | |counts| |]; try discriminate.
+  inversion all as [|? ? H T]; subst. destruct p as [| | |counts| | | | | |]; try discriminate.
   destruct (entries_of premises) as [more|]; [|discriminate]. inversion E; subst.
   apply Forall_app. split; [exact H | now apply IH].
 Qed.

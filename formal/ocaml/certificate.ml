@@ -22,11 +22,8 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "direct_path_spread";
-    "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
-    "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
-    "attention_ranges"; "gap_cells"; "regions"; "region_gaps"; "region_counts";
-    "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
+  [ "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
+    "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
 let fraction ?(signed = false) path value =
@@ -88,6 +85,21 @@ let scores path value =
   let kept = rows (path ^ ".kept") (fields "kept") in
   Checked.Score_approximation ({ Checked.rows = kept; exponent = unit }, Json.array (path ^ ".error") Json.integer (fields "error"))
 
+let direct_path_spread path value =
+  let fields = Json.record path [ "centre"; "spread" ] value in
+  Checked.Direct_path_spread (table (path ^ ".centre") (fields "centre"), table (path ^ ".spread") (fields "spread"))
+
+let value_path_spread path value = Checked.Value_path_spread (table path value)
+
+let max_token_path path value =
+  let fields = Json.record path [ "spread"; "lines" ] value in
+  Checked.Max_token_path (table (path ^ ".spread") (fields "spread"), table (path ^ ".lines") (fields "lines"))
+
+let attention_ranges path value =
+  let fields = Json.record path [ "bits"; "ranges" ] value in
+  let of_maxima path = Json.array path (fun path -> Json.array path rows) in
+  Checked.Attention_ranges (bits (path ^ ".bits") (fields "bits"), of_maxima (path ^ ".ranges") (fields "ranges"))
+
 (* What separable_counts counts, group by group. *)
 let classes path value =
   let kind path value = match Json.array path Json.integer value with [] -> malformed "wrong-type" path | row -> row in
@@ -146,6 +158,28 @@ let step path value =
         let args = args [ "exponent"; "bits"; "groups" ] in
         let groups = arg (fun path -> Json.array path group) args "groups" in
         (Checked.Apply_separable_counts (arg exponent args "exponent", arg bits args "bits", groups), tally)
+    | "direct_path_spread" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_direct_path_spread, direct_path_spread)
+    | "direct_path_centred_spread" ->
+        (Checked.Apply_direct_path_centred_spread (arg table (args [ "centre" ]) "centre"), direct_path_spread)
+    | "value_path_spread" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_value_path_spread, value_path_spread)
+    | "max_token_drop" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_max_token_drop, max_token_path)
+    | "max_token_mean" -> (Checked.Apply_max_token_mean (arg table (args [ "centres" ]) "centres"), max_token_path)
+    | "max_token_envelope" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_max_token_envelope, max_token_path)
+    | "attention_ranges" ->
+        let args = args [ "bits"; "gaps" ] in
+        let gaps = arg (fun path -> Json.array path rows) args "gaps" in
+        (Checked.Apply_attention_ranges (arg bits args "bits", gaps), attention_ranges)
+    | "gap_cells" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_gap_cells, tally)
     | "total" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_total, accuracy)
