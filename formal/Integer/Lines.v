@@ -22,7 +22,7 @@ Definition position_table (w : weights) (centre : matrix) : matrix := add_row (P
 
 Definition drop {A : Type} (m : nat) (l : list A) : list A := firstn m l ++ skipn (S m) l.
 
-Definition line_unit (w : weights) (positions : matrix) : Z := Z.min (exponent (EVOU_table w)) (exponent positions).
+Definition line_unit (values positions : matrix) : Z := Z.min (exponent values) (exponent positions).
 
 (** For each wrong token what it gains per attention on [m], and at most besides. *)
 Definition lines_of (values positions : matrix) (unit : Z) (m : nat) : list line :=
@@ -54,7 +54,7 @@ Notation M := (model_of w).
 Notation v := (d_vocab M).
 Notation k := (n_ctx M).
 Notation positions := (position_table w centre).
-Notation unit := (line_unit w positions).
+Notation unit := (line_unit (EVOU_table w) positions).
 Notation lines m := (lines_of (EVOU_table w) positions unit m).
 
 Lemma stands_kept_row : stands_for (kept_row w centre) 1 v (fun _ y => kept_path M centre y).
@@ -77,7 +77,7 @@ Lemma lines_spec : forall m y, (m < v)%nat -> (y < v)%nat -> y <> m ->
     forall p, (p < k)%nat -> (kept_path M centre y - kept_path M centre m + (PVOU M p y - PVOU M p m) <= IZR b * pow2 unit)%R.
 Proof.
   intros m y Hm Y other. destruct (stands_EVOU w good) as [SV FV]. destruct stands_positions as [SP FP].
-  set (V := EVOU_table w) in *. set (P := positions) in *. set (u := line_unit w P) in *.
+  set (V := EVOU_table w) in *. set (P := positions) in *. set (u := line_unit V P) in *.
   assert (u_V : u <= exponent V) by (unfold u, line_unit, V; lia). assert (u_P : u <= exponent P) by (unfold u, line_unit, P; lia).
   unfold lines_of. fold V P u. set (row := nth m (rows V) []).
   assert (Lr : length row = v) by now apply (row_length V v v).

@@ -103,14 +103,19 @@ Definition known_scales (head bits exponent : Z) (kept : list (list Z)) (error :
   let most := fold_right (fun row most => Z.max most (largest row + largest (map Z.opp row))) 0 kept + Z.abs (largest error) in
   add_scales head bits exponent (0 :: map (fun i => - Z.shiftl 1 (Z.of_nat i)) (seq 0 (Z.to_nat (bit_length most)))) [].
 
+(** Ends of the weights of all positions, of each query. *)
+Definition position_ends (w : weights) (bits : Z) : list (list (Z * Z)) :=
+  let P := position_scores_table w in
+  let known := fold_right (add_scales (head_of w) bits (exponent P)) [] (rows P) in
+  map (fun row => aligned (exponentials (head_of w) known bits (exponent P) row)) (rows P).
+
 Definition attention_ranges (w : weights) (bits : Z) (gaps : list (list (list Z))) (kept : matrix) (error : list Z) : outcome fact :=
   let (v, k) := (vocabulary w, positions w) in
   require (0 <=? bits) out_of_range
   (require (gaps_shaped v k gaps) wrong_shape
   (require (gaps_keep_apart v gaps) bad_gap
   (let head := head_of w in
-   let A := attention_of w bits in
-   let all_sums := map (position_sums_of k) (of_positions A) in
+   let all_sums := map (position_sums_of k) (position_ends w bits) in
    let known := known_scales head bits (exponent kept) (rows kept) error in
    Fine (Attention_ranges bits (map (fun m => map (fun q =>
      let row := firstn (S m) (nth q (rows kept) []) in
@@ -261,6 +266,25 @@ Proof.
   subst gap. split; [exact N|]. split; [reflexivity|]. split; [exact zero|]. rewrite Rg. cbn [fst snd]. now symmetry.
 Qed.
 
+Lemma position_ends_between : forall w bits q, well_formed w = true -> 0 <= bits -> (q < d_vocab (model_of w))%nat ->
+  (q < length (position_ends w bits))%nat /\ exists up, (0 < up)%R /\
+    length (nth q (position_ends w bits) []) = n_ctx (model_of w) /\
+    forall p, (p < n_ctx (model_of w))%nat -> between up (nth p (nth q (position_ends w bits) []) (0, 0))
+      (exp (position_scores (model_of w) q p / sqrt (INR (d_head (model_of w))))).
+Proof.
+  intros w bits q good natural Q. unfold position_ends. cbv zeta. set (P := position_scores_table w).
+  set (known := fold_right (add_scales (head_of w) bits (exponent P)) [] (rows P)).
+  pose proof (stands_position_scores w good) as SP. fold P in SP.
+  assert (right : right_memo (head_of w) known) by (apply scales_right; constructor).
+  destruct (row_between w bits good natural known P _ _ _ q (n_ctx (model_of w)) right SP Q) as (up & up_pos & each).
+  assert (LP : length (rows P) = d_vocab (model_of w)) by apply SP.
+  assert (Lr : length (nth q (rows P) []) = n_ctx (model_of w)) by (apply (row_length _ _ _ _ (proj1 SP) Q)).
+  split; [rewrite map_length; lia|]. exists up. split; [exact up_pos|].
+  rewrite (nth_map _ _ (fun row => aligned (exponentials (head_of w) known bits (exponent P) row)) (rows P) q [] []) by lia.
+  split; [unfold aligned, exponentials; now rewrite !map_length|]. intros p Hp. specialize (each p Hp Hp).
+  rewrite firstn_all2 in each by (unfold exponentials; rewrite map_length; lia). exact each.
+Qed.
+
 Theorem attention_ranges_sound : forall w margin bits gaps kept error f, well_formed w = true ->
   holds (model_of w) margin (Score_approximation kept error) -> attention_ranges w bits gaps kept error = Fine f ->
   holds (model_of w) margin f.
@@ -269,8 +293,8 @@ Proof.
   set (v := vocabulary w) in *. set (k := positions w) in *.
   apply require_fine in E. destruct E as [natural E]. apply Z.leb_le in natural.
   apply require_fine in E. destruct E as [shape E]. apply require_fine in E. destruct E as [apart E]. apply fine_eq in E. subst f.
-  set (A := attention_of w bits). set (known := known_scales (head_of w) bits (exponent kept) (rows kept) error).
-  set (all_sums := map (position_sums_of k) (of_positions A)).
+  set (known := known_scales (head_of w) bits (exponent kept) (rows kept) error).
+  set (all_sums := map (position_sums_of k) (position_ends w bits)).
   set (ratios := fun q m => ratios_of (head_of w) known bits (exponent kept) (firstn (S m) (nth q (rows kept) [])) (nth q error 0) m).
   set (ranges := map _ (seq 0 v)).
   assert (at_ : forall m q n gap low high, (q <= m)%nat -> range_at ranges m q n = [gap; low; high] ->
@@ -305,13 +329,10 @@ Proof.
     set (M := model_of w) in *. change v with (d_vocab M) in *. change k with (n_ctx M) in *.
     destruct is_t as [L all_small]. destruct (sizes w good) as (_ & _ & _ & K). fold M in K.
     assert (Qs : (q < d_vocab M)%nat) by exact (Nat.le_lt_trans _ _ _ q_le_m Hm).
-    destruct (ends_between w bits good natural q m Qs) as (up & ut & up_pos & _ & Le & near_p & _). fold A in Le, near_p.
-    set (ends := fst (ends_of_pair A q m)) in *.
+    destruct (position_ends_between w bits q good natural Qs) as (Lq & up & up_pos & Le & near_p).
+    set (ends := nth q (position_ends w bits) []) in *.
     assert (sums_at : nth q all_sums (Position_sums [] [] 0 (0, 0)) = position_sums_of (n_ctx M) ends).
-    { unfold all_sums, ends, ends_of_pair. cbn [fst].
-      assert (Lq : (q < length (of_positions A))%nat).
-      { unfold A, attention_of. cbn [of_positions]. rewrite map_length. destruct (stands_position_scores w good) as [[-> _] _]. fold M. lia. }
-      rewrite (nth_map _ _ (position_sums_of (n_ctx M)) (of_positions A) q [] _ Lq). reflexivity. }
+    { unfold all_sums, ends. now rewrite (nth_map _ _ (position_sums_of (n_ctx M)) (position_ends w bits) q [] _ Lq). }
     rewrite sums_at in value. clear sums_at.
     pose proof (sides M t ends up K L Le near_p) as sided. cbv zeta in sided. fold q m n in sided.
     (* what the other tokens weigh beside the maximum *)

@@ -10,10 +10,11 @@ Definition one_line (some : list line) : list Z :=
 
 Definition max_token_drop (w : weights) (centre spread : matrix) : outcome fact :=
   require (centre_fits w centre) wrong_shape
-  (let P := position_table w centre in
-   let unit := line_unit w P in
+  (let V := EVOU_table w in
+   let P := position_table w centre in
+   let unit := line_unit V P in
    Fine (Max_token_path spread
-     {| rows := map (fun m => one_line (lines_of (EVOU_table w) P unit m)) (seq 0 (vocabulary w)); exponent := unit |})).
+     {| rows := map (fun m => one_line (lines_of V P unit m)) (seq 0 (vocabulary w)); exponent := unit |})).
 
 Theorem max_token_drop_sound : forall w margin centre spread f, well_formed w = true ->
   holds (model_of w) margin (Direct_path_spread centre spread) -> max_token_drop w centre spread = Fine f ->
@@ -21,7 +22,7 @@ Theorem max_token_drop_sound : forall w margin centre spread f, well_formed w = 
 Proof.
   intros w margin centre spread f good D E. unfold max_token_drop in E. apply require_fine in E. destruct E as [fits E].
   apply fine_eq in E. subst f. apply (lines_bound w centre good fits margin spread _ D).
-  intros m n s b a Hm N I [A _]. set (unit := line_unit w (position_table w centre)) in *.
+  intros m n s b a Hm N I [A _]. set (unit := line_unit (EVOU_table w) (position_table w centre)) in *.
   assert (r : lines_row (model_of w) {| rows := map (fun m => one_line (lines_of (EVOU_table w) (position_table w centre) unit m)) (seq 0 (vocabulary w)); exponent := unit |} m n = m).
   { unfold lines_row, row_of_lines. cbn [rows]. rewrite map_length, seq_length. change (d_vocab (model_of w)) with (vocabulary w).
     now rewrite (proj2 (Nat.ltb_ge _ _) (Nat.le_refl _)). }

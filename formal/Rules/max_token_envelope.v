@@ -35,10 +35,11 @@ Definition written (some : list line) : list Z := flat_map (fun l => [fst l; snd
 
 Definition max_token_envelope (w : weights) (centre spread : matrix) : outcome fact :=
   require (centre_fits w centre) wrong_shape
-  (let P := position_table w centre in
-   let unit := line_unit w P in
+  (let V := EVOU_table w in
+   let P := position_table w centre in
+   let unit := line_unit V P in
    Fine (Max_token_path spread
-     {| rows := map (fun m => written (upper_hull (lines_of (EVOU_table w) P unit m))) (seq 0 (vocabulary w)); exponent := unit |})).
+     {| rows := map (fun m => written (upper_hull (lines_of V P unit m))) (seq 0 (vocabulary w)); exponent := unit |})).
 
 Definition value_at (l : line) (a : R) : R := (IZR (fst l) * a + IZR (snd l))%R.
 
@@ -118,7 +119,7 @@ Theorem max_token_envelope_sound : forall w margin centre spread f, well_formed 
 Proof.
   intros w margin centre spread f good D E. unfold max_token_envelope in E. apply require_fine in E. destruct E as [fits E].
   apply fine_eq in E. subst f. apply (lines_bound w centre good fits margin spread _ D).
-  intros m n s b a Hm N I [A _]. set (unit := line_unit w (position_table w centre)) in *.
+  intros m n s b a Hm N I [A _]. set (unit := line_unit (EVOU_table w) (position_table w centre)) in *.
   set (row_of := fun m => written (upper_hull (lines_of (EVOU_table w) (position_table w centre) unit m))).
   assert (r : lines_row (model_of w) {| rows := map row_of (seq 0 (vocabulary w)); exponent := unit |} m n = m).
   { unfold lines_row, row_of_lines. cbn [rows]. rewrite map_length, seq_length. change (d_vocab (model_of w)) with (vocabulary w).

@@ -20,11 +20,12 @@ Definition max_token_mean (w : weights) (centres centre spread : matrix) : outco
   let (v, k) := (vocabulary w, positions w) in
   require (centre_fits w centre) wrong_shape
   (require (shape_test centres v k && (exponent centres <=? 0)) wrong_shape
-  (let P := position_table w centre in
-   let unit := line_unit w P in
+  (let V := EVOU_table w in
+   let P := position_table w centre in
+   let unit := line_unit V P in
    let finer := - exponent centres in
    Fine (Max_token_path spread
-     {| rows := flat_map (fun m => let some := lines_of (EVOU_table w) P unit m in
+     {| rows := flat_map (fun m => let some := lines_of V P unit m in
           map (fun c => two_lines finer c some) (nth m (rows centres) [])) (seq 0 v);
         exponent := unit - finer |}))).
 
@@ -53,7 +54,7 @@ Proof.
   apply require_fine in E. destruct E as [shape E]. apply andb_prop in shape. destruct shape as [shape finer_ok].
   apply shape_test_right in shape. apply Z.leb_le in finer_ok. apply fine_eq in E. subst f.
   apply (lines_bound w centre good fits margin spread _ D). intros m n s b a Hm N I A.
-  set (unit := line_unit w (position_table w centre)) in *. set (finer := - exponent centres) in *.
+  set (unit := line_unit (EVOU_table w) (position_table w centre)) in *. set (finer := - exponent centres) in *.
   set (row_of := fun m => let some := lines_of (EVOU_table w) (position_table w centre) unit m in
     map (fun c => two_lines finer c some) (nth m (rows centres) [])).
   set (v := vocabulary w) in *. set (k := positions w) in *.
