@@ -20,9 +20,18 @@ import pytest
 from checker.certificate import decode_certificate
 from checker.decode import decompress, load_json
 from checker.errors import Refusal
-from checker.facts import CubicTokens, ScoreApproximation, Tally, UpperTable
+from checker.facts import (
+    AttentionRanges,
+    CubicTokens,
+    DirectPathSpread,
+    MaxTokenPath,
+    ScoreApproximation,
+    Tally,
+    UpperTable,
+)
 from tests.support.derivations import Derivation
 from tests.support.groups import any_groups
+from tests.support.hints import by_hand
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 FORMAL = Path(__file__).resolve().parent
@@ -97,7 +106,8 @@ MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "long": lambda rng: random_tensors(rng, 2, 6, 2, 1),
     "zero": lambda rng: zero_tensors(3, 2, 1, 1),
 }
-PROOFS = ["enumerate", "branch", "cubic", "both", "separable", "separable-looser"]
+LINES = ["max_token_drop", "max_token_mean", "max_token_envelope"]
+PROOFS = ["enumerate", "branch", "cubic", "both", "separable", "separable-looser", "spread", *LINES]
 
 
 def looser(scores: ScoreApproximation) -> ScoreApproximation:
@@ -108,8 +118,11 @@ def looser(scores: ScoreApproximation) -> ScoreApproximation:
 
 
 def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
-    """Enumerated, branched, by accepted tokens, counted in any groups, or part of the pairs each by a step at its own
-    margin."""
+    """Enumerated, branched, by accepted tokens, counted in any groups, by gaps, or part of the pairs each by a step at
+    its own margin."""
+    rng = random.Random(f"{kind} {margin}")
+    if kind in LINES:
+        return by_hand(path, margin, rng, kind, "score_exact")
     proof = Derivation(path, margin)
     v, k = proof.problem.v, proof.problem.k
     queries = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
@@ -124,8 +137,12 @@ def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
         proof.step("pure_sequences", [], LANES)
     elif kind.startswith("separable"):
         scores = proof.step("score_exact", [], {}, looser if kind.endswith("looser") else None)
-        rng = random.Random(f"{kind} {margin}")
         proof.step("separable_counts", [scores], any_groups(rng, proof, scores, {**LANES, "groups": []}, queries))
+    elif kind == "spread":
+        gaps = [[[int(m > 0 and (q < m or n > 0)) for n in range(k - (q < m))] for q in range(m + 1)] for m in range(v)]
+        ranges = proof.step("attention_ranges", [proof.step("score_exact", [], {})], {"bits": 40, "gaps": gaps})
+        lines = proof.step("max_token_envelope", [proof.step("direct_path_spread", [], {})], {})
+        proof.step("gap_cells", [ranges, lines, proof.step("value_path_spread", [], {})], {})
     else:
         with proof.at(margin - 3):
             proof.step("enumerate_sequences", [], LANES)
@@ -168,6 +185,22 @@ def test_the_same_counts(tmp_path: Path, name: str, kind: str, margin: str) -> N
         elif isinstance(fact, ScoreApproximation):
             stated["error"][-1] -= 1
             assert outcome(greedy) == ("REJECTED", "error-too-small")
+        elif isinstance(fact, DirectPathSpread):
+            stated["spread"]["rows"][-1][-1] -= 1
+            assert outcome(greedy) == ("REJECTED", "bound-too-small")
+            stated["centre"]["rows"] = [[1 << 20] * proof.weights.sizes["d_model"]]
+            assert outcome(greedy) == ("REJECTED", "other-centre")
+        elif isinstance(fact, MaxTokenPath) and fact.lines.rows[-1]:
+            stated["lines"]["rows"][-1][-1] -= 1
+            assert outcome(greedy) == ("REJECTED", "bound-too-small")
+        elif isinstance(fact, AttentionRanges) and any(any(row) for rows in fact.ranges for row in rows):
+            cell = next(cell for rows in stated["ranges"] for row in rows for cell in row if cell)
+            for end, inward in ((1, 1), (2, -1)):
+                cell[end] += inward
+                assert outcome(greedy) == ("REJECTED", "range-too-narrow")
+                cell[end] -= inward
+            stated["bits"] += 1
+            assert outcome(greedy) == ("REJECTED", "wrong-unit")
         elif isinstance(fact, CubicTokens) and fact.masks[-1][-1]:  # the maximum itself is never accepted
             stated["masks"][-1][-1][-1] |= 1 << (len(fact.masks) - 1)
             assert outcome(greedy) == ("REJECTED", "token-not-accepted")
