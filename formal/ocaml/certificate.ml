@@ -22,7 +22,7 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
+  [ "score_product_spread"; "score_recursive_spread"; "score_singular_value";
     "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
@@ -84,6 +84,20 @@ let scores path value =
   let unit = exponent (path ^ ".exponent") (fields "exponent") in
   let kept = rows (path ^ ".kept") (fields "kept") in
   Checked.Score_approximation ({ Checked.rows = kept; exponent = unit }, Json.array (path ^ ".error") Json.integer (fields "error"))
+
+let projector path value =
+  let fields = Json.record path [ "onto"; "along"; "exponent" ] value in
+  let unit = exponent (path ^ ".exponent") (fields "exponent") in
+  let matrix name =
+    let path = path ^ "." ^ name in
+    match rows path (fields name) with
+    | (_ :: _ as first) :: rest as rows when List.for_all (fun row -> List.length row = List.length first) rest ->
+        { Checked.rows; exponent = unit }
+    | _ -> malformed "not-a-matrix" path
+  in
+  { Checked.onto = matrix "onto"; along = matrix "along" }
+
+let projectors path = Json.array path projector
 
 let direct_path_spread path value =
   let fields = Json.record path [ "centre"; "spread" ] value in
@@ -154,6 +168,7 @@ let step path value =
     | "score_exact" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_score_exact, scores)
+    | "score_residual_spread" -> (Checked.Apply_score_residual_spread (arg projectors (args [ "peels" ]) "peels"), scores)
     | "separable_counts" ->
         let args = args [ "exponent"; "bits"; "groups" ] in
         let groups = arg (fun path -> Json.array path group) args "groups" in
