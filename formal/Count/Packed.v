@@ -11,9 +11,6 @@ Open Scope Z_scope.
 
 Fixpoint multiply (l : list Z) : Z := match l with [] => 1 | x :: rest => x * multiply rest end.
 
-Lemma multiply_app : forall a b, multiply (a ++ b) = multiply a * multiply b.
-Proof. induction a as [|x a IH]; intros b; cbn [app multiply]; [lia|]. rewrite IH. lia. Qed.
-
 Lemma add_up_app : forall a b, add_up (a ++ b) = add_up a + add_up b.
 Proof. induction a as [|x a IH]; intros b; cbn [app add_up]; [lia|]. rewrite IH. lia. Qed.
 

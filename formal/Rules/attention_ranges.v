@@ -142,7 +142,6 @@ Variables (M : model) (t : list nat) (ends : list (Z * Z)) (up : R).
 Hypothesis some : (0 < n_ctx M)%nat.
 Hypothesis length_t : length t = n_ctx M.
 Hypothesis length_ends : length ends = n_ctx M.
-
 Notation k := (n_ctx M).
 Notation q := (query M t).
 Notation m := (label t).
@@ -210,9 +209,6 @@ Proof.
     pose proof (flagged_top _ fst (0, 0) before (fun p => negb (b p)) (k - 1 - i)) as F. rewrite length_before in F.
     specialize (F ltac:(rewrite trues_rest, E; lia)). rewrite flagged_rest in F. rewrite all_low_sum. lia.
 Qed.
-
-Lemma last_token : nth (k - 1) t 0%nat = q.
-Proof. reflexivity. Qed.
 
 Lemma label_sum : forall yes no : nat -> R,
   (sum k (fun p => if_label t (yes p) (no p) p) * up
