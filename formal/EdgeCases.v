@@ -15,8 +15,8 @@ Definition two (second : list Z) (f : Z -> Z -> Z) : list Z := flat_map (fun a =
 
 Definition edge_cases : list (list Z) :=
   [one Z.opp; one Z.abs; one Z.log2; one Z.sqrt; one (fun n => Z.of_nat (Z.to_nat (Z.land n 255))); map Z.ones [0; 1; 5; 70];
-   two numbers Z.add; two numbers Z.sub; two numbers Z.mul; two numbers Z.min; two numbers Z.max; two numbers Z.div;
-   two numbers Z.land; two small Z.shiftl; two small Z.shiftr; two [0; 1; 2; 3; -1] Z.pow;
+   two numbers Z.add; two numbers Z.sub; two numbers Z.mul; two numbers Z.min; two numbers Z.max; two numbers Z.div; two numbers Z.modulo;
+   two numbers Z.land; two numbers Z.lor; two small Z.shiftl; two small Z.shiftr; two [0; 1; 2; 3; -1] Z.pow;
    two numbers (fun a b => of_bool (a =? b)); two numbers (fun a b => of_bool (a <=? b));
    two numbers (fun a b => of_bool (a <? b)); two small (fun a i => of_bool (Z.testbit a i));
    map Z.of_nat [(2 - 3)%nat; (5 - 3)%nat; (2 + 3)%nat; (0 - 0)%nat];

@@ -3,6 +3,9 @@
 From Coq Require Import Reals ZArith List Lia Arith Bool.
 From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
 From Compact Require Import Rules.direct_path_upper Rules.value_path_upper Rules.cubic_tokens Rules.count_cubic.
+From Compact Require Import Integer.Splitting Rules.score_exact Rules.score_residual_spread Rules.separable_counts.
+From Compact Require Import Rules.direct_path_spread Rules.direct_path_centred_spread Rules.value_path_spread.
+From Compact Require Import Rules.max_token_drop Rules.max_token_mean Rules.max_token_envelope Rules.attention_ranges Rules.gap_cells.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -14,6 +17,17 @@ Inductive rule :=
 | Apply_value_path_upper
 | Apply_cubic_tokens (bits : Z)
 | Apply_count_cubic
+| Apply_score_exact
+| Apply_score_residual_spread (projectors : list projector)
+| Apply_separable_counts (e bits : Z) (groups : list group)
+| Apply_direct_path_spread
+| Apply_direct_path_centred_spread (centre : matrix)
+| Apply_value_path_spread
+| Apply_max_token_drop
+| Apply_max_token_mean (centres : matrix)
+| Apply_max_token_envelope
+| Apply_attention_ranges (bits : Z) (gaps : list (list (list Z)))
+| Apply_gap_cells
 | Apply_total.
 
 (** A margin of its own, or that of the claim. *)
@@ -36,6 +50,35 @@ Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (fac
       | _ => Refused wrong_premises
       end
   | Apply_count_cubic => match facts with [Cubic_tokens masks] => count_cubic w masks | _ => Refused wrong_premises end
+  | Apply_score_exact => require (Nat.eqb (length facts) 0) wrong_premises (score_exact w)
+  | Apply_score_residual_spread projectors =>
+      require (Nat.eqb (length facts) 0) wrong_premises (score_residual_spread w projectors)
+  | Apply_separable_counts e bits groups =>
+      match facts with
+      | [Score_approximation kept error] => separable_counts w margin budget e bits kept error groups
+      | _ => Refused wrong_premises
+      end
+  | Apply_direct_path_spread => require (Nat.eqb (length facts) 0) wrong_premises (direct_path_spread w)
+  | Apply_direct_path_centred_spread centre =>
+      require (Nat.eqb (length facts) 0) wrong_premises (direct_path_centred_spread w centre)
+  | Apply_value_path_spread => require (Nat.eqb (length facts) 0) wrong_premises (value_path_spread w)
+  | Apply_max_token_drop =>
+      match facts with [Direct_path_spread centre spread] => max_token_drop w centre spread | _ => Refused wrong_premises end
+  | Apply_max_token_mean centres =>
+      match facts with [Direct_path_spread centre spread] => max_token_mean w centres centre spread | _ => Refused wrong_premises end
+  | Apply_max_token_envelope =>
+      match facts with [Direct_path_spread centre spread] => max_token_envelope w centre spread | _ => Refused wrong_premises end
+  | Apply_attention_ranges bits gaps =>
+      match facts with
+      | [Score_approximation kept error] => attention_ranges w bits gaps kept error
+      | _ => Refused wrong_premises
+      end
+  | Apply_gap_cells =>
+      match facts with
+      | [Attention_ranges bits ranges; Max_token_path spread lines; Value_path_spread value] =>
+          gap_cells w margin bits ranges spread lines value
+      | _ => Refused wrong_premises
+      end
   | Apply_total => total w facts
   end.
 
@@ -102,20 +145,37 @@ Definition true_at (w : weights) (one : fraction * fact) : Prop := holds (model_
 Lemma same_margin_eq : forall a b, same_margin a b = true -> a = b.
 Proof. intros [a b] [c d] E. unfold same_margin in E. cbn in E. rewrite andb_true_iff, !Z.eqb_eq in E. now destruct E as [-> ->]. Qed.
 
+(** Premises of the kinds that a rule asks for, one by one. *)
+Ltac take_premises all :=
+  repeat match goal with
+  | E : match ?facts with _ => _ end = Fine _ |- _ => destruct facts; try discriminate E
+  end;
+  repeat match goal with H : Forall _ (_ :: _) |- _ => inversion H; subst; clear H end.
+
 Lemma derive_sound : forall w budget margin r facts f,
   well_formed w = true -> 0 < snd margin -> Forall (holds (model_of w) (value_of margin)) facts ->
   derive w budget margin r facts = Fine f -> holds (model_of w) (value_of margin) f.
 Proof.
-  intros w budget margin [e bits|e bits queries|e bits|e| |bits| |] facts f good positive all E; cbn in E.
+  intros w budget margin r facts f good positive all E.
+  destruct r; cbn [derive] in E.
   - apply require_fine in E. destruct E as [_ E]. now apply enumerate_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply branch_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply pure_sequences_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply direct_path_upper_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply value_path_upper_sound with (2 := E).
-  - destruct facts as [|[direct| | | |] [|[|value| | |] [|]]]; try discriminate.
-    inversion all as [|? ? D rest]; subst. inversion rest as [|? ? V _]; subst.
-    now apply cubic_tokens_sound with (4 := E).
-  - destruct facts as [|[| |masks| |] [|]]; try discriminate. inversion all; subst. now apply count_cubic_sound with (3 := E).
+  - take_premises all. now apply cubic_tokens_sound with (4 := E).
+  - take_premises all. now apply count_cubic_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply score_exact_sound with (2 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply score_residual_spread_sound with (2 := E).
+  - take_premises all. now apply separable_counts_sound with (4 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply direct_path_spread_sound with (2 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply direct_path_centred_spread_sound with (2 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply value_path_spread_sound with (2 := E).
+  - take_premises all. now apply max_token_drop_sound with (3 := E).
+  - take_premises all. now apply max_token_mean_sound with (3 := E).
+  - take_premises all. now apply max_token_envelope_sound with (3 := E).
+  - take_premises all. now apply attention_ranges_sound with (3 := E).
+  - take_premises all. now apply gap_cells_sound with (6 := E).
   - now apply total_sound with (2 := E).
 Qed.
 
@@ -160,7 +220,7 @@ Proof.
   destruct (prove_all w budget margin [] steps) as [proved|[]] eqn:F; [|discriminate].
   apply prove_all_sound in F; [|assumption|constructor].
   destruct proved as [|[its_margin f] proved]; [discriminate|].
-  destruct f as [| | | |c n] eqn:Ef; try discriminate.
+  destruct f as [| | | |c n| | | | |] eqn:Ef; try discriminate.
   destruct (same_margin its_margin margin) eqn:same; [|discriminate]. apply same_margin_eq in same. subst its_margin.
   cbn [negb] in E. destruct (entails (Accuracy c n) (Accuracy right missed)) as [[]|] eqn:T; [|discriminate].
   inversion F as [|? ? H _]; subst. apply (entails_sound _ _ _ _ T). exact H.

@@ -100,7 +100,7 @@ Proof. intros A B P a b H. induction H; simpl; congruence. Qed.
 Lemma token_choice : forall f N q m ends quick p t, token (choice_at f N q m ends quick p t) = t.
 Proof. reflexivity. Qed.
 
-Lemma add_up_sum : forall (f : choice -> Z) dummy cs,
+Lemma add_up_sum : forall {A : Type} (f : A -> Z) dummy cs,
   IZR (add_up (map f cs)) = sum (length cs) (fun p => IZR (f (nth p cs dummy))).
 Proof.
   induction cs as [|c cs IH]; [reflexivity|]. cbn [length map add_up]. rewrite sum_first, plus_IZR, IH. reflexivity.

@@ -117,6 +117,39 @@ Qed.
 Lemma members_spec : forall m mask x, In x (members m mask) <-> (x < m)%nat /\ Z.testbit mask (Z.of_nat x) = true.
 Proof. intros. unfold members. rewrite filter_In, in_seq. split; intros [A B]; split; auto; lia. Qed.
 
+(** What a filled list is a sequence of, with the query behind it. *)
+Lemma filled_sequence : forall w m q n T ts, let M := model_of w in let t := ts ++ [q] in
+  well_formed w = true -> (m < d_vocab M)%nat -> (q <= m)%nat -> (forall x, In x T -> (x < m)%nat) ->
+  (n <= if Nat.eqb q m then n_ctx M - 1 else n_ctx M - 2)%nat -> (n = 0 -> q <> m -> 1 < n_ctx M)%nat -> In ts (fill T m n (n_ctx M - 1)) ->
+  is_sequence M t /\ label t = m /\ query M t = q /\ firstn (n_ctx M - 1) t = ts /\ others M t = n /\
+  forall x, In x ts -> x = m \/ In x T.
+Proof.
+  intros w m q n T ts M t good M_small q_le_m small_T fits some J.
+  destruct (sizes w good) as (_ & _ & _ & K). fold M in K. set (k := n_ctx M) in *.
+  destruct (fill_members T m ltac:(intros I; specialize (small_T m I); lia) _ _ _ J) as (L & O & all).
+  assert (small : Forall (fun x => (x <= m)%nat) t).
+  { unfold t. apply Forall_app. split; [|constructor; [lia | constructor]]. apply Forall_forall. intros x X.
+    destruct (all x X) as [->|Y]; [lia|]. specialize (small_T x Y). lia. }
+  assert (holding : In m t).
+  { unfold t. apply in_app_iff. destruct (Nat.eqb q m) eqn:same; [right; left; now apply Nat.eqb_eq|]. left.
+    destruct (in_dec Nat.eq_dec m ts) as [yes|no]; [assumption|exfalso].
+    assert (G : forall l, ~ In m l -> odd_ones m l = length l).
+    { unfold odd_ones. induction l as [|x l IH]; intros F; [reflexivity|]. cbn [filter].
+      assert (X : Nat.eqb x m = false) by (apply Nat.eqb_neq; intros ->; apply F; now left).
+      rewrite X. cbn [negb length]. rewrite IH; [reflexivity|]. intros Y. apply F. now right. }
+    rewrite (G ts no) in O. apply Nat.eqb_neq in same. lia. }
+  assert (lab : label t = m).
+  { unfold label. apply Nat.le_antisymm; [now apply list_max_le|].
+    assert (G : Forall (fun x => (x <= list_max t)%nat) t) by now apply list_max_le.
+    rewrite Forall_forall in G. now apply G. }
+  assert (pre : firstn (k - 1) t = ts).
+  { unfold t. rewrite firstn_app, L, Nat.sub_diag, firstn_all2 by lia. now rewrite firstn_O, app_nil_r. }
+  split; [|split; [exact lab|split; [|split; [exact pre|split; [|exact all]]]]].
+  - split; [unfold t; rewrite app_length, L; fold k; cbn [length]; lia|]. revert small. apply Forall_impl. intros x X. lia.
+  - unfold query, t. fold k. rewrite app_nth2, L, Nat.sub_diag by lia. reflexivity.
+  - unfold others. fold k. rewrite pre, lab. exact O.
+Qed.
+
 Theorem count_cubic_sound : forall w margin masks f,
   well_formed w = true -> holds (model_of w) margin (Cubic_tokens masks) ->
   count_cubic w masks = Fine f -> holds (model_of w) margin f.
@@ -143,33 +176,13 @@ Proof.
     + intros n _. apply fill_NoDup; [|apply fresh]. apply NoDup_filter, seq_NoDup.
     + intros n n' ts _ _ A B. apply fill_members in A, B; try apply fresh. destruct A as (_ & <- & _), B as (_ & <- & _). reflexivity.
   - rewrite Forall_map. apply Forall_forall. intros ts J. apply in_flat_map in J. destruct J as (n & N & J). apply in_seq in N.
-    destruct (fill_members (T n) m (fresh n) _ _ _ J) as (L & O & all).
     set (t := ts ++ [q]).
-    assert (small : Forall (fun x => (x <= m)%nat) t).
-    { unfold t. apply Forall_app. split; [|constructor; [lia | constructor]]. apply Forall_forall. intros x X.
-      destruct (all x X) as [->|Y]; [lia|]. apply members_spec in Y. lia. }
-    assert (holding : In m t).
-    { unfold t. apply in_app_iff. destruct (Nat.eqb q m) eqn:same; [right; left; now apply Nat.eqb_eq|]. left.
-      destruct (in_dec Nat.eq_dec m ts) as [yes|no]; [assumption|exfalso].
-      assert (G : forall l, ~ In m l -> odd_ones m l = length l).
-      { unfold odd_ones. induction l as [|x l IH]; intros F; [reflexivity|]. cbn [filter].
-        assert (X : Nat.eqb x m = false) by (apply Nat.eqb_neq; intros ->; apply F; now left).
-        rewrite X. cbn [negb length]. rewrite IH; [reflexivity|]. intros Y. apply F. now right. }
-      rewrite (G ts no) in O. lia. }
-    assert (lab : label t = m).
-    { unfold label. apply Nat.le_antisymm; [now apply list_max_le|].
-      assert (G : Forall (fun x => (x <= list_max t)%nat) t) by now apply list_max_le.
-      rewrite Forall_forall in G. now apply G. }
-    assert (que : query (model_of w) t = q).
-    { unfold query, t. change (n_ctx (model_of w)) with k. rewrite app_nth2, L, Nat.sub_diag by lia. reflexivity. }
-    assert (pre : firstn (n_ctx (model_of w) - 1) t = ts).
-    { unfold t. change (n_ctx (model_of w)) with k. rewrite firstn_app, L, Nat.sub_diag, firstn_all2 by lia.
-      now rewrite firstn_O, app_nil_r. }
-    assert (oth : others (model_of w) t = n) by (unfold others; rewrite pre, lab; exact O).
+    destruct (filled_sequence w m q n (T n) ts good ltac:(change (d_vocab (model_of w)) with (vocabulary w); lia) ltac:(lia)
+      ltac:(intros x X; apply members_spec in X; lia) ltac:(change (n_ctx (model_of w)) with k; destruct (Nat.eqb q m); lia) ltac:(lia) J)
+      as (is_t & lab & que & pre & oth & all). fold t in is_t, lab, que, pre, oth.
     split.
     + apply H.
-      * split; [unfold t; rewrite app_length, L; change (n_ctx (model_of w)) with k; cbn [length]; lia|].
-        revert small. apply Forall_impl. intros x X. change (d_vocab (model_of w)) with (vocabulary w). lia.
+      * exact is_t.
       * split; [rewrite oth; lia|]. intros x X other. rewrite lab, que, oth. rewrite pre in X. rewrite lab in other.
         destruct (all x X) as [->|Y]; [contradiction|]. apply members_spec in Y. exact (proj2 Y).
     + unfold in_region. cbn [of_label queries ns]. rewrite lab, que, oth. repeat split.

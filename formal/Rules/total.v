@@ -17,6 +17,10 @@ Definition apart (a b : entry_of_tally) : bool :=
 Fixpoint all_apart (l : list entry_of_tally) : bool :=
   match l with [] => true | e :: rest => forallb (apart e) rest && all_apart rest end.
 
+(** The same, label by label: there may be many. *)
+Definition apart_by_label (v : nat) (l : list entry_of_tally) : bool :=
+  forallb (fun label => all_apart (filter (fun e => of_label e =? Z.of_nat label) l)) (seq 0 v).
+
 Fixpoint entries_of (premises : list fact) : outcome (list entry_of_tally) :=
   match premises with
   | [] => Fine []
@@ -30,15 +34,28 @@ Definition total (w : weights) (premises : list fact) : outcome fact :=
   | Refused why => Refused why
   | Fine entries =>
       require (forallb (is_region (vocabulary w) (positions w)) entries) no_such_region
-      (require (all_apart entries) region_covered_twice
+      (require (apart_by_label (vocabulary w) entries) region_covered_twice
       (Fine (Accuracy (add_up (map right entries)) (add_up (map missed entries)))))
   end.
+
+Lemma apart_by_label_all : forall v l, (forall e, In e l -> 0 <= of_label e < Z.of_nat v) -> apart_by_label v l = true -> all_apart l = true.
+Proof.
+  intros v l. unfold apart_by_label. rewrite forallb_forall. induction l as [|e l IH]; intros small each; [reflexivity|].
+  cbn [all_apart]. apply andb_true_iff. split.
+  - apply forallb_forall. intros x I. destruct (of_label e =? of_label x) eqn:same; [|unfold apart; now rewrite same].
+    apply Z.eqb_eq in same. pose proof (small e (or_introl eq_refl)) as range.
+    specialize (each (Z.to_nat (of_label e)) ltac:(apply in_seq; lia)). rewrite Z2Nat.id in each by lia.
+    cbn [filter] in each. rewrite Z.eqb_refl in each. cbn [all_apart] in each. apply andb_prop in each. destruct each as [each _].
+    rewrite forallb_forall in each. apply each, filter_In. split; [exact I | now apply Z.eqb_eq].
+  - apply IH; [intros; apply small; now right|]. intros label L. specialize (each label L). cbn [filter] in each.
+    destruct (of_label e =? Z.of_nat label); [|exact each]. cbn [all_apart] in each. now apply andb_prop in each.
+Qed.
 
 Lemma entries_true : forall M margin premises entries,
   Forall (holds M margin) premises -> entries_of premises = Fine entries -> Forall (entry_true M margin) entries.
 Proof.
   induction premises as [|p premises IH]; intros entries all E; cbn in E; [inversion E; constructor|].
-  inversion all as [|? ? H T]; subst. destruct p as [| | |counts|]; try discriminate.
+  inversion all as [|? ? H T]; subst. destruct p as [| | |counts| | | | | |]; try discriminate.
   destruct (entries_of premises) as [more|]; [|discriminate]. inversion E; subst.
   apply Forall_app. split; [exact H | now apply IH].
 Qed.
@@ -84,7 +101,10 @@ Theorem total_sound : forall w M margin premises f,
 Proof.
   intros w M margin premises f all E. unfold total in E. apply require_fine in E. destruct E as [_ E].
   destruct (entries_of premises) as [entries|] eqn:F; [|discriminate].
-  apply require_fine in E. destruct E as [_ E]. apply require_fine in E. destruct E as [T E]. inversion E; subst.
+  apply require_fine in E. destruct E as [regions E]. apply require_fine in E. destruct E as [T E]. inversion E; subst.
+  apply apart_by_label_all in T.
+  2:{ intros e I. rewrite forallb_forall in regions. specialize (regions e I). unfold is_region in regions.
+      rewrite !andb_true_iff, Z.leb_le, Z.ltb_lt in regions. lia. }
   pose proof (entries_true M margin premises entries all F) as true.
   cbn [holds]. split.
   - destruct (add_disjoint M (correct M margin) right entries T) as (ts & U & P & many & _).

@@ -22,11 +22,8 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "direct_path_spread";
-    "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean"; "max_token_envelope";
-    "score_exact"; "score_residual_spread"; "score_product_spread"; "score_recursive_spread"; "score_singular_value";
-    "attention_ranges"; "gap_cells"; "separable_counts"; "regions"; "region_gaps"; "region_counts";
-    "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
+  [ "score_product_spread"; "score_recursive_spread"; "score_singular_value";
+    "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
 let fraction ?(signed = false) path value =
@@ -82,6 +79,67 @@ let accuracy path value =
   let fields = Json.record path [ "correct"; "wrong" ] value in
   Checked.Accuracy (natural (path ^ ".correct") (fields "correct"), natural (path ^ ".wrong") (fields "wrong"))
 
+let scores path value =
+  let fields = Json.record path [ "exponent"; "kept"; "error" ] value in
+  let unit = exponent (path ^ ".exponent") (fields "exponent") in
+  let kept = rows (path ^ ".kept") (fields "kept") in
+  Checked.Score_approximation ({ Checked.rows = kept; exponent = unit }, Json.array (path ^ ".error") Json.integer (fields "error"))
+
+let projector path value =
+  let fields = Json.record path [ "onto"; "along"; "exponent" ] value in
+  let unit = exponent (path ^ ".exponent") (fields "exponent") in
+  let matrix name =
+    let path = path ^ "." ^ name in
+    match rows path (fields name) with
+    | (_ :: _ as first) :: rest as rows when List.for_all (fun row -> List.length row = List.length first) rest ->
+        { Checked.rows; exponent = unit }
+    | _ -> malformed "not-a-matrix" path
+  in
+  { Checked.onto = matrix "onto"; along = matrix "along" }
+
+let projectors path = Json.array path projector
+
+let direct_path_spread path value =
+  let fields = Json.record path [ "centre"; "spread" ] value in
+  Checked.Direct_path_spread (table (path ^ ".centre") (fields "centre"), table (path ^ ".spread") (fields "spread"))
+
+let value_path_spread path value = Checked.Value_path_spread (table path value)
+
+let max_token_path path value =
+  let fields = Json.record path [ "spread"; "lines" ] value in
+  Checked.Max_token_path (table (path ^ ".spread") (fields "spread"), table (path ^ ".lines") (fields "lines"))
+
+let attention_ranges path value =
+  let fields = Json.record path [ "bits"; "ranges" ] value in
+  let of_maxima path = Json.array path (fun path -> Json.array path rows) in
+  Checked.Attention_ranges (bits (path ^ ".bits") (fields "bits"), of_maxima (path ^ ".ranges") (fields "ranges"))
+
+(* What separable_counts counts, group by group. *)
+let classes path value =
+  let kind path value = match Json.array path Json.integer value with [] -> malformed "wrong-type" path | row -> row in
+  Json.array path kind value
+
+let cut path value =
+  match Json.array path Json.integer value with
+  | target :: step_of :: phases when Z.gt step_of Z.zero && Z.leq step_of (Z.shift_left Z.one 8192) -> { Checked.target; step_of; phases }
+  | _ -> malformed "out-of-range" (path ^ "[1]")
+
+let part path value =
+  let fields = Json.record path [ "token"; "above"; "below" ] value in
+  let cuts name = Json.array (path ^ "." ^ name) cut (fields name) in
+  { Checked.its_token = Json.integer (path ^ ".token") (fields "token"); above = cuts "above"; below = cuts "below" }
+
+let block path value =
+  let fields = Json.record path [ "queries"; "classes"; "parts" ] value in
+  { Checked.block_queries = Json.integer (path ^ ".queries") (fields "queries");
+    own_classes = classes (path ^ ".classes") (fields "classes"); parts = Json.array (path ^ ".parts") part (fields "parts") }
+
+let group path value =
+  let fields = Json.record path [ "m"; "pools"; "classes"; "blocks" ] value in
+  { Checked.maximum = Json.integer (path ^ ".m") (fields "m");
+    pools_of = Json.array (path ^ ".pools") Json.integer (fields "pools");
+    shared_classes = classes (path ^ ".classes") (fields "classes"); blocks = Json.array (path ^ ".blocks") block (fields "blocks") }
+
 let step path value =
   let fields = Json.record ~optional:[ "margin" ] path [ "rule"; "premises"; "args"; "conclusion" ] value in
   let name = Json.text (path ^ ".rule") (fields "rule") in
@@ -107,6 +165,36 @@ let step path value =
     | "count_cubic" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_count_cubic, tally)
+    | "score_exact" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_score_exact, scores)
+    | "score_residual_spread" -> (Checked.Apply_score_residual_spread (arg projectors (args [ "peels" ]) "peels"), scores)
+    | "separable_counts" ->
+        let args = args [ "exponent"; "bits"; "groups" ] in
+        let groups = arg (fun path -> Json.array path group) args "groups" in
+        (Checked.Apply_separable_counts (arg exponent args "exponent", arg bits args "bits", groups), tally)
+    | "direct_path_spread" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_direct_path_spread, direct_path_spread)
+    | "direct_path_centred_spread" ->
+        (Checked.Apply_direct_path_centred_spread (arg table (args [ "centre" ]) "centre"), direct_path_spread)
+    | "value_path_spread" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_value_path_spread, value_path_spread)
+    | "max_token_drop" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_max_token_drop, max_token_path)
+    | "max_token_mean" -> (Checked.Apply_max_token_mean (arg table (args [ "centres" ]) "centres"), max_token_path)
+    | "max_token_envelope" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_max_token_envelope, max_token_path)
+    | "attention_ranges" ->
+        let args = args [ "bits"; "gaps" ] in
+        let gaps = arg (fun path -> Json.array path rows) args "gaps" in
+        (Checked.Apply_attention_ranges (arg bits args "bits", gaps), attention_ranges)
+    | "gap_cells" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_gap_cells, tally)
     | "total" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_total, accuracy)
@@ -120,8 +208,7 @@ let step path value =
   { Checked.applied; at_margin; premises; conclusion = concludes (path ^ ".conclusion") (fields "conclusion") }
 
 let read data =
-  if String.length data >= 2 && String.sub data 0 2 = "\x1f\x8b" then refuse Not_proved "gzip-not-read" "";
-  let content = Json.parse data in
+  let content = Json.parse (Member.content data) in
   (match content with
   | Json.Object fields when List.mem_assoc "dsseEnvelope" fields || (List.mem_assoc "payload" fields && List.mem_assoc "signatures" fields) ->
       malformed "signed-envelope" ""

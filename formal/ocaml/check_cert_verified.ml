@@ -2,14 +2,13 @@
 
 open Refusal
 
-let max_bytes = 1 lsl 28
 let default_budget = Z.of_int (1 lsl 25)
 
 let read path =
   try
     let file = open_in_bin path in
     let length = in_channel_length file in
-    if length > max_bytes then malformed "too-large" "";
+    if length > Member.max_bytes then malformed "too-large" "";
     let data = really_input_string file length in
     close_in file;
     data
@@ -31,6 +30,14 @@ let code_of = function
   | Checked.Wrong_region -> "wrong-region"
   | Checked.No_such_region -> "no-such-region"
   | Checked.Region_covered_twice -> "region-covered-twice"
+  | Checked.Error_too_small -> "error-too-small"
+  | Checked.Other_centre -> "other-centre"
+  | Checked.Wrong_unit -> "wrong-unit"
+  | Checked.Range_too_narrow -> "range-too-narrow"
+  | Checked.Bad_gap -> "bad-gap"
+  | Checked.Not_a_partition -> "not-a-partition"
+  | Checked.No_such_class -> "no-such-class"
+  | Checked.Wrong_token_left_out -> "wrong-token-left-out"
   | Checked.Nothing_proved -> "nothing-proved"
   | Checked.Over_budget -> "over-budget"
   | Checked.Out_of_range -> "out-of-range"

@@ -26,10 +26,22 @@ let lt = Z.lt
 (* Rounded down; by 0 it is 0 in Coq. *)
 let div a b = if Z.sign b = 0 then Z.zero else Z.fdiv a b
 
-(* A shift by a negative number is one in the other direction. *)
-let shiftl n by = let by = Z.to_int by in if by >= 0 then Z.shift_left n by else Z.shift_right n (-by)
+let modulo a b = if Z.sign b = 0 then a else Z.sub a (Z.mul b (Z.fdiv a b))
+
+(* A shift by a negative number is one in the other direction. Far to the right nothing but the sign is left; what is far
+   to the left fits nowhere. *)
+let shiftl n by =
+  if Z.fits_int by then
+    let by = Z.to_int by in
+    if by >= 0 then Z.shift_left n by else Z.shift_right n (-by)
+  else if Z.sign n = 0 then Z.zero
+  else if Z.sign by > 0 then raise Out_of_memory
+  else if Z.sign n > 0 then Z.zero
+  else Z.minus_one
+
 let shiftr n by = shiftl n (Z.neg by)
 let logand = Z.logand
+let logor = Z.logor
 let testbit n i = if Z.sign i < 0 then false else Z.testbit n (Z.to_int i)
 let ones n = Z.pred (shiftl Z.one n)
 let log2 n = if Z.sign n <= 0 then Z.zero else Z.of_int (Z.numbits n - 1)
