@@ -161,6 +161,7 @@ EXTRA = {
     "checker.kernel": ["tests/checker/test_check_cert.py", "tests/checker/test_jobs.py"],
     "checker.facts": ["tests/rules/test_sub_cubic_rules.py", "tests/checker/test_kernel.py"],
     "checker.model.one_layer": ["tests/rules/test_region_oracle.py"],
+    "checker.rules.branch_sequences": ["tests/checker/lemmas/test_rivals.py"],
     "checker.problem": ["tests/checker/problem/test_problem.py", "tests/checker/test_mutated_problems.py"],
     "checker.arithmetic.matrices": ["tests/rules/test_sub_cubic_rules.py"],
     "checker.model.forward": ["tests/rules/test_evaluate_inputs.py"],
@@ -375,6 +376,8 @@ def run(paths: list[Path], seconds: float, tests: int, quick_seconds: float) -> 
         name, source = path.relative_to(ROOT).as_posix(), path.read_text()
         texts, every, kills = source.splitlines(), tests_of(module_of(path)), Counter[str]()
         names = every[:tests]
+        for test in names:
+            importlib.import_module(module_of(Path(test)))  # once, not in each process
         most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
         seen = Counter[Survivor]()
         for mutation in mutations(source):
