@@ -245,6 +245,15 @@ def test_groups_of_other_labels_and_queries_stay_apart() -> None:
     assert found[mine["label"], 2] == 0 < truth(case)[mine["label"], 2]
 
 
+def test_of_a_label_that_does_not_occur_nothing_is_counted() -> None:
+    """However many groups watch its outputs."""
+    group = {**by_label(layer_case(7))[0], "label": 2}
+    nobody = {**group, "parts": [-1 for _ in group["parts"]]}
+    for rivals in ([[1], [2]], [[1, 2]], [[1], [2], [3]]):
+        groups = [{**nobody, "rivals": watched} for watched in rivals]
+        assert counts_of(layer_case(7), groups) == {(2, 0): 0, (2, 2): 0}
+
+
 def test_two_steps_about_one_pair_are_not_added() -> None:
     """total refuses the second count of a cell, whatever the groups were."""
     case = layer_case(3, problem=max_of_k(2, 2), v=2, outputs=2)
