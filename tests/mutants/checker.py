@@ -159,13 +159,26 @@ def mirrored(module: str) -> list[str]:
 
 EXTRA = {
     "checker.rules": ["tests/rules/test_every_rule.py"],
-    "checker.kernel": ["tests/checker/test_check_cert.py", "tests/checker/test_jobs.py"],
+    "checker.kernel": [
+        "tests/checker/problem/test_problem_file.py::test_a_certificate_about_another_problem_is_refused",
+        "tests/checker/test_jobs.py::test_the_kernel_wants_every_step_in_its_place",
+        "tests/checker/test_check_cert.py",
+        "tests/checker/test_jobs.py",
+    ],
     "checker.facts": ["tests/rules/test_sub_cubic_rules.py", "tests/checker/test_kernel.py"],
     "checker.model.one_layer": ["tests/rules/test_region_oracle.py"],
     "checker.rules.branch_sequences": ["tests/checker/lemmas/test_rivals.py"],
     "checker.lemmas.float32": [
         "tests/rules/test_float32_any_order.py::test_the_generator_finds_the_same_bound",
         "tests/second_verifier/test_float32.py",
+    ],
+    "checker.rules.region_counts": [
+        "tests/rules/test_region_counts.py::test_a_gap_of_exactly_0_is_counted_and_one_of_minus_1_is_not",
+        "tests/rules/test_region_counts.py::test_refused_by_reason",
+    ],
+    "checker.rules.regions": [
+        "tests/rules/test_regions.py::test_refused_by_reason",
+        "tests/rules/test_regions.py::test_hints_of_another_number_of_neurons_or_heads",
     ],
     "checker.rules.rule": ["tests/rules/test_expected_loss.py::test_a_premise_has_the_margin_of_its_step"],
     "checker.lemmas.reaching": ["tests/checker/lemmas/test_paths.py"],
@@ -177,7 +190,7 @@ EXTRA = {
 
 
 def tests_of(module: str) -> list[str]:
-    """The test files that can kill a mutant of a module, those that mirror it first."""
+    """The test files that can kill a mutant of a module: single tests first, then those that mirror it."""
     found = mirrored(module)
     for start, extra in sorted(EXTRA.items(), key=lambda one: -len(one[0])):
         found += [str(ROOT / name) for name in extra] if module.startswith(start) else []
@@ -189,7 +202,7 @@ def tests_of(module: str) -> list[str]:
     for user in users:
         for second in importers(user) if ".rules." not in user else ():
             found += mirrored(second)
-    return list(dict.fromkeys(found))[:14]
+    return sorted(dict.fromkeys(found), key=lambda name: "::" not in name)[:14]
 
 
 def functions_of(module: types.ModuleType) -> Iterator[tuple[str, types.FunctionType]]:
