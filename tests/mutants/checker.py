@@ -168,6 +168,10 @@ EXTRA = {
     "checker.facts": ["tests/rules/test_sub_cubic_rules.py", "tests/checker/test_kernel.py"],
     "checker.model.one_layer": ["tests/rules/test_region_oracle.py"],
     "checker.rules.branch_sequences": ["tests/checker/lemmas/test_rivals.py"],
+    "checker.lemmas.counting": [
+        "tests/checker/lemmas/test_counting.py::test_a_polynomial_has_a_lane_for_each_power",
+        "tests/checker/lemmas/test_counting.py::test_counting_at_the_edges",
+    ],
     "checker.lemmas.float32": [
         "tests/rules/test_float32_any_order.py::test_the_generator_finds_the_same_bound",
         "tests/second_verifier/test_float32.py",
@@ -183,6 +187,7 @@ EXTRA = {
     "checker.rules.rule": ["tests/rules/test_expected_loss.py::test_a_premise_has_the_margin_of_its_step"],
     "checker.lemmas.reaching": ["tests/checker/lemmas/test_paths.py"],
     "checker.lemmas.ahead": ["tests/rules/test_region_gaps.py", "tests/rules/test_region_counts.py"],
+    "checker.problem.cells": ["tests/rules/test_branch_sequences.py::test_sets_of_pairs_that_do_not_fit"],
     "checker.problem": ["tests/checker/problem/test_problem.py", "tests/checker/test_mutated_problems.py"],
     "checker.arithmetic.matrices": ["tests/rules/test_sub_cubic_rules.py"],
     "checker.model.forward": ["tests/rules/test_evaluate_inputs.py"],
