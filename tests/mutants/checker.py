@@ -178,6 +178,7 @@ EXTRA = {
     ],
     "checker.rules.region_counts": [
         "tests/rules/test_region_counts.py::test_a_gap_of_exactly_0_is_counted_and_one_of_minus_1_is_not",
+        "tests/rules/test_region_counts.py::test_of_a_label_that_does_not_occur_nothing_is_counted",
         "tests/rules/test_region_counts.py::test_refused_by_reason",
     ],
     "checker.rules.regions": [
