@@ -463,11 +463,12 @@ def table(found: dict[str, Counter[str]]) -> list[str]:
 
 
 def score(total: Counter[str]) -> str:
-    """Of the mutants that are decided."""
-    good = total["killed"] + total["justified"]
+    """How many mutants were run, and the score of those that are decided."""
+    good, ran = total["killed"] + total["justified"], sum(total.values()) - total["not run"]
     decided = good + total["open"]
     share = f"{math.floor(10_000 * good / max(decided, 1)) / 100:.2f} %"  # 100 only if it is
-    return f"{decided:,} of {sum(total.values()):,} are decided; of these, {share} are killed, or live for a reason."
+    looked = f"{ran:,} of {sum(total.values()):,} were run, and {decided:,} of these are decided"
+    return f"{looked}: {share} of them are killed, or live for a reason."
 
 
 def main() -> None:
