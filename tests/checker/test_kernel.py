@@ -49,6 +49,17 @@ def test_a_claim_beyond_the_last_fact_is_refused() -> None:
         assert refused(proof, certificate) == ("count-too-large", f"predicate.claim.{field}")
 
 
+def test_a_step_has_at_most_as_many_premises_as_there_are_steps() -> None:
+    """More are refused before any of them is looked up."""
+    proof = honest("total")
+    last = len(proof.steps) - 1
+    for more, at in ((0, "premises[1].counts[0]"), (1, "premises")):
+        certificate = certificate_of(proof, proof.facts[-1])
+        certificate["predicate"]["steps"][last]["premises"] = proof.steps[last]["premises"][:1] * (last + 1 + more)
+        code = "bad-premise" if more else "region-covered-twice"
+        assert refused(proof, certificate) == (code, f"predicate.steps[{last}].{at}")
+
+
 @pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.startswith("total")])
 def test_a_last_step_that_is_no_accuracy_proves_nothing(rule: str) -> None:
     proof = honest(rule)

@@ -123,6 +123,15 @@ def test_sets_of_pairs_that_do_not_fit(queries: list[int], workspace: Path) -> N
     assert (caught.value.code, caught.value.path) == ("wrong-shape", "args.queries")
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_tie_with_the_only_rival_is_wrong(k: int, workspace: Path) -> None:
+    """Bounds of exactly 0, in the lowest lane."""
+    path = tiny_model(workspace / "two", zero_tensors(2, k, 1, 1))
+    counts = branched(path, all_pairs(2, k), exponent=-8, bits=16).counts
+    assert [count.correct for count in counts] == [0] * len(counts)
+    assert sum(count.wrong for count in counts) == 2**k
+
+
 def test_branching_has_a_budget(workspace: Path) -> None:
     """All sequences wrong: every prefix is looked at, m + 1 at a time, until the budget ends."""
     path = tiny_model(workspace / "ties", zero_tensors(3, 4, 1, 1))

@@ -109,6 +109,14 @@ def test_premises_in_any_order_and_more_than_once() -> None:
         assert refusal(decided(), "premises", change) == ("", "")
 
 
+def test_of_what_no_premise_says_nothing_is_granted() -> None:
+    """From the margin below nothing is correct, from the one above nothing is wrong."""
+    proof = decided()
+    below, above = proof.steps[-1]["premises"]
+    assert proof.derive(RULE, [below], {}) == Float32Accuracy(0, proof.facts[below].wrong)
+    assert proof.derive(RULE, [above], {}) == Float32Accuracy(proof.facts[above].correct, 0)
+
+
 @pytest.mark.parametrize("seeds", FEW_AND_MANY)
 def test_attacked(seeds: range) -> None:
     """All that is decided with the least room for errors, of models of any kind; the margin is that by which some input

@@ -2,12 +2,15 @@
 
 import copy
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from checker.errors import Rejected
+from checker.facts import RegionGaps
+from checker.rules import RULES
 from tests.support import layer_cases
 from tests.support.any_case import Case
 from tests.support.any_model import architecture, zeros
@@ -27,6 +30,7 @@ from tests.support.one_rule import (
     shorter,
     small_model,
 )
+from tests.support.problems import of_case
 from tests.support.region_hints import region_steps
 
 RULE = "region_counts"
@@ -243,6 +247,26 @@ def test_groups_of_other_labels_and_queries_stay_apart() -> None:
     found = counts_of(case, [watching, rest, other])
     assert found[mine["label"], 0] == truth(case)[mine["label"], 0] > 0
     assert found[mine["label"], 2] == 0 < truth(case)[mine["label"], 2]
+
+
+def test_of_a_label_that_does_not_occur_nothing_is_counted() -> None:
+    """However many groups watch its outputs."""
+    group = {**by_label(layer_case(7))[0], "label": 2}
+    nobody = {**group, "parts": [-1 for _ in group["parts"]]}
+    for rivals in ([[1], [2]], [[1, 2]], [[1], [2], [3]]):
+        groups = [{**nobody, "rivals": watched} for watched in rivals]
+        assert counts_of(layer_case(7), groups) == {(2, 0): 0, (2, 2): 0}
+
+
+def test_a_gap_of_exactly_0_is_counted_and_one_of_minus_1_is_not() -> None:
+    """How large a gap is does not matter otherwise: what reaches the label is counted from the tables."""
+    case = layer_case(7)
+    steps = region_steps(case.data, case.problem, by_label(case))
+    problem, rule, facts = of_case(case), RULES[RULE], RegionGaps.decode(steps[1]["conclusion"], "")
+    args = {"hints": rule.args["hints"](steps[2]["args"]["hints"], "")}
+    gaps = tuple(tuple(min(max(gap, -1), 0) for gap in row) for row in facts.gaps)
+    assert {gap for row in gaps for gap in row} == {-1, 0}
+    assert rule.derive(problem, (replace(facts, gaps=gaps),), args) == rule.derive(problem, (facts,), args)
 
 
 def test_two_steps_about_one_pair_are_not_added() -> None:

@@ -82,9 +82,9 @@ def test_attacked() -> None:
     assert seen["granted"] > 10 and seen["bad-automaton"] + seen["wrong-label"] > 2
 
 
-def neurons(**given: Any) -> tuple[Case, list[dict[str, Any]]]:
-    """A step about two heads and two neurons."""
-    case = layer_case(1, heads=2, activation="silu", **given)
+def neurons(heads: int = 2, **given: Any) -> tuple[Case, list[dict[str, Any]]]:
+    """A step about so many heads and two neurons."""
+    case = layer_case(1, heads=heads, activation="silu", **given)
     return case, region_steps(case.data, case.problem, by_label(case, 2), count=False)[:1]
 
 
@@ -109,8 +109,10 @@ def test_ranges_hold_what_enters_the_neurons_and_no_hint_can_be_better() -> None
             assert layer_cases.said(case, changed) == ("", "")
 
 
-def test_hints_of_another_number_of_neurons_or_heads() -> None:
-    case, steps = neurons()
+@pytest.mark.parametrize("heads", [1, 2])
+def test_hints_of_another_number_of_neurons_or_heads(heads: int) -> None:
+    case, steps = neurons(heads)
+    assert layer_cases.said(case, steps) == ("", "")
     for change, at in (
         (lambda hints: hints[0].pop(), "args.hints[0]"),
         (lambda hints: hints[0].append(hints[0][0]), "args.hints[0]"),

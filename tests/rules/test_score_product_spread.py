@@ -1,8 +1,12 @@
 """score_product_spread: accepted, refused by reason, attacked."""
 
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
-from tests.support.derivations import fractions, spread
+import pytest
+
+from tests.support.derivations import Derivation, fractions, spread
 from tests.support.one_rule import (
     Refused,
     attacked,
@@ -16,6 +20,7 @@ from tests.support.one_rule import (
     shorter,
     small_model,
 )
+from tests.support.tiny import tiny_model, zero_tensors
 
 RULE = "score_product_spread"
 
@@ -59,6 +64,18 @@ REFUSED: list[Refused] = [
 @refusals(REFUSED)
 def test_refused_by_reason(place: str, change: Any, code: str, at: str) -> None:
     assert refusal(honest(RULE), place, change) == (code, at)
+
+
+@pytest.mark.parametrize("exponent", [-2, -1, 0, 1, 2])
+def test_what_a_basis_takes_from_one_factor_is_bounded_apart(exponent: int, workspace: Path) -> None:
+    """Of the score 8 of (1, 1), 16 times 1/2: in any unit of the projector, which is a number here."""
+    proof = Derivation(tiny_model(workspace / "scores", zero_tensors(2, 2, 1, 1, W_E=[0, 0.5], W_Q=4, W_K=8)))
+    nothing, one = ({"onto": [[x]], "along": [[1]], "exponent": exponent} for x in (0, 1))
+    taken = Fraction(4) ** exponent
+    for peels, bases in ([nothing], [one]), ([nothing] * 4, [one] * 3):
+        fact = proof.derive(RULE, [], {"peels": peels, "bases": bases, "means": 0})
+        assert not fractions(fact.kept, fact.exponent).any()
+        assert fractions([fact.error], fact.exponent).tolist() == [[0, 8 * (taken + abs(1 - taken))]]
 
 
 def test_attacked() -> None:

@@ -1,8 +1,12 @@
 """score_singular_value: accepted, refused by reason, attacked."""
 
+from pathlib import Path
 from typing import Any
 
-from tests.support.derivations import fractions, spread
+import pytest
+
+from checker.errors import Rejected
+from tests.support.derivations import Derivation, fractions, spread
 from tests.support.one_rule import (
     Refused,
     attacked,
@@ -16,6 +20,7 @@ from tests.support.one_rule import (
     shorter,
     small_model,
 )
+from tests.support.tiny import tiny_model, zero_tensors
 
 RULE = "score_singular_value"
 
@@ -64,6 +69,19 @@ REFUSED: list[Refused] = [
 @refusals(REFUSED)
 def test_refused_by_reason(place: str, change: Any, code: str, at: str) -> None:
     assert refusal(honest(RULE), place, change) == (code, at)
+
+
+@pytest.mark.parametrize("peels", [1, 4])
+def test_all_factors_are_in_the_residual(peels: int, workspace: Path) -> None:
+    """With projectors that take nothing away the score 16 of (1, 1) is all left, whatever the number of factors."""
+    proof = Derivation(tiny_model(workspace / "scores", zero_tensors(2, 2, 1, 1, W_E=[0, 1], W_Q=4, W_K=4)))
+    nothing = {"onto": [[0]], "along": [[0]], "exponent": 0}
+    args = {"peels": [nothing] * peels, "exponent": 0, "ridge": 0, "ridge_exponent": 0, "witness": [[1]]}
+    fact = proof.derive(RULE, [], {**args, "sigma": 12})
+    assert not fractions(fact.kept, fact.exponent).any()
+    assert fractions([fact.error], fact.exponent).tolist() == [[17, 17]]  # above 12 sqrt(2)
+    with pytest.raises(Rejected, match="not-dominant"):
+        proof.derive(RULE, [], {**args, "sigma": 11})
 
 
 def test_attacked() -> None:

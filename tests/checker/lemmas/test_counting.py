@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from checker.budget import Budget
 from checker.errors import ResourceLimit
-from checker.lemmas.counting import PHASES, count_reaching, count_within, largest_sum
+from checker.lemmas.counting import PHASES, count_reaching, count_within, largest_sum, polynomial
 from checker.lemmas.groups import Cut
 from tests.support.counting import Tables, choices, reaching, repeated
 from tests.support.groups import MOST_LANES, Call, fitting, lanes
@@ -142,6 +142,13 @@ def test_a_step_of_one_unit_rounds_nothing(run: settings) -> None:
                 assert counted(call) == reaching(tables, times, needed)
 
     exact()
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 31, 32, 33, 63, 64, 65, 200])
+def test_a_polynomial_has_a_lane_for_each_power(width: int) -> None:
+    for powers in ([0], [3], [0, 2, 2], [9, 1, 64, 0, 65], [5, 5, 5]):
+        if max(powers.count(power) for power in powers) < 1 << width:
+            assert polynomial(powers, width) == sum(1 << width * power for power in powers)
 
 
 @quick_and_slow(150)

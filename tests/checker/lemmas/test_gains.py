@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from checker.arithmetic.enclosures import Enclosure
 from checker.arithmetic.packing import members
-from checker.lemmas.gains import Weights, gain_bounds, least_gains
+from checker.lemmas.gains import Weights, gain_bounds, largest_products, least_gains
 from checker.lemmas.paths import pairs
 from checker.lemmas.separation import Numerators
 from tests.support.derivations import Derivation, Meaning, mask_of
@@ -48,6 +48,13 @@ def gain(meaning: Meaning, q: int, p: int, t: int, y: int, m: int) -> Fraction:
     """V_p(t)."""
     ahead, behind = (meaning.EUPU[q, z] + meaning.EVOU[t, z] + meaning.PVOU[p, z] for z in (y, m))
     return Fraction(ahead - behind + meaning.margin)
+
+
+def test_the_largest_product_is_at_one_of_the_ends() -> None:
+    factors = [-3, -2, -1, 0, 1, 2]
+    lows, highs = (0, 1, 2, 3, 4, 5), (7, 3, 9, 8, 6, 5)
+    expected = [max(x * low, x * high) for x, low, high in zip(factors, lows, highs, strict=True)]
+    assert largest_products(factors, (lows, highs)) == expected
 
 
 def test_no_wrong_token_gains_more() -> None:

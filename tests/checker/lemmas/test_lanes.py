@@ -18,7 +18,7 @@ from checker.problem import Problem
 from tests.support.forward import forward, loaded
 from tests.support.oracle import Oracle
 from tests.support.problems import exact_rows, oracle_of, problem_of
-from tests.support.tiny import model_bytes, near_correct
+from tests.support.tiny import model_bytes, near_correct, zero_tensors
 
 
 def is_correct(oracle: Oracle, x: tuple[int, ...], margin: Fraction = Fraction(0)) -> bool:
@@ -48,6 +48,17 @@ def test_lanes_hold_values_of_a_negative_margin(tmp_path: Path, tensors: dict[st
         lanes = Lanes(problem_of(data, margin.as_integer_ratio()), -60, 200)
         for x in itertools.product(range(oracle.v), repeat=oracle.k):
             assert proved(lanes, x) == is_correct(oracle, x, margin), x
+
+
+def test_a_tie_is_not_correct_and_of_no_tokens_there_is_no_sequence() -> None:
+    """One sequence, and two; a bound of exactly 0 in the lowest lane, or one unit below."""
+    for b_U, exponent, correct in (([0, 0], 0, 0), ([-1, 0], 0, 1)):
+        lanes = Lanes(problem_of(model_bytes(zero_tensors(2, 3, 1, 1, b_U=b_U))), exponent, 8)
+        *others, last = lanes.terms(1, 1, [0, 1])
+        assert count_correct(lanes, 1, last[1], [row[:1] for row in others]) == correct
+        assert count_correct(lanes, 1, last[1], others) == 4 * correct
+        assert count_correct(lanes, 1, last[1], [others[0], []]) == 0
+        assert count_correct(lanes, 1, last[1], [[], []]) == 0
 
 
 @given(st.integers(-40, 20), st.integers(8, 40), st.integers(0, 2**32 - 1))

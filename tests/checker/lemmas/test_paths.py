@@ -159,3 +159,17 @@ def test_one_denominator_a_head(seed: int) -> None:
                     assert sum(row[t] for row, t in zip(table, x, strict=True)) >= 0
                 if constant * b + a >= 0:
                     assert sum(row[t] for row, t in zip(single, x, strict=True)) >= 0
+
+
+def test_terms_below_zero_are_divided_by_the_largest_weights() -> None:
+    """Of two heads each loses 1/2 with the heaviest weights, 1 and 1, and 1 with the lightest, 1 and 0."""
+    asked = problem()
+    (group,) = decode_groups(
+        [{"label": 0, "queries": 2, "rivals": [2], "symbols": [0] * 4, "next": [[0]], "parts": [0]}], ""
+    )
+    (region,) = regions_of(asked, (group,))
+    gains: Table = [dict.fromkeys(range(4), -1), dict.fromkeys(range(4), 0), dict.fromkeys(range(4), 0)]
+    ends = [Enclosure(1, 1), Enclosure(0, 1), Enclosure(0, 0)]
+    weights = by_symbol(region, [dict.fromkeys(range(4), end) for end in ends])
+    table = joint(region, 1, [gains, gains], [weights, weights], (0, 0))
+    assert [set(row.values()) for row in table] == [{1}, {0}, {0}]

@@ -1,9 +1,10 @@
 """Shares of the attention: enclosed, for any enclosed weights."""
 
 from fractions import Fraction
+from itertools import product
 
 from flint import arb
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from checker.arithmetic.enclosures import Enclosure
@@ -17,6 +18,9 @@ WEIGHTS = st.tuples(st.integers(1, 1 << 40), st.integers(0, 1 << 10)).map(lambda
 
 
 @given(st.integers(-(1 << 20), 1 << 20), st.integers(-20, 4), st.sampled_from([8, 16, 64]))
+@example(-1, 0, 8)
+@example(0, 0, 8)
+@example(1, 0, 8)
 def test_exponentials_of_differences_of_both_signs(difference: int, exponent: int, bits: int) -> None:
     above, below = exponential(problem_of(model_bytes(zero_tensors(1, 1, 1, 2))), difference, exponent, bits)
     with precision(300):
@@ -35,3 +39,12 @@ def test_a_share_is_enclosed(x: Enclosure, y: Enclosure, own: Enclosure, others:
     most = Fraction(own.high * x.high, own.high * x.high + others.low * y.low) * 2**bits
     assert found.low <= least < found.low + 1
     assert found.high - 1 < most <= found.high
+
+
+def test_a_share_is_rounded_by_less_than_a_unit() -> None:
+    """Whatever a division leaves."""
+    one, few = Enclosure(1, 1), range(1, 6)
+    for x, y, own in product(few, few, few):
+        found = share(Ratio(Enclosure(x, x), Enclosure(y, y)), Enclosure(own, own), one, 3)
+        exact = Fraction(8 * own * x, own * x + y)
+        assert found == (exact // 1, -(-exact // 1))

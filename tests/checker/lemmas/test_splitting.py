@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from checker.arithmetic.matrices import chain
+from checker.arithmetic.matrices import Matrix, chain
 from checker.errors import Rejected
-from checker.lemmas.splitting import decode_peels, split_scores
+from checker.facts import ScoreApproximation
+from checker.lemmas.splitting import approximation, decode_peels, split_scores
 from tests.support.derivations import Derivation, fractions
 from tests.support.hints import any_peel
 from tests.support.one_rule import drawn
@@ -33,3 +34,8 @@ def test_one_or_four_projectors(count: int) -> None:
     with pytest.raises(Rejected) as caught:
         split_scores(proof.problem, peels)
     assert (caught.value.code, caught.value.path) == ("wrong-shape", "args.peels")
+
+
+def test_scores_and_errors_are_stated_in_the_finer_unit() -> None:
+    assert approximation(Matrix([[1, 2]], 3), [5], 0) == ScoreApproximation(0, ((8, 16),), (5,))
+    assert approximation(Matrix([[1, 2]], 0), [5], 3) == ScoreApproximation(0, ((1, 2),), (40,))
