@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from certgen.certificate.arguments import Block, Group
 from certgen.certificate.arguments import Part as PartArgs
+from certgen.certificate.facts import ScoreApproximation
 from certgen.counts.cells import any_cell, mask, queries_of, sequences_of_pair
 from certgen.counts.gains import Maximum, SeparableSearch
+from certgen.counts.numerators import Precision
 from certgen.counts.pairs import UNSPLIT, Pair, Part, Split, WrongTokens, certain_count
 from certgen.counts.sums import Cuts, everything
 from certgen.counts.together import Behind, Rough, Together, all_wrong, counted, staying_behind, together
+from certgen.models.circuits import Circuits
 from certgen.models.dyadic import FloatArray
+from certgen.models.model_file import parse_model
 
 
 class Found(NamedTuple):
@@ -66,8 +72,11 @@ class Maxima:
         self.maximum = cache(self.make)
         self.shared = cache(self.share_all)
 
-    def __reduce__(self) -> tuple[type[Maxima], tuple[SeparableSearch, int, bool]]:
-        return Maxima, (self.search, self.steps, self.both)
+    def __reduce__(self) -> tuple[Callable[..., Maxima], tuple[Any, ...]]:
+        """For a process that is started anew: what all else follows from."""
+        model, search = self.search.circuits.model, self.search
+        stated = search.circuits.margin, search.scores, search.precision
+        return again, (model.file_bytes, model.path, *stated, self.steps, self.both)
 
     def make(self, m: int) -> Maximum:
         return Maximum(self.search, m)
@@ -161,6 +170,13 @@ class Maxima:
     def cut(self, of: int, cuts: Cuts) -> list[int]:
         """How a class or a wrong token is counted."""
         return [of, round(cuts.steps[0] / self.search.unit), *cuts.phases[0].tolist()]
+
+
+def again(
+    model: bytes, path: Path, margin: Fraction, scores: ScoreApproximation, precision: Precision, *how: Any
+) -> Maxima:
+    """The same, in another process."""
+    return Maxima(SeparableSearch(Circuits(parse_model(model, path), margin), scores, precision), *how)
 
 
 def row_of(wrong: WrongTokens) -> list[int]:

@@ -1,5 +1,6 @@
 """two-sided: accepted, true on both sides, and close."""
 
+import pickle
 import sys
 from collections import Counter
 from fractions import Fraction
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 
+from certgen.bounds.scores import SCORE_ERRORS
 from certgen.certificate.arguments import Block, Group
 from certgen.certificate.arguments import Part as PartArgs
-from certgen.counts.maxima import Written
+from certgen.counts.gains import SeparableSearch
+from certgen.counts.maxima import Maxima, Wanted, Written
 from certgen.counts.two_sided import FINEST, LEVELS, USUAL
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
@@ -74,6 +77,19 @@ def test_processes_share_the_search_of_the_same_certificate(workspace: Path) -> 
     for level in (LEVELS[0], USUAL, FINEST):
         proofs = [module.pair_by_pair(circuits, quiet, "two-sided", level, True, jobs).to_bytes() for jobs in (1, 2)]
         assert proofs[0] == proofs[1]
+
+
+def test_a_process_that_is_started_anew_finds_the_same(workspace: Path) -> None:
+    """As on systems that do not fork: all that it gets is a pickle."""
+    circuits = Circuits(load_model(trained_looking(3).write(workspace / "model")), Fraction(1, 8))
+    scores = SeparableSearch(circuits, SCORE_ERRORS["exact-EQKE"](circuits).conclusion, module.PRECISION)
+    maxima = Maxima(scores, 16, both=True)
+    copy = pickle.loads(pickle.dumps(maxima))
+    found = [{q: one.look_at(Wanted(2, q, 1, 32, own=True)) for q in range(3)} for one in (maxima, copy)]
+    assert found[0].keys() == found[1].keys()
+    assert [one.written((2, those)) for one, those in zip((maxima, copy), found, strict=True)] == [
+        maxima.written((2, found[0]))
+    ] * 2
 
 
 def of_counts(step: Any) -> bool:
