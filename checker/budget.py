@@ -12,7 +12,7 @@ from typing import NamedTuple
 from checker.errors import ResourceLimit
 
 MEMORY = 400_000_000
-LEAST, PART, MOST = 1 << 25, 20, 1 << 34  # operations: in any case, this part of bytes squared besides, at most
+LEAST, PART, MOST = 1 << 26, 20, 1 << 34  # operations: in any case, this part of bytes squared besides, at most
 
 
 def allowed(size: int) -> int:

@@ -15,7 +15,7 @@ from certgen.problem import Task, max_of_k
 
 RETRIED = 2  # the most that evaluating inputs again costs, as a factor; see counts/evaluation.py
 # Operations that check-cert allows unless it is told another number: in any case, this part of bytes squared, at most.
-LEAST, PART, MOST = 1 << 25, 20, 1 << 34
+LEAST, PART, MOST = 1 << 26, 20, 1 << 34
 OTHERS = 1 << 22  # more than the other steps take beside those that evaluate every input
 PACKED = 8  # a packed certificate counts as so many times its bytes
 
