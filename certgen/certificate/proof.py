@@ -39,6 +39,12 @@ def require_expressible(model: Model, task: Task) -> None:
 
 def needed_budget(certificate: Certificate, model: Model) -> int:
     """At least the operations that check-cert counts for a proof that evaluates every input; 0 for any other."""
+    evaluating = evaluating_operations(certificate, model)
+    return LEAST + evaluating if evaluating else 0  # other steps take less
+
+
+def evaluating_operations(certificate: Certificate, model: Model) -> int:
+    """Those of the steps that evaluate every input."""
     needed = 0
     for step in certificate.predicate.steps:
         if step.rule == "enumerate_sequences":
@@ -47,14 +53,15 @@ def needed_budget(certificate: Certificate, model: Model) -> int:
             task, bits = certificate.predicate.task.bound_to(model), step.args.bits
             once = evaluation_operations(model, task, bits[0])
             needed += once if len(bits) == 1 else RETRIED * once
-    return LEAST + needed if needed else 0  # other steps take less
+    return needed
 
 
 def budget_options(certificate: Certificate, model: Model, size: int, packed: bool) -> list[str]:
     """The options with which check-cert affords a proof of so many bytes: none, or a budget."""
     files = len(model.file_bytes) + size * (PACKED if packed else 1)
-    needed = needed_budget(certificate, model)
-    return [f"--budget={needed}"] if needed + OTHERS - LEAST > min(LEAST + files * files // PART, MOST) else []
+    allowed = min(LEAST + files * files // PART, MOST)
+    enough = evaluating_operations(certificate, model) + OTHERS <= allowed
+    return [] if enough else [f"--budget={needed_budget(certificate, model)}"]
 
 
 class Proof:
