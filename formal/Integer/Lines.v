@@ -121,3 +121,13 @@ Proof.
   specialize (D q y m ltac:(lia) Y Hm). rewrite slope. lra.
 Qed.
 End Sound.
+
+(** Where each maximum has a row of its own, that is the row. *)
+Lemma row_of_each : forall M row_of e m n, (m < d_vocab M)%nat ->
+  let each := {| rows := map row_of (seq 0 (d_vocab M)); exponent := e |} in
+  lines_row M each m n = m /\ nth m (map row_of (seq 0 (d_vocab M))) [] = row_of m.
+Proof.
+  intros M row_of e m n Hm. split.
+  - unfold lines_row, row_of_lines. cbn [rows]. rewrite map_length, seq_length. now rewrite (proj2 (Nat.ltb_ge _ _) (Nat.le_refl _)).
+  - rewrite (nth_map _ _ row_of (seq 0 (d_vocab M)) m 0%nat []) by (rewrite seq_length; exact Hm). now rewrite seq_nth by exact Hm.
+Qed.

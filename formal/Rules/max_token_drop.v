@@ -23,11 +23,9 @@ Proof.
   intros w margin centre spread f good D E. unfold max_token_drop in E. apply require_fine in E. destruct E as [fits E].
   apply fine_eq in E. subst f. apply (lines_bound w centre good fits margin spread _ D).
   intros m n s b a Hm N I [A _]. set (unit := line_unit (EVOU_table w) (position_table w centre)) in *.
-  assert (r : lines_row (model_of w) {| rows := map (fun m => one_line (lines_of (EVOU_table w) (position_table w centre) unit m)) (seq 0 (vocabulary w)); exponent := unit |} m n = m).
-  { unfold lines_row, row_of_lines. cbn [rows]. rewrite map_length, seq_length. change (d_vocab (model_of w)) with (vocabulary w).
-    now rewrite (proj2 (Nat.ltb_ge _ _) (Nat.le_refl _)). }
-  rewrite r. unfold line_below, number, entry. cbn [rows exponent].
-  rewrite (nth_map _ _ _ (seq 0 (vocabulary w)) m 0%nat []) by (rewrite seq_length; exact Hm). rewrite seq_nth by exact Hm. cbn [Nat.add].
+  destruct (row_of_each (model_of w) (fun m => one_line (lines_of (EVOU_table w) (position_table w centre) unit m)) unit m n Hm) as [r at_m].
+  change (d_vocab (model_of w)) with (vocabulary w) in r, at_m.
+  rewrite r. unfold line_below, number, entry. cbn [rows exponent]. rewrite at_m.
   unfold one_line. destruct (lines_of _ _ unit m) as [|first rest] eqn:L; [destruct I|]. rewrite <- L in *.
   exists 0%nat. split; [cbn [length]; lia|]. cbn [Nat.mul Nat.add nth].
   pose proof (largest_ge (map fst (lines_of (EVOU_table w) (position_table w centre) unit m)) s (in_map fst _ (s, b) I)) as S.

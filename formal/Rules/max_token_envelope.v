@@ -121,11 +121,8 @@ Proof.
   apply fine_eq in E. subst f. apply (lines_bound w centre good fits margin spread _ D).
   intros m n s b a Hm N I [A _]. set (unit := line_unit (EVOU_table w) (position_table w centre)) in *.
   set (row_of := fun m => written (upper_hull (lines_of (EVOU_table w) (position_table w centre) unit m))).
-  assert (r : lines_row (model_of w) {| rows := map row_of (seq 0 (vocabulary w)); exponent := unit |} m n = m).
-  { unfold lines_row, row_of_lines. cbn [rows]. rewrite map_length, seq_length. change (d_vocab (model_of w)) with (vocabulary w).
-    now rewrite (proj2 (Nat.ltb_ge _ _) (Nat.le_refl _)). }
-  rewrite r. unfold line_below, number, entry. cbn [rows exponent].
-  rewrite (nth_map _ _ row_of (seq 0 (vocabulary w)) m 0%nat []) by (rewrite seq_length; exact Hm). rewrite seq_nth by exact Hm. cbn [Nat.add].
+  destruct (row_of_each (model_of w) row_of unit m n Hm) as [r at_m]. change (d_vocab (model_of w)) with (vocabulary w) in r, at_m.
+  rewrite r. unfold line_below, number, entry. cbn [rows exponent]. rewrite at_m.
   unfold row_of, upper_hull. set (some := lines_of _ _ unit m) in *.
   destruct (hull_covers (by_slope some) [] (s, b) (or_introl (by_slope_in _ _ I)) a A) as (h & J & above).
   set (hull := fold_left _ (by_slope some) []) in *.
