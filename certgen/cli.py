@@ -666,7 +666,7 @@ def sweep(
         str, typer.Option(metavar="NAME", help="float32-any-order: prove it of every float32 program.")
     ] = "exact-real",
     length: Annotated[
-        bool, typer.Option("--length/--no-length", help="Measure proof length: some 20 times the work of checking.")
+        bool, typer.Option("--length/--no-length", help="Measure proof length, which takes six to eight checks.")
     ] = True,
     retry_errors: Annotated[bool, typer.Option(help="Do jobs again that ended in an error.")] = False,
     jobs: Annotated[
