@@ -22,7 +22,7 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "score_product_spread"; "score_recursive_spread"; "score_singular_value";
+  [ "score_singular_value";
     "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
@@ -169,6 +169,14 @@ let step path value =
         let _none : string -> Json.t = args [] in
         (Checked.Apply_score_exact, scores)
     | "score_residual_spread" -> (Checked.Apply_score_residual_spread (arg projectors (args [ "peels" ]) "peels"), scores)
+    | "score_product_spread" ->
+        let args = args [ "peels"; "bases"; "means" ] in
+        let mean = Z.equal (arg (Json.bounded Z.zero Z.one) args "means") Z.one in
+        (Checked.Apply_score_product_spread (arg projectors args "peels", arg projectors args "bases", mean), scores)
+    | "score_recursive_spread" ->
+        let args = args [ "peels"; "means" ] in
+        let means = Z.to_int (arg (Json.bounded Z.zero (Z.of_int 3)) args "means") in
+        (Checked.Apply_score_recursive_spread (arg projectors args "peels", means), scores)
     | "separable_counts" ->
         let args = args [ "exponent"; "bits"; "groups" ] in
         let groups = arg (fun path -> Json.array path group) args "groups" in
