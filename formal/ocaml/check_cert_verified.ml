@@ -35,6 +35,7 @@ let code_of = function
   | Checked.Wrong_unit -> "wrong-unit"
   | Checked.Range_too_narrow -> "range-too-narrow"
   | Checked.Bad_gap -> "bad-gap"
+  | Checked.Not_dominant -> "not-dominant"
   | Checked.Not_a_partition -> "not-a-partition"
   | Checked.No_such_class -> "no-such-class"
   | Checked.Wrong_token_left_out -> "wrong-token-left-out"
