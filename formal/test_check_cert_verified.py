@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -29,9 +30,10 @@ from checker.facts import (
     Tally,
     UpperTable,
 )
-from tests.support.derivations import Derivation
+from tests.support.derivations import Derivation, step
+from tests.support.generators import Sizes
 from tests.support.groups import any_groups
-from tests.support.hints import by_hand
+from tests.support.hints import bent_scores, by_hand, in_any_units, small_peels, smallest_sigma
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 FORMAL = Path(__file__).resolve().parent
@@ -106,12 +108,13 @@ MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "long": lambda rng: random_tensors(rng, 2, 6, 2, 1),
     "zero": lambda rng: zero_tensors(3, 2, 1, 1),
 }
-LINES = {  # and the scores that they meet
-    "max_token_drop": "score_residual_spread",
-    "max_token_mean": "score_exact",
-    "max_token_envelope": "score_residual_spread",
+SCORES = {  # and the lines that they meet
+    "score_residual_spread": "max_token_drop",
+    "score_product_spread": "max_token_mean",
+    "score_recursive_spread": "max_token_envelope",
+    "score_singular_value": "max_token_drop",
 }
-PROOFS = ["enumerate", "branch", "cubic", "both", "separable", "separable-looser", "spread", *LINES]
+PROOFS = ["enumerate", "branch", "cubic", "both", "separable", "separable-looser", "spread", *SCORES]
 
 
 def looser(scores: ScoreApproximation) -> ScoreApproximation:
@@ -125,8 +128,8 @@ def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
     """Enumerated, branched, by accepted tokens, counted in any groups, by gaps, or part of the pairs each by a step at
     its own margin."""
     rng = random.Random(f"{kind} {margin}")
-    if kind in LINES:
-        return by_hand(path, margin, rng, kind, LINES[kind])
+    if kind in SCORES:
+        return by_hand(path, margin, rng, SCORES[kind], kind)
     proof = Derivation(path, margin)
     v, k = proof.problem.v, proof.problem.k
     queries = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
@@ -211,6 +214,41 @@ def test_the_same_counts(tmp_path: Path, name: str, kind: str, margin: str) -> N
     greedy = copy.deepcopy(certificate)
     greedy["predicate"]["claim"]["correct"] += 1
     assert outcome(greedy) == ("REJECTED", "count-too-large")
+
+
+@pytest.mark.parametrize("rule", SCORES)
+def test_any_arguments_of_scores(tmp_path: Path, rule: str) -> None:
+    """Whatever the projectors, the bases and the witness: the same errors to the last unit, or the same refusal."""
+    seen: Counter[str] = Counter()
+    for seed in range(12):
+        rng, path = random.Random(f"{rule} {seed}"), in_any_units(seed).write(tmp_path / "model.safetensors")
+        proof = Derivation(path)
+        sizes = Sizes(*(proof.weights.sizes[name] for name in ("d_vocab", "n_ctx", "d_model", "d_head")))
+        _, args = bent_scores(rng, {"rule": rule, "args": {}}, sizes, others=())
+        if rule == "score_singular_value" and seed % 3:  # a ridge that dominates
+            identity = [[int(i == j) for j in range(sizes.d)] for i in range(sizes.d)]
+            args |= {"peels": small_peels(rng, (sizes.d, sizes.h, sizes.d, sizes.d)), "witness": identity}
+            args = smallest_sigma(proof, args | {"ridge": 1, "ridge_exponent": 30}) or args
+        if seed % 4 == 3:
+            hint = rng.choice([name for name in ("peels", "bases", "witness") if args.get(name)])
+            args[hint] = args[hint][:-1]
+        try:
+            proof.step(rule, [], args)
+            code = "VERIFIED"
+        except Refusal as refusal:
+            code = refusal.code
+            proof.facts.append(None)
+            proof.steps.append(step(rule, [], args, {"exponent": 0, "kept": [], "error": []}))
+        seen[code] += 1
+        certificate = proof.statement([proof.step("pure_sequences", [], LANES)])
+        (tmp_path / "cert.json").write_text(json.dumps(certificate))
+        line = run(path, tmp_path / "cert.json")[1]
+        assert code in code_of(line), seed
+        if code == "VERIFIED":
+            proof.steps[0]["conclusion"]["error"][-1] -= 1
+            (tmp_path / "cert.json").write_text(json.dumps(certificate))
+            assert code_of(run(path, tmp_path / "cert.json")[1]) == ("REJECTED", "error-too-small")
+    assert seen["VERIFIED"] >= 4 and seen["wrong-shape"] >= 1
 
 
 def test_files_and_usage(tmp_path: Path) -> None:
