@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from certgen.progress import quiet
+from certgen.proving import ask
+from certgen.strategies import STRATEGIES
 from checker.certificate import decode_certificate
 from checker.decode import decompress, load_json
 from checker.errors import Refusal
@@ -249,6 +252,18 @@ def test_any_arguments_of_scores(tmp_path: Path, rule: str) -> None:
             (tmp_path / "cert.json").write_text(json.dumps(certificate))
             assert code_of(run(path, tmp_path / "cert.json")[1]) == ("REJECTED", "error-too-small")
     assert seen["VERIFIED"] >= 4 and seen["wrong-shape"] >= 1
+
+
+def test_all_strategies(tmp_path: Path) -> None:
+    """What docs/formal.md says: only the general ones make certificates with rules that are not proved."""
+    path = tiny_model(tmp_path / "model.safetensors", MODELS_OF_TESTS["near-correct"](np.random.default_rng(7)), "F32")
+    question = ask(path, None, Fraction(0))
+    certificates = [tmp_path / f"{number}.cert.json" for number in range(len(STRATEGIES))]
+    for strategy, certificate in zip(STRATEGIES.values(), certificates, strict=True):
+        certificate.write_bytes(strategy.prove(question, quiet).to_bytes())
+    words = [line.split()[0] for line in run(path, *certificates)[1].splitlines()]
+    general = ("regions", "separable")
+    assert words == ["NOT-PROVED" if name in general else "VERIFIED" for name in STRATEGIES]
 
 
 def test_files_and_usage(tmp_path: Path) -> None:
