@@ -22,6 +22,7 @@ from certgen.progress import quiet
 from certgen.proving import ask
 from certgen.strategies import STRATEGIES
 from checker.certificate import decode_certificate
+from checker.cli import main
 from checker.decode import decompress, load_json
 from checker.errors import Refusal
 from checker.facts import (
@@ -280,6 +281,20 @@ def test_files_and_usage(tmp_path: Path) -> None:
     assert (code, code_of(line)) == (NOT_PROVED, ("NOT-PROVED", "not-proved-architecture"))
     code, line = run(MODELS / "mixed-dtypes.safetensors", certificate)
     assert (code, code_of(line)) == (4, ("OTHER-MODEL", "model-digest"))
+
+
+def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What check-cert says, but for what was expected and what was found."""
+    names = ["tiny--brute-force-margin", "tiny--exact-margin", "mixed-dtypes--cubic"]  # the last is about another model
+    paths = [CERTIFICATES / "accept" / f"{name}.cert.json" for name in names]
+    files = [str(path) for path in (MODELS / "tiny.safetensors", *paths, tmp_path / "missing")]
+    code = main(["--json", *files])
+    theirs = capsys.readouterr().out.splitlines()
+    ours = run("--budget", 1 << 20, "--json", *files)
+    assert ours[0] == code == 4
+    for ours_line, line in zip(ours[1].splitlines(), theirs, strict=True):
+        expected = json.loads(line)
+        assert json.loads(ours_line) == expected | ({"expected": "", "got": ""} if expected["exit_code"] else {})
 
 
 def test_gzip_members(tmp_path: Path) -> None:
