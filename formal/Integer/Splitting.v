@@ -21,10 +21,10 @@ Definition peel_by (F U V : matrix) : peeled := Peeled U V (add F (negate (mul U
 Definition peel (F : matrix) (p : projector) : peeled := peel_by F (mul F (onto p)) (along p).
 Definition peel_left (F : matrix) (p : projector) : peeled := peel_by F (onto p) (mul (along p) F).
 
-(** Scores are [kept] and the product of [factors]. *)
+(** Scores are what is kept and the product of the factors. *)
 Record split := Split { kept : matrix; first_factor : matrix; more_factors : list matrix }.
 
-(** Each summand has products of the factors before it, peeled, and of those after it, as they were. *)
+(** Each summand of what is kept has the factors before it peeled, and those after it as they were. *)
 Definition split_scores (w : weights) (projectors : list projector) : outcome split :=
   let (d, h) := (width w, head_size w) in
   let tokens := transpose (embed_W_E w) in

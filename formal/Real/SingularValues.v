@@ -64,8 +64,9 @@ Theorem rows_of_product : 0 <= ridge -> (forall y, 0 <= form d N_of y) -> forall
 Proof.
   intros natural never q t t' Q T T'. set (a := A q). set (x := product_of d A B q).
   assert (of_G : form d G_of a = sum c (fun j => x j ^ 2) + ridge * sum d (fun i => a i ^ 2)).
-  { unfold G_of at 1. rewrite form_plus, form_ridge. f_equal. exact (eq_trans (form_gram d c (transposed B) a)
-      (sum_ext c _ (fun j => x j ^ 2) (fun j _ => f_equal (fun z => z ^ 2) (sum_ext d _ _ (fun l _ => Rmult_comm _ _))))). }
+  { unfold G_of. rewrite form_plus, form_ridge. f_equal. transitivity (sum c (fun j => image d (transposed B) a j ^ 2)).
+    - exact (form_gram d c (transposed B) a).
+    - apply sum_ext. intros j _. f_equal. apply sum_ext. intros l _. apply Rmult_comm. }
   assert (squares : 0 <= sum d (fun i => a i ^ 2)) by (apply sum_nonneg; intros; apply pow2_ge_0).
   assert (all : sum c (fun j => x j ^ 2) <= s ^ 2).
   { assert (of_N : form d N_of a = s ^ 2 * form d G_of a - form d H_of (image d G_of a)).

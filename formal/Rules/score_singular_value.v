@@ -11,7 +11,7 @@ Open Scope Z_scope.
 Fixpoint but_last (A next : matrix) (more : list matrix) : matrix * matrix :=
   match more with [] => (A, next) | after :: more' => but_last (mul A next) after more' end.
 
-Definition scaled (factor e : Z) (A : matrix) : matrix := {| rows := map (map (Z.mul factor)) (rows A); exponent := exponent A + e |}.
+Definition scale (factor e : Z) (A : matrix) : matrix := {| rows := map (map (Z.mul factor)) (rows A); exponent := exponent A + e |}.
 
 (** [ridge * 2^e] on the diagonal. *)
 Definition diagonal (n : nat) (ridge e : Z) : matrix :=
@@ -23,7 +23,7 @@ Definition form_table (n : nat) (A centres : matrix) (sigma e ridge ridge_e : Z)
   let At := transpose A in
   let G := add (mul_transposed B B) (diagonal n ridge ridge_e) in
   let H := mul_transposed At At in
-  add (scaled (sigma * sigma) (e + e) G) (negate (mul G (mul H G))).
+  add (scale (sigma * sigma) (e + e) G) (negate (mul G (mul H G))).
 
 (** Each entry of the diagonal exceeds the sum of the sizes of the others in its row. *)
 Definition dominant (X : matrix) (n : nat) : bool :=
@@ -60,13 +60,13 @@ Proof.
     exists l, a, b. repeat split; try exact L; try apply Sa; try apply Sb. intros i j. rewrite <- same. symmetry. apply product_assoc.
 Qed.
 
-Lemma stands_scaled : forall A r c f factor e, stands_for A r c f ->
-  stands_for (scaled factor e A) r c (fun i j => IZR factor * pow2 e * f i j)%R.
+Lemma stands_scale : forall A r c f factor e, stands_for A r c f ->
+  stands_for (scale factor e A) r c (fun i j => IZR factor * pow2 e * f i j)%R.
 Proof.
   intros A r c f factor e [S F]. split.
-  - split; cbn [scaled rows]; [rewrite map_length; apply S|]. rewrite Forall_map. destruct S as [_ S]. revert S. apply Forall_impl.
+  - split; cbn [scale rows]; [rewrite map_length; apply S|]. rewrite Forall_map. destruct S as [_ S]. revert S. apply Forall_impl.
     intros row L. now rewrite map_length.
-  - intros i j I J. rewrite F by assumption. unfold number, entry. cbn [scaled rows exponent].
+  - intros i j I J. rewrite F by assumption. unfold number, entry. cbn [scale rows exponent].
     rewrite (nth_map _ _ (map (Z.mul factor)) (rows A) i [] []) by (destruct S as [-> _]; exact I).
     rewrite (nth_map _ _ (Z.mul factor) _ j 0 0) by (rewrite (row_length A r c); assumption).
     rewrite mult_IZR, pow2_add. ring.
@@ -92,7 +92,7 @@ Proof.
   pose proof (stands_add _ _ _ _ _ _ (stands_mul_transposed _ _ _ _ _ _ _ SB SB) (stands_diagonal n ridge ridge_e)) as SG.
   pose proof (stands_mul_transposed _ _ _ _ _ _ _ SAt SAt) as SH.
   eapply stands_ext.
-  - apply stands_add; [exact (stands_scaled _ _ _ _ (sigma * sigma) (e + e) SG)|]. apply stands_negate.
+  - apply stands_add; [exact (stands_scale _ _ _ _ (sigma * sigma) (e + e) SG)|]. apply stands_negate.
     exact (stands_mul _ _ _ _ _ _ _ N SG (stands_mul _ _ _ _ _ _ _ N SH SG)).
   - intros i j _ _. unfold N_of, G_of, H_of. rewrite mult_IZR, pow2_add. unfold product_of, transposed. ring.
 Qed.
