@@ -19,7 +19,7 @@ Definition edge_cases : list (list Z) :=
    two numbers Z.land; two numbers Z.lor; two small Z.shiftl; two small Z.shiftr; two [0; 1; 2; 3; -1] Z.pow;
    two numbers (fun a b => of_bool (a =? b)); two numbers (fun a b => of_bool (a <=? b));
    two numbers (fun a b => of_bool (a <? b)); two small (fun a i => of_bool (Z.testbit a i));
-   map Z.of_nat [(2 - 3)%nat; (5 - 3)%nat; (2 + 3)%nat; (0 - 0)%nat];
+   map Z.of_nat [(2 - 3)%nat; (5 - 3)%nat; (2 + 3)%nat; (0 - 0)%nat; (0 + 3)%nat; (0 * 3)%nat; (3 * 5)%nat];
    map of_bool [Nat.eqb 2 3; Nat.eqb 3 3; Nat.leb 3 3; Nat.ltb 3 3; Nat.ltb 2 3; Nat.leb 4 3]].
 
 Set Printing Width 1000000.

@@ -5,6 +5,9 @@ From Coq Require Import Extraction ExtrOcamlBasic ZArith List.
 From Compact Require Import Spec.Model Kernel.
 
 Extract Inductive nat => "int" ["0" "Stdlib.succ"] "(fun zero next n -> if n = 0 then zero () else next (n - 1))".
+Extract Constant Init.Nat.add => "( + )".
+Extract Constant Init.Nat.sub => "(fun (n : int) m -> if n > m then n - m else 0)".
+Extract Constant Init.Nat.mul => "( * )".
 Extract Constant Nat.eqb => "(fun (n : int) m -> n = m)".
 Extract Constant Nat.leb => "(fun (n : int) m -> n <= m)".
 Extract Constant Nat.ltb => "(fun (n : int) m -> n < m)".

@@ -3,7 +3,8 @@
 From Coq Require Import Reals ZArith List Lia Arith Bool.
 From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
 From Compact Require Import Rules.direct_path_upper Rules.value_path_upper Rules.cubic_tokens Rules.count_cubic.
-From Compact Require Import Integer.Splitting Rules.score_exact Rules.score_residual_spread Rules.separable_counts.
+From Compact Require Import Integer.Splitting Rules.score_exact Rules.score_residual_spread Rules.score_product_spread.
+From Compact Require Import Rules.score_recursive_spread Rules.score_singular_value Rules.separable_counts.
 From Compact Require Import Rules.direct_path_spread Rules.direct_path_centred_spread Rules.value_path_spread.
 From Compact Require Import Rules.max_token_drop Rules.max_token_mean Rules.max_token_envelope Rules.attention_ranges Rules.gap_cells.
 Import ListNotations.
@@ -19,6 +20,9 @@ Inductive rule :=
 | Apply_count_cubic
 | Apply_score_exact
 | Apply_score_residual_spread (projectors : list projector)
+| Apply_score_product_spread (projectors bases : list projector) (mean : bool)
+| Apply_score_recursive_spread (projectors : list projector) (means : nat)
+| Apply_score_singular_value (projectors : list projector) (sigma e ridge ridge_e : Z) (witness : matrix)
 | Apply_separable_counts (e bits : Z) (groups : list group)
 | Apply_direct_path_spread
 | Apply_direct_path_centred_spread (centre : matrix)
@@ -53,6 +57,12 @@ Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (fac
   | Apply_score_exact => require (Nat.eqb (length facts) 0) wrong_premises (score_exact w)
   | Apply_score_residual_spread projectors =>
       require (Nat.eqb (length facts) 0) wrong_premises (score_residual_spread w projectors)
+  | Apply_score_product_spread projectors bases mean =>
+      require (Nat.eqb (length facts) 0) wrong_premises (score_product_spread w projectors bases mean)
+  | Apply_score_recursive_spread projectors means =>
+      require (Nat.eqb (length facts) 0) wrong_premises (score_recursive_spread w projectors means)
+  | Apply_score_singular_value projectors sigma e ridge ridge_e witness =>
+      require (Nat.eqb (length facts) 0) wrong_premises (score_singular_value w projectors sigma e ridge ridge_e witness)
   | Apply_separable_counts e bits groups =>
       match facts with
       | [Score_approximation kept error] => separable_counts w margin budget e bits kept error groups
@@ -167,6 +177,9 @@ Proof.
   - take_premises all. now apply count_cubic_sound with (3 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply score_exact_sound with (2 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply score_residual_spread_sound with (2 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply score_product_spread_sound with (2 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply score_recursive_spread_sound with (2 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply score_singular_value_sound with (2 := E).
   - take_premises all. now apply separable_counts_sound with (4 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply direct_path_spread_sound with (2 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply direct_path_centred_spread_sound with (2 := E).

@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -17,7 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from certgen.progress import quiet
+from certgen.proving import ask
+from certgen.strategies import STRATEGIES
 from checker.certificate import decode_certificate
+from checker.cli import main
 from checker.decode import decompress, load_json
 from checker.errors import Refusal
 from checker.facts import (
@@ -29,9 +34,10 @@ from checker.facts import (
     Tally,
     UpperTable,
 )
-from tests.support.derivations import Derivation
+from tests.support.derivations import Derivation, step
+from tests.support.generators import Sizes
 from tests.support.groups import any_groups
-from tests.support.hints import by_hand
+from tests.support.hints import bent_scores, by_hand, in_any_units, small_peels, smallest_sigma
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 FORMAL = Path(__file__).resolve().parent
@@ -106,12 +112,13 @@ MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "long": lambda rng: random_tensors(rng, 2, 6, 2, 1),
     "zero": lambda rng: zero_tensors(3, 2, 1, 1),
 }
-LINES = {  # and the scores that they meet
-    "max_token_drop": "score_residual_spread",
-    "max_token_mean": "score_exact",
-    "max_token_envelope": "score_residual_spread",
+SCORES = {  # and the lines that they meet
+    "score_residual_spread": "max_token_drop",
+    "score_product_spread": "max_token_mean",
+    "score_recursive_spread": "max_token_envelope",
+    "score_singular_value": "max_token_drop",
 }
-PROOFS = ["enumerate", "branch", "cubic", "both", "separable", "separable-looser", "spread", *LINES]
+PROOFS = ["enumerate", "branch", "cubic", "both", "separable", "separable-looser", "spread", *SCORES]
 
 
 def looser(scores: ScoreApproximation) -> ScoreApproximation:
@@ -125,8 +132,8 @@ def proof_of(path: Path, kind: str, margin: Fraction) -> Derivation:
     """Enumerated, branched, by accepted tokens, counted in any groups, by gaps, or part of the pairs each by a step at
     its own margin."""
     rng = random.Random(f"{kind} {margin}")
-    if kind in LINES:
-        return by_hand(path, margin, rng, kind, LINES[kind])
+    if kind in SCORES:
+        return by_hand(path, margin, rng, SCORES[kind], kind)
     proof = Derivation(path, margin)
     v, k = proof.problem.v, proof.problem.k
     queries = [(2 << m) - 1 if k > 1 else 1 << m for m in range(v)]
@@ -213,6 +220,53 @@ def test_the_same_counts(tmp_path: Path, name: str, kind: str, margin: str) -> N
     assert outcome(greedy) == ("REJECTED", "count-too-large")
 
 
+@pytest.mark.parametrize("rule", SCORES)
+def test_any_arguments_of_scores(tmp_path: Path, rule: str) -> None:
+    """Whatever the projectors, the bases and the witness: the same errors to the last unit, or the same refusal."""
+    seen: Counter[str] = Counter()
+    for seed in range(12):
+        rng, path = random.Random(f"{rule} {seed}"), in_any_units(seed).write(tmp_path / "model.safetensors")
+        proof = Derivation(path)
+        sizes = Sizes(*(proof.weights.sizes[name] for name in ("d_vocab", "n_ctx", "d_model", "d_head")))
+        _, args = bent_scores(rng, {"rule": rule, "args": {}}, sizes, others=())
+        if rule == "score_singular_value" and seed % 3:  # a ridge that dominates
+            identity = [[int(i == j) for j in range(sizes.d)] for i in range(sizes.d)]
+            args |= {"peels": small_peels(rng, (sizes.d, sizes.h, sizes.d, sizes.d)), "witness": identity}
+            args = smallest_sigma(proof, args | {"ridge": 1, "ridge_exponent": 30}) or args
+        if seed % 4 == 3:
+            hint = rng.choice([name for name in ("peels", "bases", "witness") if args.get(name)])
+            args[hint] = args[hint][:-1]
+        try:
+            proof.step(rule, [], args)
+            code = "VERIFIED"
+        except Refusal as refusal:
+            code = refusal.code
+            proof.facts.append(None)
+            proof.steps.append(step(rule, [], args, {"exponent": 0, "kept": [], "error": []}))
+        seen[code] += 1
+        certificate = proof.statement([proof.step("pure_sequences", [], LANES)])
+        (tmp_path / "cert.json").write_text(json.dumps(certificate))
+        line = run(path, tmp_path / "cert.json")[1]
+        assert code in code_of(line), seed
+        if code == "VERIFIED":
+            proof.steps[0]["conclusion"]["error"][-1] -= 1
+            (tmp_path / "cert.json").write_text(json.dumps(certificate))
+            assert code_of(run(path, tmp_path / "cert.json")[1]) == ("REJECTED", "error-too-small")
+    assert seen["VERIFIED"] >= 4 and seen["wrong-shape"] >= 1
+
+
+def test_all_strategies(tmp_path: Path) -> None:
+    """What docs/formal.md says: only the general ones make certificates with rules that are not proved."""
+    path = tiny_model(tmp_path / "model.safetensors", MODELS_OF_TESTS["near-correct"](np.random.default_rng(7)), "F32")
+    question = ask(path, None, Fraction(0))
+    certificates = [tmp_path / f"{number}.cert.json" for number in range(len(STRATEGIES))]
+    for strategy, certificate in zip(STRATEGIES.values(), certificates, strict=True):
+        certificate.write_bytes(strategy.prove(question, quiet).to_bytes())
+    words = [line.split()[0] for line in run(path, *certificates)[1].splitlines()]
+    general = ("regions", "separable")
+    assert words == ["NOT-PROVED" if name in general else "VERIFIED" for name in STRATEGIES]
+
+
 def test_files_and_usage(tmp_path: Path) -> None:
     """Exit codes, lines for several certificates, the budget; what is outside the theorem says so."""
     model, accept = MODELS / "tiny.safetensors", CERTIFICATES / "accept"
@@ -227,6 +281,20 @@ def test_files_and_usage(tmp_path: Path) -> None:
     assert (code, code_of(line)) == (NOT_PROVED, ("NOT-PROVED", "not-proved-architecture"))
     code, line = run(MODELS / "mixed-dtypes.safetensors", certificate)
     assert (code, code_of(line)) == (4, ("OTHER-MODEL", "model-digest"))
+
+
+def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What check-cert says, but for what was expected and what was found."""
+    names = ["tiny--brute-force-margin", "tiny--exact-margin", "mixed-dtypes--cubic"]  # the last is about another model
+    paths = [CERTIFICATES / "accept" / f"{name}.cert.json" for name in names]
+    files = [str(path) for path in (MODELS / "tiny.safetensors", *paths, tmp_path / "missing")]
+    code = main(["--json", *files])
+    theirs = capsys.readouterr().out.splitlines()
+    ours = run("--budget", 1 << 20, "--json", *files)
+    assert ours[0] == code == 4
+    for ours_line, line in zip(ours[1].splitlines(), theirs, strict=True):
+        expected = json.loads(line)
+        assert json.loads(ours_line) == expected | ({"expected": "", "got": ""} if expected["exit_code"] else {})
 
 
 def test_gzip_members(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 (** Exact matrices: what their products and sums stand for. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Arith.
-From Compact Require Import Spec.Model Real.Sums Integer.Dyadic.
+From Compact Require Import Spec.Model Real.Sums Real.Products Integer.Dyadic.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -96,6 +96,12 @@ Definition add_row (A B : matrix) : matrix :=
   let b := finer (exponent B - e) (hd [] (rows B)) in
   {| rows := map (fun row => zip Z.add (finer (exponent A - e) row) b) (rows A); exponent := e |}.
 
+Definition add (A B : matrix) : matrix :=
+  let e := Z.min (exponent A) (exponent B) in
+  {| rows := map (fun one : list Z * list Z => zip Z.add (finer (exponent A - e) (fst one)) (finer (exponent B - e) (snd one)))
+       (combine (rows A) (rows B));
+     exponent := e |}.
+
 Definition last_row (A : matrix) : matrix := {| rows := [last (rows A) []]; exponent := exponent A |}.
 
 Lemma columns_of : forall A r c, has_shape A r c -> (0 < r)%nat -> columns A = c.
@@ -105,7 +111,7 @@ Proof.
 Qed.
 
 Lemma stands_mul : forall A B r n c f g, (0 < n)%nat -> stands_for A r n f -> stands_for B n c g ->
-  stands_for (mul A B) r c (fun i j => sum n (fun l => f i l * g l j)).
+  stands_for (mul A B) r c (product_of n f g).
 Proof.
   intros A B r n c f g some [SA FA] [SB FB]. unfold mul. rewrite (columns_of B n c SB some). split.
   - split; simpl; [rewrite map_length; apply SA|].
@@ -162,6 +168,20 @@ Proof.
     ring.
 Qed.
 
+(** The same numbers in units of [2 ^ e], if these are not coarser. *)
+Definition in_units_of (e : Z) (A : matrix) : matrix := {| rows := map (finer (exponent A - e)) (rows A); exponent := e |}.
+
+Lemma stands_in_units_of : forall e A r c f, (e <= exponent A)%Z -> stands_for A r c f -> stands_for (in_units_of e A) r c f.
+Proof.
+  intros e A r c f small [S F]. split.
+  - split; cbn [in_units_of rows]; [rewrite map_length; apply S|]. rewrite Forall_map. apply Forall_forall. intros row I.
+    rewrite finer_length. destruct S as [_ all]. rewrite Forall_forall in all. now apply all.
+  - intros i j I J. rewrite F by assumption. unfold number, entry. cbn [in_units_of rows exponent].
+    rewrite (nth_map _ _ _ (rows A) i [] []) by (destruct S as [-> _]; exact I).
+    rewrite finer_nth by (lia || (rewrite (row_length A r c); assumption)).
+    rewrite Rmult_assoc, <- pow2_add. repeat f_equal. lia.
+Qed.
+
 Lemma nth_last : forall (A : Type) (l : list A) d, nth (length l - 1) l d = last l d.
 Proof.
   intros A l d. induction l as [|x l IH]; [reflexivity|].
@@ -178,6 +198,64 @@ Proof.
     rewrite <- nth_last. destruct SA as [L all] eqn:E. rewrite L. apply (row_length A r); [now split | lia].
   - intros i j Hi Hj. rewrite FA by lia. unfold number, entry, last_row. simpl rows. simpl exponent.
     replace i with 0%nat by lia. simpl nth at 2. rewrite <- nth_last. destruct SA as [-> _]. reflexivity.
+Qed.
+
+(** ** Sums *)
+
+Lemma stands_add : forall A B r c f g, stands_for A r c f -> stands_for B r c g -> stands_for (add A B) r c (fun i j => f i j + g i j)%R.
+Proof.
+  intros A B r c f g [SA FA] [SB FB]. unfold add. set (e := Z.min (exponent A) (exponent B)).
+  assert (Lc : length (combine (rows A) (rows B)) = r) by (rewrite combine_length; destruct SA, SB; lia).
+  assert (at_ : forall i, (i < r)%nat -> length (nth i (rows A) []) = c /\ length (nth i (rows B) []) = c)
+    by (intros i I; split; now apply (row_length _ r c)).
+  split.
+  - split; cbn [rows]; [now rewrite map_length|]. rewrite Forall_map. apply Forall_forall. intros [a b] I.
+    apply (In_nth _ _ ([], [])) in I. destruct I as (i & I & E). rewrite Lc in I.
+    rewrite combine_nth in E by (destruct SA, SB; lia). destruct (at_ i I) as [La Lb].
+    assert (a = nth i (rows A) []) by exact (eq_sym (f_equal fst E)). assert (b = nth i (rows B) []) by exact (eq_sym (f_equal snd E)). subst.
+    cbn [fst snd]. apply zip_length; now rewrite finer_length.
+  - intros i j I J. rewrite FA, FB by assumption. destruct (at_ i I) as [La Lb]. unfold number, entry. cbn [rows exponent].
+    rewrite (nth_map _ _ _ (combine (rows A) (rows B)) i ([], []) []) by (rewrite Lc; exact I).
+    rewrite combine_nth by (destruct SA, SB; lia). cbn [fst snd].
+    rewrite zip_nth by (rewrite finer_length; lia). rewrite plus_IZR, !finer_nth by (lia || (unfold e; lia)).
+    replace (powerRZ 2 (exponent A)) with (pow2 (exponent A - e) * pow2 e)%R by (rewrite <- pow2_add; f_equal; lia).
+    replace (powerRZ 2 (exponent B)) with (pow2 (exponent B - e) * pow2 e)%R by (rewrite <- pow2_add; f_equal; lia). ring.
+Qed.
+
+(** ** Transposed, in one pass *)
+
+Fixpoint put (row : list Z) (columns : list (list Z)) : list (list Z) :=
+  match row, columns with x :: row', column :: columns' => (x :: column) :: put row' columns' | _, _ => [] end.
+
+Definition transpose (A : matrix) : matrix := {| rows := fold_right put (repeat [] (columns A)) (rows A); exponent := exponent A |}.
+
+Lemma put_nth : forall row columns j, length row = length columns -> (j < length row)%nat ->
+  nth j (put row columns) [] = nth j row 0%Z :: nth j columns [].
+Proof.
+  induction row as [|x row IH]; intros [|column columns] j L J; simpl in *; try lia.
+  destruct j as [|j]; [reflexivity | apply IH; lia].
+Qed.
+
+Lemma put_length : forall row columns, length row = length columns -> length (put row columns) = length row.
+Proof. induction row as [|x row IH]; intros [|column columns] L; simpl in *; try lia. f_equal. apply IH. lia. Qed.
+
+Lemma columns_of_rows : forall c all, Forall (fun row => length row = c) all ->
+  length (fold_right put (repeat [] c) all) = c /\
+  forall j, (j < c)%nat -> nth j (fold_right put (repeat [] c) all) [] = map (fun row => nth j row 0%Z) all.
+Proof.
+  intros c all. induction 1 as [|row all L _ [IHL IH]]; cbn [fold_right map].
+  - split; [apply repeat_length|]. intros j _. apply nth_repeat.
+  - split; [rewrite put_length; lia|]. intros j J. rewrite put_nth by lia. now rewrite IH.
+Qed.
+
+Lemma stands_transpose : forall A r c f, (0 < r)%nat -> stands_for A r c f -> stands_for (transpose A) c r (fun i j => f j i).
+Proof.
+  intros A r c f some [S F]. pose proof (columns_of A r c S some) as C. destruct (columns_of_rows c (rows A) (proj2 S)) as [L at_].
+  split.
+  - split; cbn [transpose rows]; rewrite C; [exact L|]. apply Forall_forall. intros column I.
+    apply (In_nth _ _ []) in I. destruct I as (j & J & <-). rewrite L in J. rewrite at_ by exact J. rewrite map_length. apply S.
+  - intros i j I J. rewrite F by assumption. unfold number, entry. cbn [transpose rows exponent]. rewrite C, at_ by exact I.
+    rewrite (nth_map _ _ _ (rows A) j [] 0%Z) by (destruct S as [-> _]; exact J). reflexivity.
 Qed.
 
 (** ** Shapes, tested *)

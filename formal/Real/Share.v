@@ -59,9 +59,7 @@ Qed.
 
 Lemma of_others_nonneg : 0 <= of_others.
 Proof.
-  unfold of_others. apply Rle_trans with (sum k (fun _ => 0)).
-  - right. clear. induction k as [|n IH]; [reflexivity|]. cbn [sum]. rewrite <- IH. ring.
-  - apply sum_le. intros p _. unfold if_label. destruct (Nat.eqb (token p) m); [lra | apply Rlt_le, exp_pos].
+  apply sum_nonneg. intros p _. unfold if_label. destruct (Nat.eqb (token p) m); [lra | apply Rlt_le, exp_pos].
 Qed.
 End Share.
 

@@ -1,6 +1,6 @@
 (** Finite sums of real numbers. *)
 
-From Coq Require Import Reals Lra Lia List.
+From Coq Require Import Reals Lra Lia List Arith.
 From Compact Require Import Spec.Model.
 Open Scope R_scope.
 
@@ -47,3 +47,25 @@ Qed.
 (** The first term by itself: sums over lists, whose head has the index 0. *)
 Lemma sum_first : forall n f, sum (S n) f = f 0%nat + sum n (fun i => f (S i)).
 Proof. induction n as [|n IH]; intros f; [simpl; ring|]. change (sum (S (S n)) f) with (sum (S n) f + f (S n)). rewrite IH. simpl. ring. Qed.
+
+(** Terms that are not negative. *)
+
+Lemma sum_zero : forall n, sum n (fun _ => 0) = 0.
+Proof. induction n as [|n IH]; simpl; [|rewrite IH]; ring. Qed.
+
+Lemma sum_nonneg : forall n f, (forall i, (i < n)%nat -> 0 <= f i) -> 0 <= sum n f.
+Proof. intros n f natural. rewrite <- (sum_zero n). now apply sum_le. Qed.
+
+Lemma sum_ge_term : forall n f i, (forall j, (j < n)%nat -> 0 <= f j) -> (i < n)%nat -> f i <= sum n f.
+Proof.
+  induction n as [|n IH]; intros f i natural I; [lia|]. simpl. destruct (Nat.eq_dec i n) as [-> | other].
+  - pose proof (sum_nonneg n f ltac:(intros; apply natural; lia)). lra.
+  - pose proof (IH f i ltac:(intros; apply natural; lia) ltac:(lia)). pose proof (natural n ltac:(lia)). lra.
+Qed.
+
+Lemma sum_ge_two_terms : forall n f i i', (forall j, (j < n)%nat -> 0 <= f j) -> (i < i')%nat -> (i' < n)%nat -> f i + f i' <= sum n f.
+Proof.
+  induction n as [|n IH]; intros f i i' natural I I'; [lia|]. simpl. destruct (Nat.eq_dec i' n) as [-> | other].
+  - pose proof (sum_ge_term n f i ltac:(intros; apply natural; lia) ltac:(lia)). lra.
+  - pose proof (IH f i i' ltac:(intros; apply natural; lia) I ltac:(lia)). pose proof (natural n ltac:(lia)). lra.
+Qed.

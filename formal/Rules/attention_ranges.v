@@ -390,9 +390,7 @@ Proof.
         + destruct (Nat.eqb (nth i t 0%nat) (label t)); [apply Rlt_le; apply exp_pos | apply Rle_refl]. }
     assert (O_nonneg : (0 <= O)%R) by exact (of_others_nonneg M t).
     assert (b_nonneg : (0 <= b)%R).
-    { unfold b, beside. apply Rle_trans with (sum (n_ctx M) (fun _ => 0)%R).
-      - right. clear. induction (n_ctx M) as [|i IH]; [reflexivity|]. cbn [sum]. rewrite <- IH. ring.
-      - apply sum_le. intros i _. unfold if_label. destruct (Nat.eqb (nth i t 0%nat) (label t)); [apply Rle_refl | apply Rlt_le; apply exp_pos]. }
+    { apply sum_nonneg. intros i _. unfold if_label. destruct (Nat.eqb (nth i t 0%nat) (label t)); [apply Rle_refl | apply Rlt_le; apply exp_pos]. }
     unfold range_of in value. destruct near as [[x_low x_h] [y_l y_high]], far as [[x_l x_high] [y_low y_h]].
     destruct (at_last (position_sums_of (n_ctx M) ends)) as [last_low last_high]. destruct sided as ([S1 S2] & [S3 S4] & S5).
     cbv zeta in value.

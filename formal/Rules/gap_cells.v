@@ -145,9 +145,7 @@ Qed.
 Lemma attention_on_label_between : (0 <= attention_on_label M t <= 1)%R.
 Proof.
   unfold attention_on_label. rewrite <- (attention_sums_to_1 M t k_some'). split.
-  - apply Rle_trans with (sum k (fun _ => 0)%R).
-    + right. clear. induction k as [|i IH]; [reflexivity|]. cbn [sum]. rewrite <- IH. ring.
-    + apply sum_le. intros p _. destruct (Nat.eqb (nth p t 0%nat) m); [apply Rlt_le; apply attention_pos | apply Rle_refl].
+  - apply sum_nonneg. intros p _. destruct (Nat.eqb (nth p t 0%nat) m); [apply Rlt_le; apply attention_pos | apply Rle_refl].
   - apply sum_le. intros p _. destruct (Nat.eqb (nth p t 0%nat) m); [apply Rle_refl | apply Rlt_le; apply attention_pos].
 Qed.
 

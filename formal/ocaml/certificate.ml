@@ -22,8 +22,7 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "score_product_spread"; "score_recursive_spread"; "score_singular_value";
-    "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
+  [ "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss"; "float32_any_order" ]
 
 (* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
 let fraction ?(signed = false) path value =
@@ -85,16 +84,16 @@ let scores path value =
   let kept = rows (path ^ ".kept") (fields "kept") in
   Checked.Score_approximation ({ Checked.rows = kept; exponent = unit }, Json.array (path ^ ".error") Json.integer (fields "error"))
 
+let matrix unit path value =
+  match rows path value with
+  | (_ :: _ as first) :: rest as rows when List.for_all (fun row -> List.length row = List.length first) rest ->
+      { Checked.rows; exponent = unit }
+  | _ -> malformed "not-a-matrix" path
+
 let projector path value =
   let fields = Json.record path [ "onto"; "along"; "exponent" ] value in
   let unit = exponent (path ^ ".exponent") (fields "exponent") in
-  let matrix name =
-    let path = path ^ "." ^ name in
-    match rows path (fields name) with
-    | (_ :: _ as first) :: rest as rows when List.for_all (fun row -> List.length row = List.length first) rest ->
-        { Checked.rows; exponent = unit }
-    | _ -> malformed "not-a-matrix" path
-  in
+  let matrix name = matrix unit (path ^ "." ^ name) (fields name) in
   { Checked.onto = matrix "onto"; along = matrix "along" }
 
 let projectors path = Json.array path projector
@@ -169,6 +168,19 @@ let step path value =
         let _none : string -> Json.t = args [] in
         (Checked.Apply_score_exact, scores)
     | "score_residual_spread" -> (Checked.Apply_score_residual_spread (arg projectors (args [ "peels" ]) "peels"), scores)
+    | "score_product_spread" ->
+        let args = args [ "peels"; "bases"; "means" ] in
+        let mean = Z.equal (arg (Json.bounded Z.zero Z.one) args "means") Z.one in
+        (Checked.Apply_score_product_spread (arg projectors args "peels", arg projectors args "bases", mean), scores)
+    | "score_recursive_spread" ->
+        let args = args [ "peels"; "means" ] in
+        let means = Z.to_int (arg (Json.bounded Z.zero (Z.of_int 3)) args "means") in
+        (Checked.Apply_score_recursive_spread (arg projectors args "peels", means), scores)
+    | "score_singular_value" ->
+        let args = args [ "peels"; "sigma"; "exponent"; "ridge"; "ridge_exponent"; "witness" ] in
+        let size name = arg (Json.bounded Z.zero (Z.shift_left Z.one 1024)) args name and unit name = arg exponent args name in
+        let projectors = arg projectors args "peels" and witness = arg (matrix Z.zero) args "witness" in
+        (Checked.Apply_score_singular_value (projectors, size "sigma", unit "exponent", size "ridge", unit "ridge_exponent", witness), scores)
     | "separable_counts" ->
         let args = args [ "exponent"; "bits"; "groups" ] in
         let groups = arg (fun path -> Json.array path group) args "groups" in

@@ -1,4 +1,5 @@
-(* check-cert-verified [--budget N] MODEL CERT [CERT ...]: the checker that the theorem of Main.v is about, on files. *)
+(* check-cert-verified [--budget N] [--json] MODEL CERT [CERT ...]: the checker that the theorem of Main.v is about, on
+   files. *)
 
 open Refusal
 
@@ -35,6 +36,7 @@ let code_of = function
   | Checked.Wrong_unit -> "wrong-unit"
   | Checked.Range_too_narrow -> "range-too-narrow"
   | Checked.Bad_gap -> "bad-gap"
+  | Checked.Not_dominant -> "not-dominant"
   | Checked.Not_a_partition -> "not-a-partition"
   | Checked.No_such_class -> "no-such-class"
   | Checked.Wrong_token_left_out -> "wrong-token-left-out"
@@ -57,18 +59,39 @@ let decimal units = Z.to_string (Z.div units (Z.of_int 100000)) ^ "." ^ Printf.s
 let rounded_down n total = decimal (Z.div (Z.mul n (Z.of_int 100000)) total)
 let rounded_up n total = decimal (Z.cdiv (Z.mul n (Z.of_int 100000)) total)
 
-let verified (model : Model_file.t) (c : Certificate.t) total =
+(* A line of text, and the same as fields of a JSON object. No text of a file is in either, so there is nothing to escape. *)
+let quoted text = "\"" ^ text ^ "\""
+let json fields = "{" ^ String.concat ", " (List.map (fun (name, value) -> quoted name ^ ": " ^ value) fields) ^ "}"
+
+let verified (model : Model_file.t) (c : Certificate.t) total file =
   let text = Z.to_string in
   let most = Z.sub total c.wrong in
   let above, below = c.margin in
   let margin = if Z.equal below Z.one then text above else text above ^ "/" ^ text below in
-  Printf.sprintf "VERIFIED accuracy %s %s/%s (%s) %stask=max-of-%s d_vocab=%d semantics=exact-real margin=%s model=sha256:%s"
-    (if Z.equal c.correct most then "=" else ">=")
-    (text c.correct) (text total) (rounded_down c.correct total)
-    (if Z.lt c.correct most && Z.lt most total then
-       Printf.sprintf "and <= %s/%s (%s) " (text most) (text total) (rounded_up most total)
-     else "")
-    (text c.k) (List.assoc "d_vocab" model.sizes) margin model.file_digest
+  let about =
+    [ ("task", "max-of-" ^ text c.k); ("d_vocab", string_of_int (List.assoc "d_vocab" model.sizes)); ("semantics", "exact-real");
+      ("margin", margin); ("model", "sha256:" ^ model.file_digest) ]
+  in
+  let line =
+    Printf.sprintf "VERIFIED accuracy %s %s/%s (%s) %s%s%s"
+      (if Z.equal c.correct most then "=" else ">=")
+      (text c.correct) (text total) (rounded_down c.correct total)
+      (if Z.lt c.correct most && Z.lt most total then
+         Printf.sprintf "and <= %s/%s (%s) " (text most) (text total) (rounded_up most total)
+       else "")
+      (String.concat " " (List.map (fun (name, value) -> name ^ "=" ^ value) about))
+      (if file = "CERT" then "" else " in " ^ file)
+  in
+  let counts = [ ("correct", text c.correct); ("wrong", text c.wrong); ("total", text total) ] in
+  let about = List.map (fun (name, value) -> (name, if name = "d_vocab" then value else quoted value)) about in
+  (0, line, [ ("verdict", quoted "verified"); ("exit_code", "0"); ("file", quoted file) ] @ counts @ about)
+
+(* [expected] and [got], which check-cert can say more of, are empty. *)
+let refused word exit_code code file path =
+  let line = Printf.sprintf "%s %s in %s%s" word code file (if path = "" then "" else " at " ^ path) in
+  let texts = [ ("file", file); ("code", code); ("path", path); ("expected", ""); ("got", "") ] in
+  let fields = List.map (fun (name, value) -> (name, quoted value)) texts in
+  (exit_code, line, ("verdict", quoted (String.lowercase_ascii word)) :: ("exit_code", string_of_int exit_code) :: fields)
 
 let check budget model_path certificate_path file =
   let about name work = try Ok (work ()) with Refusal r -> Error (name, r.kind, r.code, r.path) in
@@ -85,38 +108,37 @@ let check budget model_path certificate_path file =
             let total = match all_sequences v k with Some total -> total | None -> refuse Rejected "wrong-task" "predicate.task" in
             if not (Z.equal c.total total) then refuse Rejected "wrong-total" "predicate.claim.total";
             match Checked.check model.weights budget c.margin c.steps c.correct c.wrong with
-            | Checked.Verified -> verified model c total
+            | Checked.Verified -> verified model c total file
             | Checked.Not_verified (why, at) ->
                 let path = match at with Some n -> Printf.sprintf "predicate.steps[%d]" n | None -> "predicate.claim" in
                 refuse (kind_of why) (code_of why) path))
   in
   match outcome with
-  | Ok line -> (0, if file = "CERT" then line else line ^ " in " ^ file)
-  | Error (name, kind, code, path) ->
-      (exit_code kind, Printf.sprintf "%s %s in %s%s" (word kind) code name (if path = "" then "" else " at " ^ path))
+  | Ok verdict -> verdict
+  | Error (name, kind, code, path) -> refused (word kind) (exit_code kind) code name path
 
 let usage () =
-  prerr_endline "usage: check-cert-verified [--budget N] MODEL CERT [CERT ...]";
+  prerr_endline "usage: check-cert-verified [--budget N] [--json] MODEL CERT [CERT ...]";
   exit 2
 
+let rec options budget as_json = function
+  | "--json" :: rest -> options budget true rest
+  | "--budget" :: n :: rest -> (
+      match int_of_string_opt n with Some b when b > 0 -> options (Z.of_int b) as_json rest | _ -> usage ())
+  | files -> (budget, as_json, files)
+
 let () =
-  let budget, files =
-    match List.tl (Array.to_list Sys.argv) with
-    | "--budget" :: n :: files -> (
-        match int_of_string_opt n with Some b when b > 0 -> (Z.of_int b, files) | _ -> usage ())
-    | files -> (default_budget, files)
-  in
-  match files with
-  | model :: (_ :: _ as certificates) ->
+  match options default_budget false (List.tl (Array.to_list Sys.argv)) with
+  | budget, as_json, model :: (_ :: _ as certificates) ->
       let several = List.length certificates > 1 in
       let code_of_one i path =
         let file = if several then Printf.sprintf "CERT %d" (i + 1) else "CERT" in
-        let code, line =
+        let code, line, fields =
           try check budget model path file
           with Stack_overflow | Out_of_memory | Z.Overflow | Invalid_argument _ | Not_found | Failure _ ->
-            (70, "INTERNAL-ERROR unexpected in " ^ file)
+            refused "INTERNAL-ERROR" 70 "unexpected" file ""
         in
-        print_endline line;
+        print_endline (if as_json then json fields else line);
         code
       in
       exit (List.fold_left max 0 (List.mapi code_of_one certificates))

@@ -106,14 +106,16 @@ def _rest(peel: dict[str, Any]) -> dict[str, Any]:
     return {"along": peel["along"], "exponent": peel["exponent"]}
 
 
-def bent_scores(rng: random.Random, step: dict[str, Any], sizes: Sizes) -> tuple[str, dict[str, Any]]:
-    """Another score rule with the same, spoilt or random projectors."""
+def bent_scores(
+    rng: random.Random, step: dict[str, Any], sizes: Sizes, others: tuple[str, ...] = SCORE_RULES
+) -> tuple[str, dict[str, Any]]:
+    """The rule or another one of scores, with the same, spoilt or random projectors."""
     d, h = sizes.d, sizes.h
     peels = copy.deepcopy(step["args"].get("peels")) or [
         any_peel(rng, size) for size in ([d] if rng.random() < 0.5 else [d, h, d, d])
     ]
     peels = [bent_peel(rng, peel) if rng.random() < 0.5 else peel for peel in peels]
-    rule = rng.choice([step["rule"], *SCORE_RULES])
+    rule = rng.choice([step["rule"], *others])
     if rule == "score_exact":
         return rule, {}
     args: dict[str, Any] = {"peels": peels}
