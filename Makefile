@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 JOBS ?= auto
 BIN := .venv/bin
+# Where an environment says not to keep compiled modules, each of the hundreds of commands that tests run compiles anew.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
 .PHONY: demo test formal test-slow test-install test-transformer-lens lint build schema docs docs-outputs measured bench bench-public bench-family bench-frontier bench-float32 bench-scaling study study-small study-page study-kinds check-cert.pyz mutants mutants-of-certificates fuzz clean

@@ -3,9 +3,11 @@
 import importlib.util
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+import certgen.length
+from certgen.length import ProofLength
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -126,14 +130,21 @@ def test_links_to_files_of_the_repository(tmp_path: Path, link: str, code: int) 
         assert link in done.stderr
 
 
-def test_the_example_runs(tmp_path: Path) -> None:
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    command = [sys.executable, str(DOCS / "example.py")]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"proved by [\d,]+ operations", done.stdout)) == 4
-    assert "REJECTED count-too-large" in done.stdout
-    assert list(tmp_path.rglob("*.cert.json.gz"))
+@pytest.mark.parametrize("measured", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_example_runs(
+    measured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Measuring lengths, which takes most of its time, is left to the slow tests."""
+    if not measured:
+        monkeypatch.setattr(certgen.length, "proof_length", lambda model, certificate: ProofLength(1000, 200, 30))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(DOCS / "example.py"))
+    printed = capsys.readouterr().out
+    assert len(re.findall(r"proved by [\d,]+ operations", printed)) == 4
+    assert ("proved by 1,230 operations" in printed) is not measured
+    assert "REJECTED count-too-large" in printed
+    assert list(tmp_path.rglob("*.cert.json.gz")) and list(tmp_path.rglob("*.html"))
 
 
 def test_links_of_the_readme_lead_to_files() -> None:

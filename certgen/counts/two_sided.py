@@ -39,7 +39,7 @@ LEVELS = (  # each proves more than the one before it, and is longer
     Fineness(8, (Rung(0, 16, 0.2, 3000), Rung(0, 32, 0.1, 3000))),
     Fineness(8, (Rung(0, 32, 0.05, 4000), Rung(0, 64, 0.05, 3000))),
     Fineness(16, (Rung(0, 32, 0.02, 5000), Rung(0, 128, 0.03, 3000))),
-    Fineness(32, (Rung(0, 64, 0.01, 5000), Rung(0, 128, 0.01, 3000), Rung(2, 128, 0.05, 500))),
+    Fineness(16, (Rung(0, 32, 0.01, 5000), Rung(0, 128, 0.01, 3000), Rung(2, 128, 0.02, 500))),
     Fineness(
         64,
         (
@@ -51,8 +51,14 @@ LEVELS = (  # each proves more than the one before it, and is longer
         ),
     ),
 )
-USUAL, FINEST = LEVELS[4], LEVELS[-1]
+FINEST = LEVELS[-1]
+MANY = 10  # positions; each rounds a number, and with more of them more wrong tokens win in more ways
 CONCEDED = 0.001  # of all that may be wrong, what is not looked at, where the maximum is small
+
+
+def usual(k: int) -> Fineness:
+    """What a proof takes that has no limit and no target, of k positions."""
+    return LEVELS[5 if k > MANY else 4]
 
 
 class Search:

@@ -16,7 +16,7 @@ from certgen.counts.costs import of_tables
 from certgen.counts.gains import Maximum, SeparableSearch
 from certgen.counts.numerators import DEFAULT_PRECISION
 from certgen.counts.refinement import FEW_SEQUENCES, Search, Stage
-from certgen.counts.two_sided import FINEST, LEVELS, USUAL
+from certgen.counts.two_sided import FINEST, LEVELS, usual
 from certgen.counts.units import Branched, Counted, UnitsOfMaximum
 from certgen.decimals import at_least
 from certgen.errors import UserError
@@ -54,7 +54,7 @@ def adaptive(
     sequences = circuits.v**circuits.k
     needed = sequences if target is None else -(-sequences * target // 1)
     if max_length is None and target is None and sequences > FEW_SEQUENCES:  # fewer are all followed, and so settled
-        return pair_by_pair(circuits, track, "adaptive", FINEST if both else USUAL, both, jobs)
+        return pair_by_pair(circuits, track, "adaptive", FINEST if both else usual(circuits.k), both, jobs)
     demanded = target is not None
     if sequences <= MOST_SEQUENCES:
         return unit_by_unit(circuits, track, max_length, needed, demanded)

@@ -15,7 +15,7 @@ from certgen.certificate.arguments import Block, Group
 from certgen.certificate.arguments import Part as PartArgs
 from certgen.counts.gains import SeparableSearch
 from certgen.counts.maxima import Maxima, Wanted, Written
-from certgen.counts.two_sided import FINEST, LEVELS, USUAL
+from certgen.counts.two_sided import FINEST, LEVELS, usual
 from certgen.models.circuits import Circuits
 from certgen.models.model_file import load_model
 from certgen.progress import quiet
@@ -74,7 +74,7 @@ def test_long_proofs_have_several_steps(monkeypatch: pytest.MonkeyPatch, workspa
 def test_processes_share_the_search_of_the_same_certificate(workspace: Path) -> None:
     """To the byte; a search that is stopped early leaves no trace of what was begun in advance."""
     circuits = Circuits(load_model(trained_looking(3).write(workspace / "model")), Fraction(0))
-    for level in (LEVELS[0], USUAL, FINEST):
+    for level in (LEVELS[0], usual(4), usual(20), FINEST):
         proofs = [module.pair_by_pair(circuits, quiet, "two-sided", level, True, jobs).to_bytes() for jobs in (1, 2)]
         assert proofs[0] == proofs[1]
 

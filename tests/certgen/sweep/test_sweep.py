@@ -40,6 +40,7 @@ from tests.support.random_models import random_model, saved
 from tests.support.tiny import near_correct, random_tensors, tiny_model
 
 SOME = ["cubic", "brute-force", "sub-cubic/max-diff-exact/*/svd"]
+MANY = "sub-cubic/max-diff-exact/mean*/m*"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
@@ -484,21 +485,21 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_sweep_resumes(how: signal.Signals, tmp_path: Path) -> None:
     """No row and no certificate of a finished job is made again, and no file is half-written at any time."""
-    for seed in range(3):
+    for seed in range(2):
         small_model(tmp_path / f"tiny-seed-{seed}.safetensors", seed)
     results = tmp_path / "results"
-    arguments = [tmp_path, "-s", "sub-cubic/max-diff-exact/*/m*", "--no-length", "--jobs", 2, "-o", results]
-    jobs = 3 * len(matching(["sub-cubic/max-diff-exact/*/m*"]))
+    arguments = [tmp_path, "-s", MANY, "--no-length", "--jobs", 2, "-o", results]
+    jobs = 2 * len(matching([MANY]))
     process = certgen_sweep(*arguments, start_new_session=True)
     deadline = time.monotonic() + 40
-    while len(list((results / "rows").glob("*.json"))) < 8 and process.poll() is None:
+    while len(list((results / "rows").glob("*.json"))) < 4 and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(process.pid, how)
     process.communicate(timeout=30)  # until the workers, who hold the pipes, have ended too
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     kept = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (results / "rows").glob("*.json")}
-    assert 8 <= len(kept) < jobs
+    assert 4 <= len(kept) < jobs
     certificates = {}
     for text, _ in kept.values():
         path = results / json.loads(text)["certificate"]
@@ -580,14 +581,13 @@ def test_a_cluster_that_loses_a_worker(tmp_path: Path) -> None:
     for seed in range(2):
         small_model(tmp_path / f"tiny-seed-{seed}.safetensors", seed)
     results = tmp_path / "results"
-    strategies = "sub-cubic/max-diff-exact/*/m*"
-    jobs = 2 * len(matching([strategies]))
+    jobs = 2 * len(matching([MANY]))
     with cluster(tmp_path, 2) as (address, workers):
         process = certgen_sweep(
-            tmp_path, "-s", strategies, "--no-length", "-o", results, "--engine", "dask", "--scheduler", address
+            tmp_path, "-s", MANY, "--no-length", "-o", results, "--engine", "dask", "--scheduler", address
         )
         deadline = time.monotonic() + 40
-        while len(list((results / "rows").glob("*.json"))) < 6 and process.poll() is None:
+        while len(list((results / "rows").glob("*.json"))) < 4 and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert process.poll() is None
