@@ -127,7 +127,7 @@ class Float32:
         ]
         tables = [[ball for row in table for ball in row.values()] for table in self.layer.values]
         self.spreads = [
-            plus(*[largest([[sign * x + radius for x in centre] for centre, radius in table]) for sign in (1, -1)])
+            plus(*[largest([[sign * x + radius for x in centre] for centre, radius, _ in table]) for sign in (1, -1)])
             for table in tables
         ]
         numerator, denominator = problem.weights.architecture.attn_scale_squared
