@@ -62,7 +62,10 @@ def evaluation_operations(model: Model, task: Task, bits: int) -> int:
 
 def squaring_operations(model: Model) -> int:
     """Of the singular values of all matrices."""
-    shapes = [(array.size // array.shape[-1], array.shape[-1]) for array in model.tensors.values()]
+    shapes = [
+        (1, array.size) if "embed" in name else (array.size // array.shape[-1], array.shape[-1])
+        for name, array in model.tensors.items()
+    ]
     return sum(min(n, m) ** 2 * (n + m + 3 * min(n, m)) // 2 + 60 * n * m for n, m in shapes)
 
 

@@ -189,7 +189,7 @@ class Block:
         """The residual that leaves, of a position that sees these."""
         weights = [list(of_head) for of_head in zip(*[self.weights(position, other) for other in visible], strict=True)]
         means = [self.mean(head, powers, visible) for head, powers in enumerate(weights)]
-        moved = [self.moved(position, head, weights[head], visible, mean) for head, mean in enumerate(means)]
+        moved = self.moves(position, weights, visible, means) if self.float32 else []
         centre, radius = list(chain(*[mean.centre for mean in means])), max([mean.radius for mean in means])
         mean = Ball(centre, radius, norm(moved))
         x = self.norms["post", "ln1"](self.linear["O"](mean, position.residual()))
@@ -223,12 +223,13 @@ class Block:
         doubt = -(-2 * largest * (most - least) // least)
         return Ball([(lane - half) // least for lane in split(total, width, span)], radius + doubt + 1)
 
-    def moved(
-        self, position: Position, head: int, powers: list[Power], visible: tuple[Position, ...], mean: Ball
-    ) -> int:
-        """How far float32 moves the mean; 0 if the logits are real numbers."""
-        if not self.float32:
-            return 0
-        keys, values = [[other.heads(part)[head] for other in visible] for part in "KV"]
-        seen, scale = Attended(keys, values, aligned(powers, self.bits)), self.exp.constants(self.bits)[0].high
-        return of_mean(position.heads("Q")[head], seen, mean, scale, self.k, self.bits)
+    def moves(
+        self, position: Position, weights: list[list[Power]], visible: tuple[Position, ...], means: list[Ball]
+    ) -> list[int]:
+        """How far float32 moves the mean of each head."""
+        found, scale = [], self.exp.constants(self.bits)[0].high
+        for head, (powers, mean) in enumerate(zip(weights, means, strict=True)):
+            keys, values = [[other.heads(part)[head] for other in visible] for part in "KV"]
+            seen = Attended(keys, values, aligned(powers, self.bits))
+            found.append(of_mean(position.heads("Q")[head], seen, mean, scale, self.k, self.bits))
+        return found
