@@ -9,7 +9,7 @@ import pytest
 
 from checker.arithmetic import float32
 from checker.arithmetic.balls import Ball, TooCoarse, norm
-from checker.arithmetic.float32 import FLUSHED, Columns, Float32LayerNorm, length, off, root, singular_value
+from checker.arithmetic.float32 import Columns, Float32LayerNorm, length, off, root, singular_value
 from checker.arithmetic.matrices import Matrix
 from tests.support.float32_any import AnyhowElse, Taped, normed, value
 
@@ -20,7 +20,7 @@ SEEDS = [range(40), pytest.param(range(40, 4000), marks=pytest.mark.slow)]
 def test_roots_and_lengths_are_rounded_up() -> None:
     assert [root(n) for n in (1, 2, 3, 4, 5, 16, 17)] == [1, 2, 2, 2, 3, 4, 5]
     assert [norm(x) for x in ([0, 0], [3, 4], [-3, -4], [1, 1], [1])] == [0, 5, 5, 2, 1]
-    assert length(Ball([3, 4, 0], 2, 7)) == 5 + 2 * 2 + 7
+    assert length(Ball([3, 4, 0], 3, 7)) == 5 + 2 * 3 + 7
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)
@@ -61,7 +61,7 @@ def test_columns_allow_for_what_their_entries_are_off_by(shape: tuple[int, int])
 
 def test_what_roundings_add() -> None:
     one = 1 << BITS
-    assert off(0, 1, BITS) == 1 << (BITS - FLUSHED)
+    assert off(0, 1, BITS) == 1 << (BITS - 48)
     assert off(1 << 24, 1, BITS) - off(0, 1, BITS) == 2
     assert off(one, 1 << 23, BITS) - off(0, 1, BITS) == one
     assert off(1, 1, 8) == 2
