@@ -9,7 +9,7 @@ import pytest
 
 from checker.arithmetic import float32
 from checker.arithmetic.balls import Ball, TooCoarse, norm
-from checker.arithmetic.float32 import Columns, Float32LayerNorm, length, off, root, singular_value
+from checker.arithmetic.float32 import Columns, Float32LayerNorm, grown, length, off, root, singular_value
 from checker.arithmetic.matrices import Matrix
 from tests.support.float32_any import AnyhowElse, Taped, normed, value
 
@@ -38,11 +38,19 @@ def test_singular_values_are_bounded(seeds: range) -> None:
         assert exact * (1 - 1e-9) <= found <= exact * min(n, m) ** (1 / 32) * 1.001 + 8 * sqrt(n * m), seed
 
 
+def test_entries_that_are_cut_off_count_in_full() -> None:
+    """Each of 64 that loses nearly one unit of those that are kept."""
+    c = (1 << 60) - 1
+    assert 8 * c <= singular_value([[c] * 8] * 8, 0) <= 8 * c + (2 << 12)
+    assert 8 * c <= singular_value([[-c] * 8] * 8, 1) <= 8 * c + (20 << 12)
+
+
 def test_more_squares_are_closer() -> None:
     rows = [[3, 4, 0], [4, -3, 1], [0, 1, 2]]
     scaled = [[x << 40 for x in row] for row in rows]
     found = [singular_value(scaled, squarings) / (1 << 40) for squarings in range(6)]
     assert found == sorted(found, reverse=True)
+    assert singular_value([[0, 0], [0, 0]]) < 1 << 8 and singular_value([[3 << 47, 0]], 0) >> 47 == 3
     assert found[-1] >= float(np.linalg.norm(np.array(rows), 2)) - 1e-9
 
 
@@ -59,6 +67,11 @@ def test_columns_allow_for_what_their_entries_are_off_by(shape: tuple[int, int])
         assert columns.bias >= np.linalg.norm(b)
 
 
+def test_columns_whose_entries_are_all_off_by_half_a_unit() -> None:
+    columns = Columns([[9] * 16] * 16, [9] * 16)
+    assert columns.size >= 16 * 9.5 and columns.gain >= 16 * 9.5 and columns.bias >= 4 * 9.5
+
+
 def test_what_roundings_add() -> None:
     one = 1 << BITS
     assert off(0, 1, BITS) == 1 << (BITS - 48)
@@ -69,6 +82,15 @@ def test_what_roundings_add() -> None:
         with pytest.raises(TooCoarse):
             off(size, roundings, BITS)
     assert off((one << 24) - 1, 1, BITS)
+
+
+def test_what_grows_is_at_most_doubled() -> None:
+    """x / (1 - x), rounded up, to x = 1/2."""
+    one = 1 << BITS
+    assert [grown(x, BITS) for x in (0, one // 2, 1)] == [0, one, 2]
+    assert grown(one // 4, BITS) == one // 3 + 1
+    with pytest.raises(TooCoarse):
+        grown(one // 2 + 1, BITS)
 
 
 @pytest.mark.parametrize("digits", [12, 24])
