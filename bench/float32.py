@@ -3,6 +3,7 @@
 python bench/float32.py table         # proves every shipped model twice, and writes docs/assets/float32.csv
 python bench/float32.py programs      # runs programs on sampled and close inputs of each
 python bench/float32.py ties          # runs them on all inputs of max-of-4 that are near a tie
+python bench/float32.py inputs MODEL PROBLEM MARGIN    # a row of the table of brute-force: one model, evaluated
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 
 from certgen import load_model, prove
 from certgen.bounds.float32 import float32_gap
+from certgen.counts.evaluation import FLOAT32_BASE
 from certgen.decimals import at_least, at_most
+from certgen.models.forward import evaluate
 from certgen.proving import ask
 from checker import check
 
@@ -30,6 +33,7 @@ TABLE = ROOT / "docs/assets/float32.csv"
 PAGE = ROOT / "docs/float32.md"
 SIMPLER = {"max-of-10-vocab-128-seed-123": "separable-by-max"}  # where the default takes many minutes
 MARK = "<!-- table: python bench/float32.py table -->"
+SAMPLE = 100
 FIELDS = ("model", "room", "exact", "float32", "exact_s", "float32_s")
 
 
@@ -141,6 +145,22 @@ def close(tensors: Mapping[str, np.ndarray], k: int, v: int, number: int = 2000)
     return np.concatenate([inputs[np.argsort(np.abs(truth))[:number]], rng.integers(0, v, (number, k))])
 
 
+def inputs(model: str, problem: str, margin: str) -> None:
+    """How far logits of sampled inputs may move apart; what is proved of all, and how long the check takes."""
+    question = ask(model, problem, Fraction(margin))
+    number, task = question.task.number, question.task
+    sample = np.concatenate([task.inputs(i, i + 1).tokens for i in range(0, number, max(number // SAMPLE, 1))])
+    moved = 2 * evaluate(question.model, sample, task.readout, FLOAT32_BASE, float32=True).moved.max()
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = Path(folder) / "model.cert.json"
+        prove(model, "brute-force", problem=problem, margin=margin, semantics="float32-any-order").save(certificate)
+        started = time.process_time()
+        found = check(model, str(certificate), problem_path=problem, budget=1 << 40)
+    left, seconds = found.total - found.correct - found.wrong, time.process_time() - started
+    shown = f"{moved:.2g} | {found.total:,} | {found.correct:,} by {margin} | {left:,} | {seconds:.0f} s |"
+    print(f"| {Path(model).stem} | {question.model.architecture.brief} | {shown}", flush=True)
+
+
 def all_inputs(v: int, k: int, size: int = 1 << 16) -> Iterator[np.ndarray]:
     """In pieces."""
     for start in range(0, v**k, size):
@@ -148,5 +168,7 @@ def all_inputs(v: int, k: int, size: int = 1 << 16) -> Iterator[np.ndarray]:
         yield np.stack([numbers // v**p % v for p in range(k)][::-1], axis=1)
 
 
+COMMANDS: dict[str, Callable[..., None]] = {"table": table, "programs": programs, "ties": ties, "inputs": inputs}
+
 if __name__ == "__main__":
-    {"table": table, "programs": programs, "ties": ties}[sys.argv[1]]()
+    COMMANDS[sys.argv[1]](*sys.argv[2:])

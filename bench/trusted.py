@@ -26,6 +26,7 @@ KINDS = {
     "`regions`, `separable` and `adaptive` of any layer": "tiny--regions",
     "`cubic`, with `--margins`": "tiny--profile-two-strategies",
     "`cubic`, with `--semantics float32-any-order`": "tiny--float32-cubic",
+    "`brute-force`, with `--semantics float32-any-order`": "flat--float32-inputs",
 }
 
 

@@ -571,8 +571,8 @@ def prove(
 
     With --semantics float32-any-order the claim is about every program that
     computes the model in float32, in any order of summation, and not about real
-    numbers.  It is for one attention layer, with an MLP or without, and no
-    LayerNorm.
+    numbers.  The strategy brute-force does it for every model, others for one
+    attention layer, with an MLP or without, and no LayerNorm.
 
     What a search takes is known from sizes, and refused before it begins if it
     is more than --memory.  Without a strategy, a large vocabulary gets a
@@ -595,23 +595,34 @@ def prove(
     from fractions import Fraction
 
     from certgen.certificate.proof import budget_options
+    from certgen.certificate.statement import FLOAT32
     from certgen.counts.work import about
     from certgen.decimals import at_least, at_most
     from certgen.models.model_file import load_model
     from certgen.problem import load_problem
     from certgen.processes import cores
     from certgen.progress import bar
-    from certgen.proving import ask, default_strategy, prove, read_margin, require_default, why_brute_force
+    from certgen.proving import (
+        ask,
+        default_strategy,
+        prove,
+        read_margin,
+        read_semantics,
+        require_default,
+        why_brute_force,
+    )
     from certgen.strategies.memory import SHARED
     from certgen.sweep.engines import choose
     from certgen.sweep.pieces import search_for
 
     check_outputs([output], [model, problem])
     loaded, asked = load_model(model), None if problem is None else load_problem(problem)
-    question = ask(loaded, asked, read_margin(margin))
-    if strategy is None and default_strategy(question, demanding=target is not None) == "brute-force":
-        require_default(question)
-        say(f"{why_brute_force(question)}: {about(question.task.number)} inputs are evaluated", output)
+    question, float32 = ask(loaded, asked, read_margin(margin)), read_semantics(semantics) == FLOAT32
+    default = default_strategy(question, demanding=target is not None, float32=float32)
+    if strategy is None and default == "brute-force":
+        require_default(question, float32)
+        why = why_brute_force(question, float32)
+        say(f"{why}: {about(question.task.number)} inputs are evaluated", output)
     chosen = choose(engine.value, jobs, scheduler)
     shared = question.is_classic and strategy in (None, *SHARED)  # by processes that need no engine
     wanted = (jobs is not None and not shared) or scheduler is not None or engine is Engine.dask

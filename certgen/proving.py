@@ -12,7 +12,7 @@ from fractions import Fraction
 from numbers import Integral, Rational
 from typing import TypeAlias
 
-from certgen.bounds.float32 import float32_gap
+from certgen.bounds.float32 import float32_gap, why_not_float32
 from certgen.certificate.float32 import in_float32
 from certgen.certificate.profile import composed
 from certgen.certificate.proof import require_expressible
@@ -123,15 +123,15 @@ def prove(
     question = ask(model, problem, exact_margin)
     require_expressible(question.model, question.task)
     require_applicable(question, strategy)
-    room = float32_gap(question) if semantics == FLOAT32 else Fraction(0)
-    chosen = strategy or default_strategy(question, demanding=target is not None)
+    float32 = semantics == FLOAT32
+    chosen = strategy or default_strategy(question, demanding=target is not None, float32=float32)
     if max_length is not None and not question.is_classic:
         raise UserError(f"no length can be chosen for {given(question)}", "leave it out")
     if both and (not question.is_classic or max_length is not None or target is not None):
         reason = "both bounds are proved of max-of-k by one layer with one head, without a length or a target"
         raise UserError(reason, "leave out one or the other")
     if target is not None and chosen == "brute-force":
-        raise UserError(f"{why_brute_force(question)}; it has no target to choose", "leave it out")
+        raise UserError(f"{why_brute_force(question, float32)}; it has no target to choose", "leave it out")
     if ladder and (max_length is not None or target is not None):
         raise UserError("a length or a target is for one margin", "leave it out, or the other margins")
     refined = max_length is not None or target is not None
@@ -144,7 +144,10 @@ def prove(
     if line := said_duration(question, chosen):
         tell(line)
     if strategy is None and chosen == "brute-force":
-        require_default(question)
+        require_default(question, float32)
+    if float32 and chosen == "brute-force":
+        return evaluate_all(question, track, search, float32=True).about(question.task.json)
+    room = float32_gap(question) if float32 else Fraction(0)
 
     def at(margin: Fraction) -> Certificate:
         asked = replace(question, margin=margin)
@@ -160,7 +163,7 @@ def prove(
         return STRATEGIES[chosen].prove(asked, track)
 
     certificate = at(exact_margin + room)
-    if semantics == FLOAT32:
+    if float32:
         tell(f"Float32 arithmetic may move a difference of logits by {at_most(room, 5)}: so much more is proved")
         below = at(exact_margin - room) if certificate.predicate.claim.wrong else None
         certificate = in_float32(exact_margin, certificate, below)
@@ -256,11 +259,11 @@ def applies(question: Question, strategy: str) -> bool:
     return True
 
 
-def default_strategy(question: Question, demanding: bool = False) -> str:
+def default_strategy(question: Question, demanding: bool = False, float32: bool = False) -> str:
     """Regions where they apply, unless evaluating every input is quick, or no more work, and no bound demanded."""
     if question.is_classic:
         return "adaptive"
-    if why_not(question):
+    if (why_not_float32 if float32 else why_not)(question):
         return "brute-force"
     work, most = evaluation_work(question.model, question.task), region_work(question.model, question.task)
     return "adaptive" if demanding or work > max(QUICK, min(most, UNASKED)) else "brute-force"
@@ -286,14 +289,14 @@ def mind_memory(question: Question, strategy: str, limit: int | None, refined: b
         require_memory(question, strategy, limit, refined, f", or try the strategy {SMALL}" if smaller else "")
 
 
-def require_default(question: Question) -> None:
+def require_default(question: Question, float32: bool = False) -> None:
     """UserError if brute force, chosen because nothing else applies, takes more than check-cert does by default."""
-    require_affordable(question, UNASKED, otherwise=f"{why_brute_force(question)}{also_larger(question)}")
+    require_affordable(question, UNASKED, otherwise=f"{why_brute_force(question, float32)}{also_larger(question)}")
 
 
-def why_brute_force(question: Question) -> str:
+def why_brute_force(question: Question, float32: bool = False) -> str:
     """One line."""
-    reason = why_not(question)
+    reason = (why_not_float32 if float32 else why_not)(question)
     if reason is None:
         return "brute-force is no more work here, and exact"
     return (

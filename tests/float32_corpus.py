@@ -10,23 +10,35 @@ import numpy as np
 from certgen.certificate.float32 import in_float32
 from certgen.certificate.statement import Certificate
 from tests import general_corpus, region_corpus
+from tests.second_verifier.float32_inputs import float32_inputs
+from tests.second_verifier.model_file import read_model
+from tests.second_verifier.problem import fitting
+from tests.second_verifier.setting import Model, Setting
 from tests.support.any_case import Case
 from tests.support.edits import Edit, Statement, at, change, drop, edited, put, to_bytes
 from tests.support.tiny import near_correct, tiny_model, zero_tensors
 
 Prove = Callable[[str, str, str], Statement]  # model, strategy, margin
 CLAIM = ("predicate", "claim")
-RULE = "float32_any_order"
+RULE, EVALUATED = "float32_any_order", "float32_inputs"
 ROOM = "1/1024"  # tiny.safetensors needs 0.00089
 
 
 def write_models(folder: Path) -> None:
-    """Two that no claim about float32 can be about: one weight of 26 digits, and a large one."""
+    """Two that no claim about float32 can be about: one weight of 26 digits, and a large one. And a deep one."""
     fine = near_correct(np.random.default_rng(5), 2, 2, biases=True)
     fine["unembed.b_U"][0] += 2.0**-40
     assert fine["unembed.b_U"][0] != np.float32(fine["unembed.b_U"][0])
     tiny_model(folder / "float64.safetensors", fine, "F64")
+    flat().write(folder / "flat.safetensors")
     tiny_model(folder / "large.safetensors", zero_tensors(2, 1, 1, 1, W_E=[[0], [1 << 24]], W_U=[[-1, 1]]), "F32")
+
+
+def flat() -> Case:
+    """Two blocks with LayerNorm and an MLP, whose weights are small enough that most inputs are decided in float32."""
+    case = general_corpus.cases()["two-blocks"]
+    tensors = {name: x / 4 if ".W_" in name and "embed" not in name else x for name, x in case.tensors.items()}
+    return Case(tensors, case.entry, case.problem, case.margin, case.dtypes)
 
 
 def in_one(margin: str, above: Statement, below: Statement | None) -> Statement:
@@ -54,8 +66,27 @@ def layer(room: Fraction = Fraction(1, 512)) -> Statement:
     return in_one(str(case.margin), *proofs)
 
 
+def evaluated(name: str, case: Case | None = None) -> Statement:
+    """Every input evaluated in one step, of a model of any architecture; with the counts that the text determines."""
+    case = case or general_corpus.cases()[name]
+    file = read_model(case.data)
+    setting = Setting(Model(file), fitting(case.problem, file), False, case.margin)
+    conclusion = float32_inputs(setting, [], {})
+    step = {"rule": EVALUATED, "premises": [], "args": {"bits": [64]}, "conclusion": conclusion}
+    about = put("predicate", "semantics", value="float32-any-order"), put("predicate", "steps", value=[step])
+    claim = [put(*CLAIM, side, value=number) for side, number in conclusion.items()]
+    return edited(general_corpus.about(name, case, [64]), *about, *claim)
+
+
 def accepted(prove: Prove) -> Iterator[tuple[str, Statement]]:
     """accept/MODEL--what"""
+    yield "flat--float32-inputs", evaluated("flat", flat())
+    for name in ("full-sum", "post-mean", "three-heads", "no-blocks"):
+        yield f"{name}--float32-inputs", evaluated(name)
+    pre_norm = region_corpus.cases()["pre-norm"]
+    yield "pre-norm--float32-inputs", evaluated("pre-norm", pre_norm)
+    retried = put("predicate", "steps", 0, "args", "bits", value=[12, 40, 80])
+    yield "pre-norm--float32-inputs-again", edited(evaluated("pre-norm", pre_norm), retried)
     base = tiny(prove)
     last = at(base, RULE)
     yield "tiny--float32", base
@@ -99,6 +130,27 @@ def without_last(semantics: str) -> Edit:
     return edit
 
 
+def rejected_evaluations(prove: Prove) -> Iterator[tuple[str, Statement]]:
+    """Where every input is evaluated."""
+    base, last = evaluated("flat", flat()), ("predicate", "steps", 0)
+    for side in ("correct", "wrong"):
+        more = [change(*place, side, by=1) for place in ((*last, "conclusion"), CLAIM)]
+        yield f"count-too-large--float32-inputs-{side}", edited(base, *more)
+    yield "count-too-large--float32-inputs-few-bits", edited(base, put(*last, "args", "bits", value=[10]))
+    ties = evaluated("no-blocks")
+    others = ties["predicate"]["claim"]["total"] - ties["predicate"]["claim"]["correct"]
+    wrong = [put(*place, "wrong", value=others) for place in ((*last, "conclusion"), CLAIM)]
+    yield "count-too-large--float32-inputs-ties", edited(ties, *wrong)
+    yield "wrong-margin--float32-inputs", edited(base, put(*last, "margin", value="1/4"))
+    yield "nothing-proved--float32-inputs-as-exact", edited(base, put("predicate", "semantics", value="exact-real"))
+    yield "bad-premise--float32-inputs", edited(base, put(*last, "premises", value=[0]))
+    for name, code in (("float64", "not-float32"), ("large", "beyond-float32")):
+        whole = prove(name, "brute-force", "0")
+        step = {**base["predicate"]["steps"][0], "conclusion": {"correct": 0, "wrong": 0}}
+        about = put("predicate", "semantics", value="float32-any-order"), put("predicate", "steps", value=[step])
+        yield f"{code}--inputs", edited(whole, *about, *[put(*CLAIM, side, value=0) for side in ("correct", "wrong")])
+
+
 def rejected(prove: Prove) -> Iterator[tuple[str, Statement]]:
     """reject/CODE--what"""
     base = tiny(prove)
@@ -131,6 +183,7 @@ def rejected(prove: Prove) -> Iterator[tuple[str, Statement]]:
     yield "wrong-premises--float32-of-nothing", edited(base, put(*last, "premises", value=[]))
     yield "wrong-premises--float32-twice", edited(base, again)
     yield "bad-premise--float32-itself", edited(base, put(*last, "premises", 0, value=len(steps) - 1))
+    yield from rejected_evaluations(prove)
     yield "not-float32--weights-of-float64", with_far_premise(prove("float64", "brute-force", "0"))
     yield "beyond-float32--large-weights", with_far_premise(prove("large", "brute-force", "0"))
     norm = region_corpus.cases()["pre-norm"]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from certgen.counts.evaluation import Question
 from certgen.errors import UserError
 from certgen.models.model_file import Model
-from certgen.regions.tables import OneLayer, require_one_layer
+from certgen.regions.tables import OneLayer, why_not
 
 Array = npt.NDArray[np.float64]
 
@@ -26,17 +26,23 @@ BITS = 64
 
 def float32_gap(question: Question) -> Fraction:
     """A short fraction, at least what the checker finds. UserError for what the rule float32_any_order is not about."""
-    require_one_layer(question, "--semantics float32-any-order")
+    if reason := why_not_float32(question):
+        said = f"--semantics float32-any-order, with a strategy that does not evaluate every input: {reason}"
+        raise UserError(said, "the strategy brute-force is for every model and problem, in float32, too")
     require_float32(question.model)
-    if question.model.architecture.norms:
-        reason = "float32-any-order is proved of models without LayerNorm, and this one has it"
-        raise UserError(reason, "prove it about real numbers: --semantics exact-real")
     with np.errstate(over="ignore", invalid="ignore"):
         gap = SPARE * gap_error(question) + FLUSHED
     if not gap < MOST:
         raise too_large(question.model)
     step = Fraction(2) ** (int(np.floor(np.log2(gap))) - 5)
     return -(-Fraction(gap) // step) * step
+
+
+def why_not_float32(question: Question) -> str | None:
+    """Why no error of float32 is known before inputs are evaluated; None if one is."""
+    if question.model.architecture.norms:
+        return "it has LayerNorm, and what float32 does to that is known of single inputs only"
+    return why_not(question)
 
 
 def require_float32(model: Model) -> None:

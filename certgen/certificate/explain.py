@@ -58,10 +58,8 @@ def paragraphs(certificate: Certificate, model: Model | None) -> Iterator[Render
     predicate = first.predicate
     yield from claimed(certificate if certificate.predicate.semantics == FLOAT32 else first, task)
     if certificate.predicate.semantics == FLOAT32:
-        yield Paragraph(
-            f"It is about every float32 program of the model. What is right in real numbers by more than "
-            f"{predicate.margin} is right in all of them."
-        )
+        more = f" What is right in real numbers by more than {predicate.margin} is right in all of them."
+        yield Paragraph(f"It is about every float32 program of the model.{more if first is not certificate else ''}")
     yield from profiled(certificate.predicate.claim)
     if not task.is_max_of_k:
         yield Paragraph(f"Task {task.text}.")
@@ -85,8 +83,9 @@ def paragraphs(certificate: Certificate, model: Model | None) -> Iterator[Render
             told += tell_looks(facts, Question(model, predicate.task.bound_to(model), Fraction(0)))
         for part in told:
             yield from (part, "")
-    found = tables(task, predicate.model.d_vocab, predicate.steps)
-    yield from (table for table in found if table.row_count)
+    if any(isinstance(step.conclusion, Tally) for step in predicate.steps):
+        found = tables(task, predicate.model.d_vocab, predicate.steps)
+        yield from (table for table in found if table.row_count)
 
 
 def claimed(certificate: Certificate, task: Task) -> Iterator[Paragraph]:

@@ -10,7 +10,7 @@ import flint
 
 from certgen.certificate.arguments import LossArgs
 from certgen.certificate.facts import AtMargin, Profile
-from certgen.certificate.statement import EXACT, FLOAT32, Certificate, Claim
+from certgen.certificate.statement import EXACT, Certificate, Claim
 from certgen.certificate.steps import AnyStep, infer
 
 LOSS_BITS = 64  # of a loss, after the point
@@ -81,9 +81,9 @@ def loss_upper(margin: Fraction, outputs: int, bits: int) -> int:
 
 def first_proof(certificate: Certificate) -> Certificate:
     """Of a certificate with a profile the proof at the margin of its claim, with the numbers that its steps have there;
-    of one about float32 that of what is correct in real numbers; any other as it is."""
+    of one about float32 that of what is correct in real numbers, if there is one; any other as it is."""
     predicate = certificate.predicate
-    if predicate.semantics == FLOAT32 and predicate.steps:
+    if predicate.steps and predicate.steps[-1].rule == "float32_any_order":
         return exact_proof(certificate)
     if predicate.claim.profile is None:
         return certificate

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from certgen.certificate.facts import Accuracy, Tally
-from certgen.certificate.statement import Certificate, Claim, ModelInfo, Predicate, Sha256, Subject, read_task
+from certgen.certificate.facts import Accuracy, Float32Accuracy, Tally
+from certgen.certificate.statement import (
+    EXACT,
+    FLOAT32,
+    Certificate,
+    Claim,
+    ModelInfo,
+    Predicate,
+    Sha256,
+    Subject,
+    read_task,
+)
 from certgen.certificate.steps import AnyStep, infer
-from certgen.counts.work import enumeration_operations, evaluation_operations
+from certgen.counts.work import enumeration_operations, evaluation_operations, squaring_operations
 from certgen.errors import UserError
 from certgen.files import in_unicode
 from certgen.models.model_file import MAX_DIGITS, Model
@@ -49,9 +59,11 @@ def evaluating_operations(certificate: Certificate, model: Model) -> int:
     for step in certificate.predicate.steps:
         if step.rule == "enumerate_sequences":
             needed += enumeration_operations(model, certificate.predicate.claim.total, step.args)
-        if step.rule == "evaluate_inputs":
+        if step.rule in ("evaluate_inputs", "float32_inputs"):
             task, bits = certificate.predicate.task.bound_to(model), step.args.bits
             once = evaluation_operations(model, task, bits[0])
+            if step.rule == "float32_inputs":
+                once = 2 * once + squaring_operations(model)
             needed += once if len(bits) == 1 else RETRIED * once
     return needed
 
@@ -79,18 +91,23 @@ class Proof:
 
     def certificate(self, strategy: str, counted: list[int]) -> Certificate:
         """The statement of what all regions of these steps together count."""
-        model = self.model
         conclusions = [self.steps[number].conclusion for number in counted]
         counts = [count for found in conclusions if isinstance(found, Tally) for count in found.counts]
         correct, wrong = (sum(count[entry] for count in counts) for entry in (-2, -1))
         self.add(infer("total", Accuracy(correct=correct, wrong=wrong), premises=counted))
+        return self.concluded(strategy)
+
+    def concluded(self, strategy: str) -> Certificate:
+        """The statement of what the last step concludes."""
+        model, found = self.model, self.steps[-1].conclusion
         return Certificate(
             subject=[Subject(name=in_unicode(model.path.name), digest=Sha256(sha256=model.sha256))],
             predicate=Predicate(
                 task=read_task(self.task.json),
                 model=ModelInfo.model_validate({**model.sizes, "tensors": dict(model.tensor_sha256)}),
                 margin=str(self.margin),
-                claim=Claim(correct=correct, wrong=wrong, total=self.task.total),
+                semantics=FLOAT32 if isinstance(found, Float32Accuracy) else EXACT,
+                claim=Claim(correct=found.correct, wrong=found.wrong, total=self.task.total),
                 strategy=strategy,
                 steps=self.steps,
             ),

@@ -127,6 +127,9 @@ RULES = {
     "float32_any_order": Rule(
         NoArgs, Float32Accuracy, "what is decided by more than float32 arithmetic may change in any order of summation"
     ),
+    "float32_inputs": Rule(
+        EvaluateArgs, Float32Accuracy, "every input evaluated, with what float32 programs may compute instead"
+    ),
     "expected_loss": Rule(LossArgs, Profile, "the mean cross entropy, from the accuracies at several margins"),
 }
 

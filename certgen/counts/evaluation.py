@@ -33,6 +33,7 @@ MOST_OPEN = 1 << 10  # inputs of a part that are decided in ball arithmetic
 MOST_UNRESOLVED = 32  # inputs that may turn out to be as good as tied before others are given up sooner
 PRECISIONS = (192, 768, 3_072)  # bits of the ball arithmetic, tried one after another
 BASES = (16, 20, 24, 28, 32, 40, 48, 56, 63, 96, 128, 192, 256, 512)
+FLOAT32_BASE = 48  # with fewer, what a unit rounds is not small beside what float32 does
 MOST_BITS = 4_096  # of the format
 SPARE_BITS = 1
 SAMPLE = 256
@@ -60,16 +61,19 @@ class Question:
 
 
 class Setting(NamedTuple):
-    """The fewest bits to think of: with more, the radius in units hardly shrinks. And what float64 errors amount to."""
+    """The fewest bits to think of: with more, the radius in units hardly shrinks. What float64 errors amount to, and
+    whether answers are those of float32 programs."""
 
     base: int
     noise: float
+    float32: bool = False
 
 
 class Gaps(NamedTuple):
     """Per input how far the right logit is ahead of the best other one and the margin; `bits` that suffice to decide.
 
-    `bits` is infinite for an input that float64 cannot decide. A model with one output is ahead by infinity.
+    `bits` is infinite for an input that float64 cannot decide, or that float32 programs may answer differently. A model
+    with one output is ahead by infinity.
     """
 
     gap: FloatArray
@@ -78,14 +82,15 @@ class Gaps(NamedTuple):
 
 def gaps(question: Question, tokens: IntArray, setting: Setting) -> Gaps:
     """For inputs `tokens` [n, k]. None gets fewer bits than the setting's base."""
-    found = evaluate(question.model, tokens, question.task.readout, setting.base)
+    found = evaluate(question.model, tokens, question.task.readout, setting.base, setting.float32)
     rows, labels, margin = np.arange(len(tokens)), question.task.labels(tokens), float(question.margin)
     with np.errstate(all="ignore"):
         right = found.logits[rows, labels]
         others = found.logits.copy()
         others[rows, labels] = -np.inf
         gap = right - others.max(axis=1) - margin
-        sure = np.abs(gap) - 2 * np.minimum(found.noise, setting.noise) - math.ldexp(abs(margin), -FLOAT_BITS)
+        noise = np.minimum(found.noise, setting.noise) + found.moved
+        sure = np.abs(gap) - 2 * noise - math.ldexp(abs(margin), -FLOAT_BITS)
         bits = needed_bits(np.log2(sure), found.radius, setting.base)
     return Gaps(gap, np.where((sure > 0) & np.isfinite(found.radius), bits, np.inf))
 
@@ -96,18 +101,18 @@ def needed_bits(log_gap: FloatArray, radius: FloatArray, base: int) -> FloatArra
     return bits
 
 
-def choose_setting(question: Question) -> Setting:
+def choose_setting(question: Question, float32: bool = False) -> Setting:
     """From some of the inputs."""
     number = question.task.number
     step = max(1, number // SAMPLE)
     tokens = np.concatenate([question.task.inputs(i, i + 1).tokens for i in range(0, number, step)][:SAMPLE])
     found = evaluate(question.model, tokens, question.task.readout, MOST_BITS)
     finite, noise = np.isfinite(found.radius), measured_noise(question, tokens, found.logits)
-    for base in BASES:
+    for base in BASES[BASES.index(FLOAT32_BASE) :] if float32 else BASES:
         radius = evaluate(question.model, tokens, question.task.readout, base).radius
         if (radius <= 1.25 * found.radius)[finite].all():
-            return Setting(base, noise)
-    return Setting(BASES[-1], noise)
+            return Setting(base, noise, float32)
+    return Setting(BASES[-1], noise, float32)
 
 
 def measured_noise(question: Question, tokens: IntArray, logits: FloatArray) -> float:
@@ -139,7 +144,8 @@ class Region(NamedTuple):
 class Part(BaseModel):
     """Some inputs, region by region: each that occurs, even if nothing is decided there.
 
-    `open` are the numbers of inputs that float64 does not decide; of `given_up` more it is not known which they are.
+    `open` are the numbers of inputs that float64 does not decide; of `given_up` more it is not known which they are, or
+    they are open for float32.
     """
 
     regions: list[Region]
@@ -164,7 +170,8 @@ def evaluate_part(question: Question, start: int, stop: int, setting: Setting) -
         if most <= MOST_BITS:
             region.decided[most] = right, wrong, number
     unsure = (start + np.flatnonzero(bits > MOST_BITS).astype(object)).tolist()
-    return Part(regions=list(regions.values()), open=unsure[:MOST_OPEN], given_up=len(unsure[MOST_OPEN:]))
+    tried = 0 if setting.float32 else MOST_OPEN
+    return Part(regions=list(regions.values()), open=unsure[:tried], given_up=len(unsure[tried:]))
 
 
 class Conclusion(NamedTuple):

@@ -60,6 +60,15 @@ def evaluation_operations(model: Model, task: Task, bits: int) -> int:
     return passes(model, task) * (UNIT * work(model, task.k, bits, PACKED) + 2 * task.k)
 
 
+def squaring_operations(model: Model) -> int:
+    """Of the singular values of all matrices."""
+    shapes = [
+        (1, array.size) if "embed" in name else (array.size // array.shape[-1], array.shape[-1])
+        for name, array in model.tensors.items()
+    ]
+    return sum(min(n, m) ** 2 * (n + m + 3 * min(n, m)) // 2 + 60 * n * m for n, m in shapes)
+
+
 def enumeration_operations(model: Model, sequences: int, args: LaneArgs) -> int:
     """At least those of enumerate_sequences: for each sequence, and terms of every pair, position and token."""
     v, k, d = model.d_vocab, model.sizes["n_ctx"], model.sizes["d_model"]

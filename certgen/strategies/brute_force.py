@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from certgen.bounds.float32 import require_float32
 from certgen.certificate.arguments import EvaluateArgs
-from certgen.certificate.facts import Tally
+from certgen.certificate.facts import Float32Accuracy, Tally
 from certgen.certificate.proof import Proof
 from certgen.certificate.statement import Certificate
 from certgen.certificate.steps import infer
@@ -45,13 +46,22 @@ def brute_force(circuits: Circuits, track: Track) -> Certificate:
     return proof.certificate("brute-force", [step])
 
 
-def evaluate_all(question: Question, track: Track, search: Search = evaluate_pieces) -> Certificate:
-    """Evaluate every input, for a model and a task of any kind. Cost: `evaluation_work`, in numpy."""
+def evaluate_all(
+    question: Question, track: Track, search: Search = evaluate_pieces, float32: bool = False
+) -> Certificate:
+    """Evaluate every input, for a model and a task of any kind; with `float32` for what float32 programs answer. Cost:
+    `evaluation_work`, in numpy."""
     require_affordable(question, MOST_WORK)
-    setting = choose_setting(question)
+    if float32:
+        require_float32(question.model)
+    setting = choose_setting(question, float32)
     bits, counts = conclude(question, search(question, setting, track), setting.base)
-    proof = Proof(question.model, question.margin, question.task)
-    step = proof.add(infer("evaluate_inputs", Tally(counts=counts), EvaluateArgs(bits=bits)))
+    proof, args = Proof(question.model, question.margin, question.task), EvaluateArgs(bits=bits)
+    if float32:
+        correct, wrong = (sum(count[entry] for count in counts) for entry in (-2, -1))
+        proof.add(infer("float32_inputs", Float32Accuracy(correct=correct, wrong=wrong), args))
+        return proof.concluded("brute-force")
+    step = proof.add(infer("evaluate_inputs", Tally(counts=counts), args))
     return proof.certificate("brute-force", [step])
 
 

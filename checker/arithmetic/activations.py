@@ -32,10 +32,14 @@ class Activation:
         numerator, denominator = self.slope
         radius = -(-x.radius * numerator // denominator)
         if self.name == "relu":
-            return Ball([max(z, 0) for z in x.centre], radius)
+            return Ball([max(z, 0) for z in x.centre], radius, x.moved)
         tails = [self.tail(abs(z)) for z in x.centre]
         centre = [max(z, 0) - tail.low for z, tail in zip(x.centre, tails, strict=True)]
-        return Ball(centre, radius + max([high - low for low, high in tails]))
+        return Ball(centre, radius + max([high - low for low, high in tails]), self.moved(x))
+
+    def moved(self, x: Ball) -> int:
+        """In real numbers not at all."""
+        return 0
 
     def tail(self, a: int) -> Enclosure:
         """Where a exp(-a), or the density of Phi, is below 2^-bits, the tail is below it as well."""

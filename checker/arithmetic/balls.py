@@ -1,10 +1,14 @@
 """Real vectors within one radius of a centre, and what linear layers and LayerNorm do to them.
 
+Where the claim is about float32 programs a ball also says how far what they compute may be from the real vector. What
+each step does to that is 0 here, and float32.py has the same steps with other methods for it.
+
 The unit of a centre and a radius is 2^-bits, for one number of bits throughout. The theorems are in docs/rules.md,
 section "Balls".
 """
 
-from functools import lru_cache
+from functools import lru_cache, reduce
+from math import isqrt
 from operator import mul
 from typing import NamedTuple
 
@@ -24,14 +28,23 @@ class TooCoarse(Rejected):
 
 
 class Ball(NamedTuple):
-    """All real vectors with every entry within `radius` of the entry of `centre`, in units of 2^-bits."""
+    """All real vectors with every entry within `radius` of the entry of `centre`, in units of 2^-bits; and vectors that
+    float32 programs compute instead of one of them, which are from it by a Euclidean length of at most `moved`."""
 
     centre: list[int]
     radius: int
+    moved: int = 0
 
     def plus(self, other: "Ball") -> "Ball":
         """The sums of vectors of the two balls."""
-        return Ball([x + y for x, y in zip(self.centre, other.centre, strict=True)], self.radius + other.radius)
+        centre = [x + y for x, y in zip(self.centre, other.centre, strict=True)]
+        return Ball(centre, self.radius + other.radius, self.moved + other.moved)
+
+
+def norm(x: list[int]) -> int:
+    """The Euclidean length, rounded up."""
+    square: int = sum(map(mul, x, x))
+    return isqrt(square - 1) + 1 if square else 0
 
 
 def rounded(matrix: Matrix, bits: int) -> list[list[int]]:
@@ -44,10 +57,11 @@ def rounded(matrix: Matrix, bits: int) -> list[list[int]]:
 
 
 class Linear:
-    """x -> x W + b. The rows of W lie packed in one integer each: one product for each entry of x."""
+    """x -> x W + b, plus more. The rows of W lie packed in one integer each: one product for each entry of x. Columns
+    stand in `blocks`, of each of which it is said how far it moves."""
 
-    def __init__(self, W: Matrix, b: Matrix, bits: int) -> None:
-        self.bits, self.rows, (self.bias,) = bits, rounded(W, bits), rounded(b, bits)
+    def __init__(self, W: Matrix, b: Matrix, bits: int, blocks: int = 1) -> None:
+        self.blocks, self.bits, self.rows, (self.bias,) = blocks, bits, rounded(W, bits), rounded(b, bits)
         columns = [sum(map(abs, column)) for column in zip(*self.rows, strict=True)]
         self.sum = max(columns)
         self.norm = self.sum + len(W.rows)  # at least the largest column sum of |W|, in units
@@ -61,7 +75,7 @@ class Linear:
         start, *rows = [side_by_side(row, span) for row in [bias, *self.rows]]
         return span, half, start + half * repeat(1, len(bias), span), rows
 
-    def __call__(self, x: Ball) -> Ball:
+    def __call__(self, x: Ball, *more: Ball) -> Ball:
         """Within radius * norm of the image of the centre; W costs half a unit for each entry of x, rounding 2."""
         size = -max(map(abs, x.centre)).bit_length() // 16 * -16
         if size > LONGEST:
@@ -70,7 +84,12 @@ class Linear:
         lanes = split(sum(map(mul, rows, x.centre), start), len(self.bias), span)
         low = half >> self.bits
         error = shift_up(x.radius * self.norm, self.bits) + shift_up(sum(map(abs, x.centre)), self.bits + 1) + 2
-        return Ball([(lane >> self.bits) - low for lane in lanes], error)
+        image = Ball([(lane >> self.bits) - low for lane in lanes], error, norm(self.moves(x, *more)))
+        return reduce(Ball.plus, more, image)
+
+    def moves(self, x: Ball, *more: Ball) -> list[int]:
+        """How far each block moves, of the rest what the sum of all rounds. In real numbers not at all."""
+        return [0] * self.blocks
 
 
 class LayerNorm:
@@ -95,10 +114,14 @@ class LayerNorm:
         centre = [(d << (bits + fine)) // (n * sigma) for d in deviations]
         largest = max(map(abs, centre)) + 1
         spread = -(-((x.radius * ((2 << bits) + largest)) << fine) // least)
-        ball = Ball(centre, spread - -largest // sigma + 1)
+        ball = Ball(centre, spread - -largest // sigma + 1, self.moved(x, least >> fine))
         if not self.weights:
             return ball
         w, b = self.weights
         scale = max(map(abs, w)) + 1
         error = shift_up(ball.radius * scale, bits) + shift_up(largest, bits + 1) + 2
-        return Ball([((c * x) >> bits) + y for c, x, y in zip(centre, w, b, strict=True)], error)
+        return Ball([((c * x) >> bits) + y for c, x, y in zip(centre, w, b, strict=True)], error, ball.moved)
+
+    def moved(self, x: Ball, sigma: int) -> int:
+        """Of the result, where sqrt(var + eps) is at least sigma. In real numbers not at all."""
+        return 0

@@ -9,6 +9,7 @@ from operator import mul
 
 from checker.arithmetic.balls import Ball, Linear
 from checker.arithmetic.enclosures import shift_up, sqrt_enclosure
+from checker.arithmetic.float32 import ACT, DIGITS, MOST
 from checker.arithmetic.matrices import Matrix, matmul
 from checker.errors import Rejected
 from checker.model.one_layer import plain
@@ -16,12 +17,10 @@ from checker.model.weights import Weights
 from checker.problem import Problem
 
 BITS = 64
-DIGITS, LAST_PLACE = 24, -149  # of float32: an operation is off by at most 2^-24 of its result
-MOST = 1 << 24  # no number in a run is as large
+LAST_PLACE = -149  # of float32
 WIDEST = 1 << 16  # no sum has more terms
 SCALES = 1 << 16  # attn_scale_squared is between this and its inverse
 EXP = 8  # roundings that an exponential counts as; 4 units of the last place are no more
-ACT = 16  # and an activation other than ReLU, relative to its argument
 Sizes = list[int]
 
 
@@ -127,7 +126,7 @@ class Float32:
         ]
         tables = [[ball for row in table for ball in row.values()] for table in self.layer.values]
         self.spreads = [
-            plus(*[largest([[sign * x + radius for x in centre] for centre, radius in table]) for sign in (1, -1)])
+            plus(*[largest([[sign * x + radius for x in centre] for centre, radius, _ in table]) for sign in (1, -1)])
             for table in tables
         ]
         numerator, denominator = problem.weights.architecture.attn_scale_squared

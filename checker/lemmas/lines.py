@@ -18,6 +18,6 @@ def intercept(act: Activation, low: int, high: int, slope: int, above: bool) -> 
         points = [low + (high - low) * i // PIECES for i in range(PIECES + 1)]
         width = (high - low) // PIECES + 1
         doubt = shift_up(width * width, act.bits + 3) + 1
-    centre, radius = act(Ball(points, 0))
+    centre, radius, _ = act(Ball(points, 0))
     rest = [f - ((slope * z) >> act.bits) for f, z in zip(centre, points, strict=True)]
     return max(rest) + radius + doubt if above else min(rest) - radius - doubt

@@ -31,7 +31,7 @@ def divisor(eps: tuple[int, int], parts: Iterable[Iterable[Ball]], bits: int) ->
     spread, d = 0, 0
     for part in parts:
         stds = []
-        for centre, radius in part:
+        for centre, radius, _ in part:
             d, total = len(centre), sum(centre)
             squares = sum([(d * x - total) ** 2 for x in centre])
             stds.append(sqrt_enclosure(squares, d, 0).high + d * radius)

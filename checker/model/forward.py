@@ -11,8 +11,9 @@ from operator import mul
 from typing import NamedTuple
 
 from checker.arithmetic.activations import Activation
-from checker.arithmetic.balls import LONGEST, Ball, LayerNorm, Linear, TooCoarse, rounded
+from checker.arithmetic.balls import LONGEST, Ball, LayerNorm, Linear, TooCoarse, norm, rounded
 from checker.arithmetic.enclosures import Power, aligned
+from checker.arithmetic.float32 import Attended, Float32Activation, Float32LayerNorm, Float32Linear, of_mean, of_sum
 from checker.arithmetic.matrices import Matrix, add
 from checker.arithmetic.packing import repeat, side_by_side, split
 from checker.arithmetic.scaled_exp import ScaledExp
@@ -32,41 +33,48 @@ class Prefix(NamedTuple):
 
 
 class Forward:
-    """One model on inputs of k tokens, with `bits` bits. The logits are read at `readout`, or pooled if it is None."""
+    """One model on inputs of k tokens, with `bits` bits. The logits are read at `readout`, or pooled if it is None; the
+    ball holds those that float32 programs compute, too, with `float32`."""
 
-    def __init__(self, weights: Weights, k: int, readout: int | None, bits: int) -> None:
+    def __init__(self, weights: Weights, k: int, readout: int | None, bits: int, float32: bool = False) -> None:
         self.weights, self.architecture, self.k, self.bits = weights, weights.architecture, k, bits
+        self.float32 = float32
         self.readout = range(k) if readout is None else (readout,)
-        self.act = Activation(self.architecture.activation, bits) if self.architecture.has_mlp else None
+        activation = Float32Activation if float32 else Activation
+        self.act = activation(self.architecture.activation, bits) if self.architecture.has_mlp else None
         self.blocks = [Block(self, f"blocks.{index}", index == 0) for index in range(self.architecture.blocks)]
         self.final = self.norm("final", "ln_final")
         self.hidden = [self.linear(f"readout.{i}.W", f"readout.{i}.b") for i in range(self.architecture.readout_layers)]
-        self.relu, self.unembed = Activation("relu", bits), self.linear("unembed.W_U", "unembed.b_U")
+        self.relu, self.unembed = activation("relu", bits), self.linear("unembed.W_U", "unembed.b_U")
         self.embedded = cache(self.embed)
         self.first = cache(lambda p, t: Position(self.blocks[0], partial(self.embedded, p, t)))
         self.start = Prefix((), ((),) * len(self.blocks), ())
 
     def linear(self, W: str, b: str) -> Linear:
-        """x -> x W + b, with the columns of all heads side by side."""
-        matrix, bias = self.weights.tensors[W], self.weights.tensors[b]
+        """x -> x W + b, with the columns of all heads side by side; each head, and each logit, moves by itself."""
+        matrix, bias, blocks = self.weights.tensors[W], self.weights.tensors[b], 1
+        if W == "unembed.W_U":
+            blocks = len(bias.rows[0])
         if W.endswith(("W_Q", "W_K", "W_V")):
+            blocks = self.architecture.heads
             inputs = len(matrix.rows) // self.architecture.heads
             matrix = Matrix([list(chain(*matrix.rows[i::inputs])) for i in range(inputs)], matrix.exponent)
             bias = Matrix([list(chain(*bias.rows))], bias.exponent)
-        return Linear(matrix, bias, self.bits)
+        return (Float32Linear if self.float32 else Linear)(matrix, bias, self.bits, blocks)
 
     def norm(self, place: str, name: str) -> Callable[[Ball], Ball]:
         """The LayerNorm of this name, or nothing if the architecture has none at this place."""
         if place not in self.architecture.norms:
             return unchanged
         parts = [self.weights.tensors[f"{name}.{part}"] for part in "wb" if self.architecture.normalization == "LN"]
-        return LayerNorm(self.architecture.eps, parts, self.bits)
+        return (Float32LayerNorm if self.float32 else LayerNorm)(self.architecture.eps, parts, self.bits)
 
     def embed(self, p: int, t: int) -> Ball:
         """W_E[t] + W_pos[p]."""
         E, P = self.weights.tensors["embed.W_E"], self.weights.tensors["pos_embed.W_pos"]
         both = add(Matrix(E.rows[t : t + 1], E.exponent), Matrix(P.rows[p : p + 1], P.exponent))
-        return Ball(rounded(both, self.bits)[0], 1)
+        x = Ball(rounded(both, self.bits)[0], 1)
+        return x._replace(moved=of_sum([x], self.bits)) if self.float32 else x
 
     def after(self, prefix: Prefix, t: int) -> Prefix:
         """The prefix with one more token. Its position is added; all are after the last one, if they see each other."""
@@ -85,12 +93,16 @@ class Forward:
     def logits(self, prefix: Prefix) -> Ball | None:
         """The logits of a whole input, from the final residuals of the positions that are read; None if too coarse."""
         try:
-            x = reduce(Ball.plus, [self.final(prefix.residuals[p]()) for p in self.readout])
+            read = [self.final(prefix.residuals[p]()) for p in self.readout]
+            x = reduce(Ball.plus, read)
+            if self.float32 and self.architecture.pool != "none":
+                x = x._replace(moved=x.moved + of_sum(read, self.bits))
             if self.architecture.pool == "mean":
-                x = Ball([c // self.k for c in x.centre], x.radius // self.k + 2)
+                x = Ball([c // self.k for c in x.centre], x.radius // self.k + 2, x.moved // self.k + 1)
             for layer in self.hidden:
                 x = self.relu(layer(x))
-            return self.unembed(x)
+            logits = self.unembed(x)
+            return Ball(logits.centre, logits.radius + max(self.unembed.moves(x)))
         except TooCoarse:
             return None
 
@@ -143,9 +155,11 @@ class Position:
 
     def of_heads(self, part: str) -> list[Ball]:
         """y W_part + b_part by head: the queries Q, the keys K, the values V."""
-        centre, radius = self.block.linear[part](self.normed)
+        linear = self.block.linear[part]
+        centre, radius, _ = linear(self.normed)
         width = len(centre) // self.block.count
-        return [Ball(centre[start : start + width], radius) for start in range(0, len(centre), width)]
+        parts = [centre[start : start + width] for start in range(0, len(centre), width)]
+        return [Ball(part, radius, moved) for part, moved in zip(parts, linear.moves(self.normed), strict=True)]
 
     def measure(self, head: int) -> int:
         """The largest entry of the centre of a value."""
@@ -160,7 +174,7 @@ class Block:
     """Attention, then an MLP unless the activation is none; each adds to the residual."""
 
     def __init__(self, forward: Forward, name: str, first: bool) -> None:
-        self.bits, architecture = forward.bits, forward.architecture
+        self.bits, self.k, self.float32, architecture = forward.bits, forward.k, forward.float32, forward.architecture
         self.count, self.exp, self.act = architecture.heads, ScaledExp(architecture.attn_scale_squared), forward.act
         self.linear = {part: forward.linear(f"{name}.attn.W_{part}", f"{name}.attn.b_{part}") for part in "QKVO"}
         if self.act:
@@ -173,13 +187,15 @@ class Block:
 
     def __call__(self, position: Position, visible: tuple[Position, ...]) -> Ball:
         """The residual that leaves, of a position that sees these."""
-        weights = zip(*[self.weights(position, other) for other in visible], strict=True)
-        means = [self.mean(head, list(powers), visible) for head, powers in enumerate(weights)]
-        mean = Ball(list(chain(*[mean.centre for mean in means])), max([mean.radius for mean in means]))
-        x = self.norms["post", "ln1"](position.residual().plus(self.linear["O"](mean)))
+        weights = [list(of_head) for of_head in zip(*[self.weights(position, other) for other in visible], strict=True)]
+        means = [self.mean(head, powers, visible) for head, powers in enumerate(weights)]
+        moved = self.moves(position, weights, visible, means) if self.float32 else []
+        centre, radius = list(chain(*[mean.centre for mean in means])), max([mean.radius for mean in means])
+        mean = Ball(centre, radius, norm(moved))
+        x = self.norms["post", "ln1"](self.linear["O"](mean, position.residual()))
         if self.act:
             z = self.act(self.linear["in"](self.norms["pre", "ln2"](x)))
-            x = self.norms["post", "ln2"](x.plus(self.linear["out"](z)))
+            x = self.norms["post", "ln2"](self.linear["out"](z, x))
         return x
 
     def exponentials(self, position: Position, other: Position) -> list[Power]:
@@ -206,3 +222,14 @@ class Block:
         total = sum(map(mul, lows, [other.packed(head, span) for other in visible]), half * repeat(1, width, span))
         doubt = -(-2 * largest * (most - least) // least)
         return Ball([(lane - half) // least for lane in split(total, width, span)], radius + doubt + 1)
+
+    def moves(
+        self, position: Position, weights: list[list[Power]], visible: tuple[Position, ...], means: list[Ball]
+    ) -> list[int]:
+        """How far float32 moves the mean of each head."""
+        found, scale = [], self.exp.constants(self.bits)[0].high
+        for head, (powers, mean) in enumerate(zip(weights, means, strict=True)):
+            keys, values = [[other.heads(part)[head] for other in visible] for part in "KV"]
+            seen = Attended(keys, values, aligned(powers, self.bits))
+            found.append(of_mean(position.heads("Q")[head], seen, mean, scale, self.k, self.bits))
+        return found

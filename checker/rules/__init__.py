@@ -36,6 +36,7 @@ from checker.rules.enumerate_sequences import enumerate_sequences
 from checker.rules.evaluate_inputs import evaluate_inputs
 from checker.rules.expected_loss import expected_loss
 from checker.rules.float32_any_order import float32_any_order
+from checker.rules.float32_inputs import float32_inputs
 from checker.rules.gap_cells import gap_cells
 from checker.rules.max_token_drop import max_token_drop
 from checker.rules.max_token_envelope import max_token_envelope
@@ -98,4 +99,5 @@ RULES = {
     "float32_any_order": Rule(
         float32_any_order, (Accuracy,), {}, Float32Accuracy, repeat=True, general=True, ladder=True
     ),
+    "float32_inputs": Rule(float32_inputs, (), PRECISIONS, Float32Accuracy, general=True),
 }

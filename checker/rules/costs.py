@@ -16,7 +16,15 @@ from checker.model.sizes import constants, exponential
 from checker.problem import Problem
 
 Declared = list[Cost]
-BY_VALUES = {"branch_sequences", "evaluate_inputs", "regions", "region_gaps", "region_counts", "separable_counts"}
+BY_VALUES = {
+    "branch_sequences",
+    "evaluate_inputs",
+    "float32_inputs",
+    "regions",
+    "region_gaps",
+    "region_counts",
+    "separable_counts",
+}
 
 
 def of_logits(problem: Problem, operations: int, entries: int, bits: int = 0) -> Declared:
@@ -247,6 +255,17 @@ def of_float32(problem: Problem, premises: Any, args: dict[str, object]) -> Decl
     return [problem.layer_cost(BITS), Cost(what, 4 * passes * entries, 8 * entries * number(4 * BITS))]
 
 
+def of_float32_inputs(problem: Problem, premises: Any, args: dict[str, Any]) -> Declared:
+    """As much again as without float32, and squares of matrices; of each column of the unembedding by itself."""
+    sizes = [(name, len(W.rows), len(W.rows[0])) for name, W in problem.weights.tensors.items()]
+    squared = [(n, m) if "embed" not in name else (1, n * m) for name, n, m in sizes]
+    steps = sum([min(n, m) ** 2 * (n + m + 3 * min(n, m)) // 2 + 60 * n * m for n, m in squared]) * len(args["bits"])
+    widest = max([min(size) for size in squared])
+    own = Cost(f"singular values of {len(squared)} matrices", steps, 2 * widest * widest * number(128))
+    (inputs,) = of_inputs(problem, premises, args)
+    return [inputs._replace(operations=2 * inputs.operations), own]
+
+
 COSTS: dict[str, Callable[[Problem, Any, Any], Declared]] = {
     "direct_path_upper": lambda p, _, a: of_logits(
         p, 2 * p.v**3, p.v * p.v // 2, p.sizes.logits.plus(Span(a["exponent"], a["exponent"])).bits
@@ -280,4 +299,5 @@ COSTS: dict[str, Callable[[Problem, Any, Any], Declared]] = {
     "evaluate_inputs": of_inputs,
     "expected_loss": of_loss,
     "float32_any_order": of_float32,
+    "float32_inputs": of_float32_inputs,
 }

@@ -18,9 +18,12 @@ from certgen.length import proof_length
 from certgen.models.model_file import load_model
 from certgen.proving import ask, prove
 from certgen.strategies import STRATEGIES
+from certgen.sweep.engines import Local
+from certgen.sweep.pieces import in_pieces
 from checker import Verdict, check
 from tests.conftest import ROOT
 from tests.support.any_case import Case
+from tests.support.any_problem import Inputs
 from tests.support.edits import Statement, change, drop, edited, put, to_bytes
 from tests.support.float32_programs import PROGRAMS, in_numpy, leads
 from tests.support.layer_cases import layer_case
@@ -42,7 +45,7 @@ def verified(model: Path, certificate: Certificate, problem: Path | None = None)
     return check(str(model), str(path), problem_path=None if problem is None else str(problem))
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if not name.startswith("sub-cubic")])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if not name.startswith(("sub-cubic", "brute-force"))])
 def test_every_strategy_proves_it(model: Path, name: str) -> None:
     """As much as at the margin that leaves room, and not more than the same about real numbers."""
     certificate = prove(model, name, semantics=FLOAT32)
@@ -61,9 +64,82 @@ def test_heads_and_an_mlp(tmp_path: Path, given: dict[str, Any]) -> None:
     path = case.write(tmp_path / "m.safetensors")
     problem.write_text(json.dumps(case.problem))
     for strategy in ("adaptive", "brute-force"):
-        verdict = verified(path, prove(path, strategy, problem=str(problem), semantics=FLOAT32), problem)
+        certificate = prove(path, strategy, problem=str(problem), semantics=FLOAT32)
+        verdict = verified(path, certificate, problem)
         assert verdict.semantics == FLOAT32
         assert verdict.correct + verdict.wrong > 0 or strategy == "adaptive"  # which counts what it can
+        rules = [step.rule for step in certificate.predicate.steps]
+        assert rules == ["float32_inputs"] or (strategy, rules[-1]) == ("adaptive", "float32_any_order")
+
+
+def test_brute_force_evaluates_every_input(model: Path) -> None:
+    """Of max-of-k by one head, too, in one step; those that no program can answer in two ways."""
+    certificate = prove(model, "brute-force", semantics=FLOAT32)
+    (step,) = certificate.predicate.steps
+    verdict, exact = verified(model, certificate), prove(model, "exact").predicate.claim
+    assert (step.rule, verdict.semantics) == ("float32_inputs", FLOAT32)
+    assert (verdict.correct, verdict.wrong) == (exact.correct, exact.wrong)
+    far = prove(model, "brute-force", semantics=FLOAT32, margin="1/2").predicate.claim
+    assert 0 < far.correct < exact.correct and far.correct + far.wrong == exact.total
+    require_consistent(certificate)
+
+
+def flattened(case: Case) -> None:
+    """Smaller weights: those of these models would make errors large."""
+    for name, x in case.tensors.items():
+        case.tensors[name] = x if name.startswith(("embed", "ln")) or ".ln" in name else x / 4
+
+
+ANY = [
+    {"blocks": 2, "activation": "gelu_tanh", "normalization": "LN", "norms": ["pre", "final"], "eps": "1/100000"},
+    {"blocks": 3, "heads": 2, "normalization": "LN", "norms": ["post"], "eps": "1/100000", "mask": "full"},
+    {"blocks": 2, "activation": "relu", "pool": "sum", "readout_layers": 1},
+    {"blocks": 1, "normalization": "LNPre", "norms": ["pre"], "eps": "1/4", "pool": "mean"},
+    {"blocks": 0},
+]
+
+
+@pytest.mark.parametrize("given", ANY)
+def test_models_of_any_architecture(tmp_path: Path, given: dict[str, Any]) -> None:
+    """Without a strategy, it is chosen where nothing else applies. check-cert grants all that is found."""
+    case = pooled(given) if "pool" in given else layer_case(**given)
+    flattened(case)
+    path, problem = case.write(tmp_path / "m.safetensors"), tmp_path / "problem.json"
+    problem.write_text(json.dumps(case.problem))
+    certificate = prove(path, problem=str(problem), semantics=FLOAT32)
+    assert [step.rule for step in certificate.predicate.steps] == ["float32_inputs"]
+    verdict = verified(path, certificate, problem)
+    assert verdict.correct + verdict.wrong == verdict.total  # as no input is near a tie
+    assert min(certificate.predicate.steps[0].args.bits) >= 48
+
+
+def test_inputs_near_a_tie_are_left_open(tmp_path: Path) -> None:
+    """The margin is the lead of an input, or a little less, or more."""
+    asked = {"inputs": [{"tokens": "0-1"}] * 2, "label": {"name": "contains", "token": 2}, "readout": 1}
+    case, problem = layer_case(0, asked, blocks=2, activation="relu"), tmp_path / "problem.json"
+    flattened(case)
+    case.tensors["unembed.b_U"][0] += 64  # the right answer wins
+    path = case.write(tmp_path / "m.safetensors")
+    problem.write_text(json.dumps(case.problem))
+    inputs = [tokens for tokens, _, _ in Inputs(case.problem)]
+    labels = {tokens: label for tokens, _, label in Inputs(case.problem)}
+    leads = [case.oracle.lead(tokens, case.problem["readout"], labels[tokens]) for tokens in inputs]
+    lead = max(-each for each in leads if each is not None)
+    assert lead > 0
+    found = []
+    for off in (Fraction(0), Fraction(1, 1 << 26), Fraction(1, 1 << 6), -Fraction(1, 1 << 6)):
+        certificate = prove(path, "brute-force", problem=str(problem), semantics=FLOAT32, margin=lead + off)
+        verdict = verified(path, certificate, problem)
+        found.append((verdict.correct, verdict.total - verdict.correct - verdict.wrong))
+    assert found[0][0] == found[1][0] == found[2][0] == 0 < found[3][0]
+    assert found[0][1] == found[1][1] == found[3][0] and found[2][1] == found[3][1] == 0
+
+
+def test_pieces_are_evaluated_in_float32_too(tmp_path: Path, model: Path) -> None:
+    """A search that is shared is the same."""
+    whole = prove(model, "brute-force", semantics=FLOAT32)
+    search = in_pieces(tmp_path / "pieces", Local(1))
+    assert prove(model, "brute-force", semantics=FLOAT32, search=search) == whole
 
 
 def test_a_margin_of_its_own(model: Path) -> None:
@@ -99,7 +175,7 @@ def test_what_is_asked_of_it(model: Path, given: dict[str, Any], words: str) -> 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"normalization": "LN", "norms": ["pre"], "eps": "1/100000"}, "without LayerNorm"),
+        ({"normalization": "LN", "norms": ["pre"], "eps": "1/100000"}, "it has LayerNorm"),
         ({"blocks": 2}, "it has 2 blocks"),
         ({"pool": "mean"}, "pooled"),
         ({"attn_scale_squared": "100000"}, "too large"),
@@ -112,8 +188,9 @@ def test_models_that_it_is_not_about(tmp_path: Path, given: dict[str, Any], word
     case = layer_case(problem={**problem}, **given) if "pool" not in given else pooled(given)
     path, asked = case.write(tmp_path / "m.safetensors"), tmp_path / "problem.json"
     asked.write_text(json.dumps(case.problem))
-    with pytest.raises(UserError, match=words):
-        prove(path, problem=str(asked), semantics=FLOAT32)
+    with pytest.raises(UserError, match=words) as refusal:
+        prove(path, "adaptive", problem=str(asked), semantics=FLOAT32)
+    assert "brute-force is for every model" in refusal.value.hint or "too large" in words
 
 
 def pooled(given: dict[str, Any]) -> Case:

@@ -176,6 +176,11 @@ EXTRA = {
         "tests/rules/test_float32_any_order.py::test_the_generator_finds_the_same_bound",
         "tests/second_verifier/test_float32.py",
     ],
+    "checker.arithmetic.float32": [
+        "tests/second_verifier/test_float32_inputs.py",
+        "tests/rules/test_float32_inputs.py::test_some_run_is_outside_of_a_reading",
+    ],
+    "checker.lemmas.evaluating": ["tests/rules/test_evaluate_inputs.py"],
     "checker.rules.region_counts": [
         "tests/rules/test_region_counts.py::test_a_gap_of_exactly_0_is_counted_and_one_of_minus_1_is_not",
         "tests/rules/test_region_counts.py::test_of_a_label_that_does_not_occur_nothing_is_counted",

@@ -8,6 +8,7 @@ from tests.second_verifier import (
     any_problem_rules,
     cubic,
     float32,
+    float32_inputs,
     gaps,
     layer_rules,
     paths_of_one_head,
@@ -148,5 +149,8 @@ RULES = {
         several=True,
         any_problem=True,
         any_margins=True,
+    ),
+    "float32_inputs": Rule(
+        (), {"bits": precisions}, "Float32Accuracy", float32_inputs.float32_inputs, any_problem=True
     ),
 }

@@ -29,6 +29,8 @@ FINER = {
     "mean-above-bound--second-head",
     "range-too-narrow--neuron-lower-end",
     "range-too-narrow--neuron-upper-end",
+    # units of 10 bits, which are rounded many times
+    "count-too-large--float32-inputs-few-bits",
     # coarse counts, each a little above what coarse counting gives
     "count-too-large--coarser-bits",
     "count-too-large--coarser-pools",

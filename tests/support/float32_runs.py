@@ -308,7 +308,7 @@ def wins(logits: Vector, label: int, margin: Fraction) -> bool:
 def with_digits(digits: int, *bends: tuple[str, str]) -> ModuleType:
     """The bound as the checker computes it, for numbers of so many digits; `bends` are changes of its code."""
     code = inspect.getsource(lemma)
-    for before, after in (("DIGITS, LAST_PLACE = 24,", f"DIGITS, LAST_PLACE = {digits},"), *bends):
+    for before, after in (("LAST_PLACE = -149", f"LAST_PLACE = -149\nDIGITS = {digits}"), *bends):
         assert before in code, before
         code = code.replace(before, after)
     module = ModuleType("bent")

@@ -162,7 +162,7 @@ def sensible(proof: Derivation, rule: str) -> Args:
             return with_cuts(proof, len(proof.facts) - 1, {**lanes, "groups": wanted}, fitting(1000))
         case "branch_sequences":
             return {**lanes, "queries": masks(v, all_pairs(v, k))}
-        case "evaluate_inputs":
+        case "evaluate_inputs" | "float32_inputs":
             return {"bits": [12, 60]}
         case "expected_loss":
             return {"bits": 40, "losses": [least_loss(margin, v, 40) for margin in LADDER]}
@@ -279,7 +279,7 @@ def arbitrary(proof: Derivation, rule: str, rng: random.Random) -> Args:
             return any_groups(rng, proof, len(proof.facts) - 1, lanes, masks(v, all_pairs(v, k)))
         case "branch_sequences":
             return {**lanes, "queries": masks(v, [pair for pair in all_pairs(v, k) if rng.random() < 0.7])}
-        case "evaluate_inputs":
+        case "evaluate_inputs" | "float32_inputs":
             return {"bits": sorted(rng.sample([8, 9, 12, 16, 40, 300], rng.choice([1, 1, 2, 6])))}
         case "regions":
             groups = any_regions(rng, v)

@@ -183,7 +183,7 @@ def neuron_hints(problem: Problem, groups: list[Json], bits: int, slack: int) ->
 
 def chord(act: Activation, low: int, high: int) -> int:
     """The slope between the ends of a range; 0 if they are one."""
-    (at_low, at_high), _ = act(Ball([low, high], 0))
+    (at_low, at_high), *_ = act(Ball([low, high], 0))
     return ((at_high - at_low) << act.bits) // (high - low) if high > low else 0
 
 

@@ -240,7 +240,7 @@ def line(points: int, doubt: bool, names: tuple[str, ...]) -> Reading:
         at = [low + (high - low) * i // points for i in range(points + 1)]
         width = (high - low) // points + 1
         off = shift_up(width * width, act.bits + 3) + 1 if doubt else 1
-        centre, radius = act(Ball(at, 0))
+        centre, radius, _ = act(Ball(at, 0))
         rest = [f - ((slope * z) >> act.bits) for f, z in zip(centre, at, strict=True)]
         return max(rest) + radius + off if above else min(rest) - radius - off
 

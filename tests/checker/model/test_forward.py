@@ -113,7 +113,7 @@ def test_the_mean_of_heads_has_the_largest_radius() -> None:
         means = iter([Ball([0], radius) for radius in radii])
         seen: list[Ball] = []
         attention.mean = lambda *_, means=means: next(means)
-        attention.linear["O"] = lambda x, seen=seen: seen.append(x) or x
+        attention.linear["O"] = lambda x, *more, seen=seen: seen.append(x) or x
         position: Any = Reading()
         position.heads = lambda part: [Ball([0], 0), Ball([0], 0)]
         position.residual = lambda: Ball([0, 0], 0)

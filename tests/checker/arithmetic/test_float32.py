@@ -1,0 +1,147 @@
+"""What float32 may do to vectors: singular values, lengths, what roundings add; LayerNorm in all ways that programs may
+compute it."""
+
+import random
+from math import isqrt, sqrt
+
+import numpy as np
+import pytest
+
+from checker.arithmetic import float32
+from checker.arithmetic.balls import Ball, TooCoarse, norm
+from checker.arithmetic.float32 import Columns, Float32LayerNorm, grown, length, off, root, singular_value
+from checker.arithmetic.matrices import Matrix
+from tests.support.float32_any import AnyhowElse, Taped, normed, value
+
+BITS = 64
+SEEDS = [range(40), pytest.param(range(40, 4000), marks=pytest.mark.slow)]
+
+
+def test_roots_and_lengths_are_rounded_up() -> None:
+    assert [root(n) for n in (1, 2, 3, 4, 5, 16, 17)] == [1, 2, 2, 2, 3, 4, 5]
+    assert [norm(x) for x in ([0, 0], [3, 4], [-3, -4], [1, 1], [1])] == [0, 5, 5, 2, 1]
+    assert length(Ball([3, 4, 0], 3, 7)) == 5 + 2 * 3 + 7
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+def test_singular_values_are_bounded(seeds: range) -> None:
+    """Of matrices that are narrow or wide, of one rank or all, of numbers with many bits or few."""
+    for seed in seeds:
+        draw, rng = np.random.default_rng(seed), random.Random(seed)
+        n, m = rng.randint(1, 9), rng.randint(1, 9)
+        M = draw.normal(size=(n, m)) * 2.0 ** rng.choice([1, 8, 45, 60])
+        if rng.random() < 0.3:
+            M = np.outer(M[:, 0], M[0]) / abs(M[0, 0])
+        rows = [[int(x) for x in row] for row in M]
+        exact = float(np.linalg.norm(np.array(rows, dtype=float), 2))
+        found = singular_value(rows)
+        assert exact * (1 - 1e-9) <= found <= exact * min(n, m) ** (1 / 32) * 1.001 + 8 * sqrt(n * m), seed
+
+
+def test_entries_that_are_cut_off_count_in_full() -> None:
+    """Each of 64 that loses nearly one unit of those that are kept."""
+    c = (1 << 60) - 1
+    assert 8 * c <= singular_value([[c] * 8] * 8, 0) <= 8 * c + (2 << 12)
+    assert 8 * c <= singular_value([[-c] * 8] * 8, 1) <= 8 * c + (20 << 12)
+
+
+def test_more_squares_are_closer() -> None:
+    rows = [[3, 4, 0], [4, -3, 1], [0, 1, 2]]
+    scaled = [[x << 40 for x in row] for row in rows]
+    found = [singular_value(scaled, squarings) / (1 << 40) for squarings in range(6)]
+    assert found == sorted(found, reverse=True)
+    assert singular_value([[0, 0], [0, 0]]) < 1 << 8 and singular_value([[3 << 47, 0]], 0) >> 47 == 3
+    assert found[-1] >= float(np.linalg.norm(np.array(rows), 2)) - 1e-9
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (5, 2), (3, 1), (1, 1)])
+def test_columns_allow_for_what_their_entries_are_off_by(shape: tuple[int, int]) -> None:
+    """Up to half a unit each: with few bits that is much."""
+    draw = np.random.default_rng(0)
+    rows, bias = draw.integers(-9, 9, shape), draw.integers(-9, 9, shape[1])
+    columns = Columns(rows.tolist(), bias.tolist())
+    for _ in range(50):
+        W, b = rows + draw.choice([-0.5, 0.5], shape), bias + draw.choice([-0.5, 0.5], shape[1])
+        assert columns.gain >= np.linalg.norm(W, 2)
+        assert columns.size >= np.linalg.norm(W)
+        assert columns.bias >= np.linalg.norm(b)
+
+
+def test_columns_whose_entries_are_all_off_by_half_a_unit() -> None:
+    columns = Columns([[9] * 16] * 16, [9] * 16)
+    assert columns.size >= 16 * 9.5 and columns.gain >= 16 * 9.5 and columns.bias >= 4 * 9.5
+
+
+def test_what_roundings_add() -> None:
+    one = 1 << BITS
+    assert off(0, 1, BITS) == 1 << (BITS - 48)
+    assert off(1 << 24, 1, BITS) - off(0, 1, BITS) == 2
+    assert off(one, 1 << 23, BITS) - off(0, 1, BITS) == one
+    assert off(1, 1, 8) == 2
+    for size, roundings in ((one << 24, 1), (one, (1 << 23) + 1)):
+        with pytest.raises(TooCoarse):
+            off(size, roundings, BITS)
+    assert off((one << 24) - 1, 1, BITS)
+
+
+def test_what_grows_is_at_most_doubled() -> None:
+    """x / (1 - x), rounded up, to x = 1/2."""
+    one = 1 << BITS
+    assert [grown(x, BITS) for x in (0, one // 2, 1)] == [0, one, 2]
+    assert grown(one // 4, BITS) == one // 3 + 1
+    with pytest.raises(TooCoarse):
+        grown(one // 2 + 1, BITS)
+
+
+@pytest.mark.parametrize("digits", [12, 24])
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+def test_layer_norm_of_any_machine_is_as_near_as_is_said(
+    seeds: range, digits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two passes, one by one, or merged; of a vector that has moved already. Means far from 0, and roots near it."""
+    monkeypatch.setattr(float32, "DIGITS", digits)
+    said = 0
+    for seed in seeds:
+        rng = random.Random(seed)
+        n, eps = rng.choice([1, 2, 3, 5, 9, 17]), rng.choice([(0, 1), (1, 4), (1, 1 << 16)])
+        x = [rng.gauss(rng.choice([0, 1, 8]), rng.choice([1, 1, 0.1])) for _ in range(n)]
+        drift = [rng.choice([0, 0, 1e-3, 1e-2]) * rng.choice([-1, 1]) for _ in x]
+        w, b = np.array([rng.gauss(0, 2) for _ in x]), np.array([rng.gauss(0, 1) for _ in x])
+        ball = Ball([round(each * 2**BITS) for each in x], 1, round(sqrt(sum(d * d for d in drift)) * 2**BITS) + 1)
+        weights = [Matrix([[round(each * 2**40) for each in part]], -40) for part in (w, b)]
+        try:
+            moved = Float32LayerNorm(eps, weights, BITS)(ball).moved / 2**BITS
+        except TooCoarse:
+            continue
+        said += 1
+        mean = sum(x) / n
+        sigma = sqrt(sum((each - mean) ** 2 for each in x) / n + eps[0] / eps[1])
+        exact = (np.array(x) - mean) / sigma * w + b
+        computed = [each + d for each, d in zip(x, drift, strict=True)]
+        for machine in (AnyhowElse(digits, rng), Taped(digits, seed, Ups())):
+            out = np.array([value(each) for each in normed(machine, computed, eps[0] / eps[1], w, b)])
+            assert np.linalg.norm(out - exact) <= moved + 1e-12, seed
+    assert said > len(seeds) // 3
+
+
+class Ups(list[float]):
+    """Every rounding up."""
+
+    def __getitem__(self, at: object) -> float:  # type: ignore[override]
+        return 1.0
+
+
+def test_a_root_that_may_be_too_small_is_refused() -> None:
+    """Where sigma is less than twice what mean and root may lose."""
+    layer, one = Float32LayerNorm((0, 1), [], BITS), 1 << BITS
+    wrong = off(one + 1, 6 * 2 + 32, BITS)
+    for spread, fits in ((2 * wrong - one // 10**9, False), (2 * wrong + one // 10**9, True)):
+        ball = Ball([one, one - 2 * spread], 1)
+        if fits:
+            assert layer(ball).moved > 0
+        else:
+            with pytest.raises(TooCoarse):
+                layer(ball)
+    assert isqrt(2) == 1  # so that what has moved counts whole for two entries
+    with pytest.raises(TooCoarse):
+        layer(Ball([one, one - 4 * wrong - one // 10**8], 1, wrong // 2 + one // 10**8))
