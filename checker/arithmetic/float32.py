@@ -95,7 +95,7 @@ class Float32LayerNorm(LayerNorm):
         left = sigma + -x.moved // isqrt(n)
         if left < 2 * wrong:
             raise TooCoarse
-        moved = -(-((x.moved + wide * wrong) << self.bits + 1) // (left - wrong))
+        moved = -((-x.moved << self.bits) // left) - (-wide * wrong << self.bits + 1) // (left - wrong)
         if not self.weights:
             return moved
         w, b = self.weights

@@ -174,7 +174,7 @@ class Computed:
         left = sigma - x.m / arb(n).sqrt()
         if not left >= 2 * wrong:
             raise TooMuch
-        m = 2 * (x.m + arb(n).sqrt() * wrong) / (left - wrong)
+        m = x.m / left + 2 * arb(n).sqrt() * wrong / (left - wrong)
         image = [(entry - mean) / sigma for entry in x.x]
         if self.a["normalization"] == "LNPre":
             return Moved(image, m)
