@@ -42,6 +42,9 @@ SURVIVORS = Path(__file__).parent / "survivors.toml"
 PAGE = ROOT / "docs" / "trust.md"
 ORDER = ("kernel.py", "facts.py", "rules", "lemmas", "problem", "arithmetic", "model", "certificate.py", "decode.py")
 CORPUS_SECONDS, TEST_SECONDS = 6.0, 200
+ITEM_SECONDS, ONE_TEST_SECONDS = 5.0, 60.0
+"""Of the processor, for one: many times what the slowest takes that does not hang."""
+DEADLY = 5  # tests that have killed most other mutants of a file come first
 MEMORY = 6 << 30
 LIMITS = ("version.py", "__main__.py", "budget.py", "sizes.py", "costs.py")
 LEFT_OUT = ("budget", "visited", "work =", "words(", "layer.words", "lanes of a count", "MAX_BYTES", "MAX_MODEL_BYTES")
@@ -187,6 +190,7 @@ EXTRA = {
     ],
     "checker.rules.rule": ["tests/rules/test_expected_loss.py::test_a_premise_has_the_margin_of_its_step"],
     "checker.lemmas.reaching": ["tests/checker/lemmas/test_paths.py"],
+    "checker.lemmas.paths": ["tests/rules/test_regions.py::test_refused_by_reason"],
     "checker.lemmas.ahead": ["tests/rules/test_region_gaps.py", "tests/rules/test_region_counts.py"],
     "checker.problem.cells": ["tests/rules/test_branch_sequences.py::test_sets_of_pairs_that_do_not_fit"],
     "checker.problem": ["tests/checker/problem/test_problem.py", "tests/checker/test_mutated_problems.py"],
@@ -212,19 +216,24 @@ def tests_of(module: str) -> list[str]:
 
 
 def functions_of(module: types.ModuleType) -> Iterator[tuple[str, types.FunctionType]]:
-    """Every function that a module defines, methods included, by its qualified name; without what decorates it."""
+    """Every function that a module defines, methods and the lambdas of tables included, by the way to it; without what
+    decorates it."""
 
-    def inside(owner: Any) -> Iterator[tuple[str, types.FunctionType]]:
-        for value in vars(owner).values():
+    def inside(owner: Any, way: str) -> Iterator[tuple[str, types.FunctionType]]:
+        held = owner if isinstance(owner, dict) else dict(enumerate(owner)) if isinstance(owner, tuple) else vars(owner)
+        for name, value in held.items():
             value = getattr(value, "__func__", value)  # classmethod
             value = getattr(value, "fget", None) or getattr(value, "func", None) or value  # property, cached_property
             value = inspect.unwrap(value) if callable(value) else value
-            if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
-                yield value.__qualname__, value
-            elif isinstance(value, type) and value.__module__ == module.__name__ and value is not owner:
-                yield from inside(value)
+            here = f"{way}.{name}"
+            own = getattr(value, "__module__", "") == module.__name__
+            table = isinstance(value, dict | tuple) and not str(name).startswith("__")
+            if own and isinstance(value, types.FunctionType):
+                yield here, value
+            elif table or (own and isinstance(value, type) and value is not owner):
+                yield from inside(value, here)
 
-    yield from inside(module)
+    yield from inside(module, module.__name__)
 
 
 class NotInstalled(Exception):
@@ -289,12 +298,14 @@ def killed_by_corpus(names: list[str], seconds: dict[str, float], most: float = 
         spent += seconds[item]
         if spent > most:
             break
+        signal.setitimer(signal.ITIMER_PROF, ITEM_SECONDS)
         try:
             said = outcome_of(item)
         except Exception as error:
             said = type(error).__name__
         if said != known[item]:
             return item
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return ""
 
 
@@ -303,6 +314,9 @@ def killed_by_tests(names: list[str]) -> str:
 
     class Watch:
         failed = ""
+
+        def pytest_runtest_logstart(self) -> None:
+            signal.setitimer(signal.ITIMER_PROF, ONE_TEST_SECONDS)
 
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
             if report.failed:
@@ -319,11 +333,13 @@ def killed_by_tests(names: list[str]) -> str:
             code = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", name], plugins=[watch])
         if code not in (0, 5):
             return watch.failed or f"{name}: {code}"
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return ""
 
 
-def fate(path: Path, mutation: Mutation, ways: Sequence[Callable[[], str]], most: int) -> str:
-    """What kills a mutant, in one of these ways, or in that it takes so many seconds; nothing if it survives."""
+def fate(path: Path, mutation: Mutation | None, ways: Sequence[Callable[[], str]], most: int) -> str:
+    """What kills a mutant, in one of these ways, or in that it takes so many seconds; nothing if it survives. Without a
+    mutation, of the checker as it is."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -335,7 +351,8 @@ def fate(path: Path, mutation: Mutation, ways: Sequence[Callable[[], str]], most
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (most, most))  # of its own, whatever else the machine does
         try:
-            install(path, mutation)
+            if mutation:
+                install(path, mutation)
             why = next(filter(None, (way() for way in ways)), "")
         except NotInstalled as error:
             why = f"not installed: {error}"
@@ -349,10 +366,12 @@ def fate(path: Path, mutation: Mutation, ways: Sequence[Callable[[], str]], most
     while True:
         with contextlib.suppress(BlockingIOError):
             text += os.read(reader, 4096)
-        done, _ = os.waitpid(child, os.WNOHANG)
+        done, status = os.waitpid(child, os.WNOHANG)
         if done:
             with contextlib.suppress(BlockingIOError):
                 text += os.read(reader, 4096)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGXCPU):
+                text = b"time\n"
             break
         if time.monotonic() > deadline:
             os.killpg(child, signal.SIGKILL)
@@ -398,7 +417,7 @@ class Store:
 def run(paths: list[Path], seconds: float, tests: int, quick_seconds: float) -> dict[str, Counter[str]]:
     """All mutants of these files, as far as there is time, with so many test files each; what became of them, by
     file."""
-    lines, store, excused = traced(), Store(), justified()
+    lines, store, excused, healthy = traced(), Store(), justified(), set[str]()
     end, found = time.monotonic() + seconds, dict[str, Counter[str]]()
     for path in paths:
         name, source = path.relative_to(ROOT).as_posix(), path.read_text()
@@ -423,7 +442,11 @@ def run(paths: list[Path], seconds: float, tests: int, quick_seconds: float) -> 
                     continue
                 items = lines.items(name, mutation.start, kills)
                 quick = partial(killed_by_corpus, items, lines.seconds, quick_seconds)
-                slow = partial(killed_by_tests, [] if excused_by else names)
+                deadly = [str(ROOT / one) for one, _ in kills.most_common() if "::" in one][:DEADLY] if names else []
+                slow = partial(killed_by_tests, [] if excused_by else [*deadly, *names])
+                if fails := fate(path, None, [partial(killed_by_tests, [*{*names} - healthy])], most):
+                    raise SystemExit(f"not only mutants are killed: {fails}")
+                healthy.update(names)
                 killer = fate(path, mutation, [quick, slow] if killer is None else [slow, quick], most)
                 if not killer and len(names) < len(every):
                     killer = "?"  # other tests have not had their turn
