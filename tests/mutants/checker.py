@@ -193,7 +193,11 @@ EXTRA = {
     "checker.lemmas.paths": ["tests/rules/test_regions.py::test_refused_by_reason"],
     "checker.lemmas.ahead": ["tests/rules/test_region_gaps.py", "tests/rules/test_region_counts.py"],
     "checker.problem.cells": ["tests/rules/test_branch_sequences.py::test_sets_of_pairs_that_do_not_fit"],
-    "checker.problem": ["tests/checker/problem/test_problem.py", "tests/checker/test_mutated_problems.py"],
+    "checker.problem": [
+        "tests/checker/problem/test_problem.py",
+        "tests/checker/problem/test_problem_file.py",
+        "tests/checker/test_mutated_problems.py",
+    ],
     "checker.arithmetic.matrices": ["tests/rules/test_sub_cubic_rules.py"],
     "checker.model.forward": ["tests/rules/test_evaluate_inputs.py"],
 }
