@@ -161,7 +161,7 @@ def mirrored(module: str) -> list[str]:
 
 
 EXTRA = {
-    "checker.rules": ["tests/rules/test_every_rule.py"],
+    "checker.rules": ["tests/rules/test_tables.py", "tests/rules/test_every_rule.py"],
     "checker.kernel": [
         "tests/checker/problem/test_problem_file.py::test_a_certificate_about_another_problem_is_refused",
         "tests/checker/test_jobs.py::test_the_kernel_wants_every_step_in_its_place",

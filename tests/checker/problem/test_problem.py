@@ -101,6 +101,7 @@ def test_positions_and_tokens_are_those_of_the_model() -> None:
 
 
 def test_so_many_weights_stand_in_the_normal_form() -> None:
+    assert MAX_WEIGHTS == 1 << 24
     for k, v in ((1, MAX_WEIGHTS), (2, MAX_WEIGHTS // 2)):
         assert problem(asks([[0]] * k), 1 << 60, v=v).total == 1
         refused(asks([[0]] * k), "inputs", v=v + 1)
