@@ -211,6 +211,16 @@ def test_exp_with_any_enclosure_of_ln2(data: st.DataObject, bits: int, below: in
     assert 0 <= arb(lower) <= value <= arb(upper) <= arb(1 << bits)
 
 
+@pytest.mark.parametrize("x", [-1, 0, 1, -177, 177, -1000, 1000])
+def test_exp_with_a_wide_enclosure_of_ln2_on_both_sides_of_0(x: int) -> None:
+    """The end that is used is that which leaves the remainder that is safe, whatever the sign of the number."""
+    low, high = ln2_enclosure(8)
+    for below, above in ((0, 0), (40, 0), (0, 40), (40, 40)):
+        lower, upper, shift = exp_enclosure(x, x, 8, 30, Enclosure(low - below, high + above))
+        value = exact_exp(x, 8, 30) * arb(2) ** shift
+        assert 0 <= arb(lower) <= value <= arb(upper)
+
+
 @given(st.data(), BITS)
 @settings(max_examples=600)
 def test_exp_against_mpmath(data: st.DataObject, bits: int) -> None:

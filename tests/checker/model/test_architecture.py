@@ -123,6 +123,16 @@ REFUSED: dict[str, tuple[str, str]] = {
 }
 
 
+def test_limits_are_accepted() -> None:
+    for name, limits in {"blocks": (0, 64), "heads": (1, 1024), "readout_layers": (0, 16)}.items():
+        for limit in limits:
+            assert getattr(decode_architecture(changed(**{name: limit})), name) == limit
+    for fields in ({"norms": ["pre"]}, {"norms": ["post", "final"]}, {"norms": ["post"]}, {"norms": ["final"]}):
+        assert decode_architecture(changed(**fields)).norms == tuple(fields["norms"])
+    assert decode_architecture(changed(normalization="none", norms=[], eps="0")).eps == (0, 1)
+    assert decode_architecture(changed(eps="0")).eps == (0, 1)
+
+
 @pytest.mark.parametrize("text", REFUSED, ids=[f"{code} {number}" for number, (code, _) in enumerate(REFUSED.values())])
 def test_refused_by_reason(text: str) -> None:
     found, path = code(any_model_bytes(zeros(FULL, SIZES), text))
