@@ -192,6 +192,8 @@ EXTRA = {
     "checker.lemmas.reaching": ["tests/checker/lemmas/test_paths.py"],
     "checker.lemmas.paths": ["tests/rules/test_regions.py::test_refused_by_reason"],
     "checker.lemmas.ahead": ["tests/rules/test_region_gaps.py", "tests/rules/test_region_counts.py"],
+    "checker.certificate": ["tests/checker/test_decode.py"],
+    "checker.cli": ["tests/checker/test_check_cert.py"],
     "checker.problem.cells": ["tests/rules/test_branch_sequences.py::test_sets_of_pairs_that_do_not_fit"],
     "checker.problem": [
         "tests/checker/problem/test_problem.py",

@@ -1,12 +1,15 @@
 """exp(-x / sqrt(s)), against Arb; how many bits it works with, and what is too coarse for it."""
 
+import math
 import random
 from fractions import Fraction
+from itertools import product as tuples
 from typing import Any
 
 import pytest
 from flint import arb, fmpq
 
+from checker.arithmetic import scaled_exp
 from checker.arithmetic.balls import TooCoarse
 from checker.arithmetic.enclosures import sqrt_enclosure
 from checker.arithmetic.scaled_exp import ScaledExp
@@ -43,14 +46,38 @@ def test_both_ends_are_enclosed_and_near(squared: tuple[int, int]) -> None:
 
 def test_it_works_with_few_bits_more_than_are_asked_for() -> None:
     """Sixteen, and at least two for each bit of x before the point; whole powers of two of these."""
-    for x, exponent, more in [(0, 0, 1), (1, 0, 2), (-1, 0, 2), (1, -1, 1), (3, 0, 4), (-3, 2, 8), (16, 3, 16)]:
+    for x, exponent, more in [
+        (0, 0, 1),
+        (1, 0, 2),
+        (-1, 0, 2),
+        (1, -1, 1),
+        (1, -3, 1),
+        (3, 0, 4),
+        (-3, 2, 8),
+        (16, 3, 16),
+    ]:
         of_s: Any = ScaledExp((5, 3))
         asked: list[int] = []
         of_s.constants = lambda scale, asked=asked, of_s=of_s: asked.append(scale) or of_s.enclose_constants(scale)
         of_s(x, x, exponent, 8)
-        assert asked == [8 + 16 + more], (x, exponent)
+        of_s(min(x, 0), max(x, 0), exponent, 8)
+        assert asked == [8 + 16 + more] * 2, (x, exponent)
     root, _ = ScaledExp((5, 3)).enclose_constants(20)
     assert root == sqrt_enclosure(3, 5, 20)
+
+
+@pytest.mark.parametrize("exponent", [-3, 0, 2])
+def test_ends_are_divided_by_the_root_that_moves_them_outward(exponent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the smaller or the larger end of 1 / sqrt(s), by their signs; and rounded outward."""
+    monkeypatch.setattr(scaled_exp, "exp_enclosure", lambda *ends: ends[:2])
+    of_s: Any = ScaledExp((5, 3))
+    for lower, upper in tuples((-9, -2, -1, 0, 1, 2, 9), repeat=2):
+        if lower <= upper:
+            low, high = of_s(lower, upper, exponent, 8)
+            scale = 8 + 16 + (1 << max(max(-lower, upper).bit_length() + exponent, 0).bit_length())
+            roots = sqrt_enclosure(3, 5, scale)
+            assert low == math.floor(min(lower * root for root in roots) * Fraction(2) ** exponent)
+            assert high == math.ceil(max(upper * root for root in roots) * Fraction(2) ** exponent)
 
 
 @pytest.mark.parametrize("bits", [8, 100])
