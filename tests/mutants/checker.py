@@ -315,8 +315,15 @@ def killed_by_corpus(names: list[str], seconds: dict[str, float], most: float = 
     return ""
 
 
-def killed_by_tests(names: list[str]) -> str:
-    """The first test that fails; nothing if all pass."""
+def run_tests(names: Sequence[str], *options: str, plugins: Sequence[object] = ()) -> int:
+    """What pytest says of them, without a word."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # each process would load them again
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *options, *names], plugins=[*plugins])
+
+
+def killed_by_tests(names: list[str], first: int = 1) -> str:
+    """The first test that fails; nothing if all pass. So many come first, by themselves."""
 
     class Watch:
         failed = ""
@@ -332,13 +339,10 @@ def killed_by_tests(names: list[str]) -> str:
             if report.failed:
                 self.failed = self.failed or report.nodeid
 
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # each process would load them again
-    for name in names:
+    for some in (names[:first], names[first:]):
         watch = Watch()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            code = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", name], plugins=[watch])
-        if code not in (0, 5):
-            return watch.failed or f"{name}: {code}"
+        if some and (code := run_tests(some, plugins=[watch])) not in (0, 5):
+            return watch.failed or f"{some[0]}: {code}"
     signal.setitimer(signal.ITIMER_PROF, 0)
     return ""
 
@@ -429,8 +433,8 @@ def run(paths: list[Path], seconds: float, tests: int, quick_seconds: float) -> 
         name, source = path.relative_to(ROOT).as_posix(), path.read_text()
         texts, every, kills = source.splitlines(), tests_of(module_of(path)), Counter[str]()
         names = every[:tests]
-        for test in names:
-            importlib.import_module(module_of(Path(test.partition("::")[0])))  # once, not in each process
+        if names:
+            run_tests(names, "--collect-only")  # imports them, once for all processes
         most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
         seen = Counter[Survivor]()
         for mutation in mutations(source):
@@ -449,7 +453,7 @@ def run(paths: list[Path], seconds: float, tests: int, quick_seconds: float) -> 
                 items = lines.items(name, mutation.start, kills)
                 quick = partial(killed_by_corpus, items, lines.seconds, quick_seconds)
                 deadly = [str(ROOT / one) for one, _ in kills.most_common() if "::" in one][:DEADLY] if names else []
-                slow = partial(killed_by_tests, [] if excused_by else [*deadly, *names])
+                slow = partial(killed_by_tests, [] if excused_by else [*deadly, *names], len(deadly) + 1)
                 if fails := fate(path, None, [partial(killed_by_tests, [*{*names} - healthy])], most):
                     raise SystemExit(f"not only mutants are killed: {fails}")
                 healthy.update(names)
