@@ -44,7 +44,6 @@ ORDER = ("kernel.py", "facts.py", "rules", "lemmas", "problem", "arithmetic", "m
 CORPUS_SECONDS, TEST_SECONDS = 6.0, 200
 ITEM_SECONDS, ONE_TEST_SECONDS = 5.0, 60.0
 """Of the processor, for one: many times what the slowest takes that does not hang."""
-DEADLY = 5  # tests that have killed most other mutants of a file come first
 MEMORY = 6 << 30
 LIMITS = ("version.py", "__main__.py", "budget.py", "sizes.py", "costs.py")
 LEFT_OUT = ("budget", "visited", "work =", "words(", "layer.words", "lanes of a count", "MAX_BYTES", "MAX_MODEL_BYTES")
@@ -315,36 +314,74 @@ def killed_by_corpus(names: list[str], seconds: dict[str, float], most: float = 
     return ""
 
 
-def run_tests(names: Sequence[str], *options: str, plugins: Sequence[object] = ()) -> int:
-    """What pytest says of them, without a word."""
+class Watch:
+    """Which test fails first; one that hangs ends the process."""
+
+    failed = ""
+
+    def pytest_runtest_logstart(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, ONE_TEST_SECONDS)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+
+
+def run_tests(names: Sequence[str], *plugins: object) -> int:
+    """What pytest says of these files and tests, without a word."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # each process would load them again
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *options, *names], plugins=[*plugins])
+        return pytest.main(["-x", "-s", "-q", "--no-header", "-p", "no:cacheprovider", *names], plugins=[*plugins])
 
 
-def killed_by_tests(names: list[str], first: int = 1) -> str:
-    """The first test that fails; nothing if all pass. So many come first, by themselves."""
+def with_tests(names: Sequence[str], work: Callable[[list[pytest.Item]], None]) -> None:
+    """Do some work with the tests of these files and names, collected once, for all processes that it forks."""
+    out = sys.stdout
 
-    class Watch:
-        failed = ""
+    class Collected:
+        error: BaseException | None = SystemExit(f"no tests: {names}")
 
-        def pytest_runtest_logstart(self) -> None:
-            signal.setitimer(signal.ITIMER_PROF, ONE_TEST_SECONDS)
+        def pytest_runtestloop(self, session: pytest.Session) -> bool:
+            if not session.testsfailed:
+                with contextlib.redirect_stdout(out):
+                    self.error = None
+                    try:
+                        work(session.items)
+                    except BaseException as error:
+                        self.error = error
+            return True
 
-        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.failed:
-                self.failed = self.failed or report.nodeid
+    if not names:
+        return work([])
+    collected = Collected()
+    run_tests(names, collected)
+    if collected.error:
+        raise collected.error
 
-        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-            if report.failed:
-                self.failed = self.failed or report.nodeid
 
-    for some in (names[:first], names[first:]):
-        watch = Watch()
-        if some and (code := run_tests(some, plugins=[watch])) not in (0, 5):
-            return watch.failed or f"{some[0]}: {code}"
+def killed_by_tests(items: list[pytest.Item]) -> str:
+    """The first test that fails; nothing if all pass."""
+    watch = Watch()
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        if item is items[0]:
+            item.config.pluginmanager.register(watch)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if watch.failed:
+            return watch.failed
     signal.setitimer(signal.ITIMER_PROF, 0)
     return ""
+
+
+def killed_anew(names: list[str]) -> str:
+    """The same of files and names that are collected by this process, which has another checker."""
+    watch = Watch()
+    code = run_tests(names, watch) if names else 0
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return "" if code in (0, 5) else watch.failed or f"{names[0]}: {code}"
 
 
 def fate(path: Path, mutation: Mutation | None, ways: Sequence[Callable[[], str]], most: int) -> str:
@@ -427,51 +464,67 @@ class Store:
 def run(paths: list[Path], seconds: float, tests: int, quick_seconds: float) -> dict[str, Counter[str]]:
     """All mutants of these files, as far as there is time, with so many test files each; what became of them, by
     file."""
-    lines, store, excused, healthy = traced(), Store(), justified(), set[str]()
+    lines, store, excused = traced(), Store(), justified()
     end, found = time.monotonic() + seconds, dict[str, Counter[str]]()
     for path in paths:
-        name, source = path.relative_to(ROOT).as_posix(), path.read_text()
-        texts, every, kills = source.splitlines(), tests_of(module_of(path)), Counter[str]()
-        names = every[:tests]
-        if names:
-            run_tests(names, "--collect-only")  # imports them, once for all processes
-        most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
-        seen = Counter[Survivor]()
-        for mutation in mutations(source):
-            text = texts[mutation.line - 1].strip()
-            if any(word in text for word in LEFT_OUT):
-                continue
-            one = Survivor(name, text, mutation.what)
-            seen[one] += 1
-            key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
-            killer = store.known.get(key)
-            excused_by = excuse(one, excused)
-            if killer is None or (killer in ("", "?") and names and not excused_by):
-                if time.monotonic() > end:
-                    found.setdefault(name, Counter())["not run" if killer is None else "undecided"] += 1
-                    continue
-                items = lines.items(name, mutation.start, kills)
-                quick = partial(killed_by_corpus, items, lines.seconds, quick_seconds)
-                deadly = [str(ROOT / one) for one, _ in kills.most_common() if "::" in one][:DEADLY] if names else []
-                slow = partial(killed_by_tests, [] if excused_by else [*deadly, *names], len(deadly) + 1)
-                if fails := fate(path, None, [partial(killed_by_tests, [*{*names} - healthy])], most):
-                    raise SystemExit(f"not only mutants are killed: {fails}")
-                healthy.update(names)
-                killer = fate(path, mutation, [quick, slow] if killer is None else [slow, quick], most)
-                if not killer and len(names) < len(every):
-                    killer = "?"  # other tests have not had their turn
-                store.add(key, killer)
-            kills[killer] += 1
-            what = {"": "open", "?": "undecided"}.get(killer, "killed")
-            if what != "killed" and excused_by:
-                what = "justified"
-            if killer.startswith("not installed"):
-                what = "same"
-            found.setdefault(name, Counter())[what] += 1
-            if what in ("open", "undecided"):
-                print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)
+        names = tests_of(module_of(path))
+        work = partial(run_file, path, lines, store, excused, end, names, tests, quick_seconds, found)
+        with_tests(names[:tests], work)
+        name = path.relative_to(ROOT).as_posix()
         print(f"{name}: {dict(found.get(name, {}))}", flush=True)
     return found
+
+
+def run_file(
+    path: Path,
+    lines: Lines,
+    store: Store,
+    excused: dict[Survivor, str],
+    end: float,
+    every: list[str],
+    tests: int,
+    quick_seconds: float,
+    found: dict[str, Counter[str]],
+    items: list[pytest.Item],
+) -> None:
+    """Those of one file, with these tests."""
+    name, source, names = path.relative_to(ROOT).as_posix(), path.read_text(), every[:tests]
+    texts, kills, seen, healthy = source.splitlines(), Counter[str](), Counter[Survivor](), False
+    most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
+    for mutation in mutations(source):
+        text = texts[mutation.line - 1].strip()
+        if any(word in text for word in LEFT_OUT):
+            continue
+        one = Survivor(name, text, mutation.what)
+        seen[one] += 1
+        key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
+        killer = store.known.get(key)
+        excused_by = excuse(one, excused)
+        if killer is None or (killer in ("", "?") and names and not excused_by):
+            if time.monotonic() > end:
+                found.setdefault(name, Counter())["not run" if killer is None else "undecided"] += 1
+                continue
+            files = lines.items(name, mutation.start, kills)
+            quick = partial(killed_by_corpus, files, lines.seconds, quick_seconds)
+            deadliest = sorted(items, key=lambda item: -kills[item.nodeid])
+            slow = partial(killed_by_tests, deadliest) if mutation.start else partial(killed_anew, names)
+            ways = [quick] if excused_by or not names else [quick, slow] if killer is None else [slow, quick]
+            if slow in ways and not healthy and (fails := fate(path, None, [partial(killed_by_tests, items)], most)):
+                raise SystemExit(f"not only mutants are killed: {fails}")
+            healthy = healthy or slow in ways
+            killer = fate(path, mutation, ways, most)
+            if not killer and len(names) < len(every):
+                killer = "?"  # other tests have not had their turn
+            store.add(key, killer)
+        kills[killer] += 1
+        what = {"": "open", "?": "undecided"}.get(killer, "killed")
+        if what != "killed" and excused_by:
+            what = "justified"
+        if killer.startswith("not installed"):
+            what = "same"
+        found.setdefault(name, Counter())[what] += 1
+        if what in ("open", "undecided"):
+            print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)
 
 
 def table(found: dict[str, Counter[str]]) -> list[str]:
