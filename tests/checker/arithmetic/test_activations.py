@@ -2,14 +2,15 @@
 
 import random
 from collections.abc import Callable
-from math import isqrt
+from fractions import Fraction
+from math import ceil, floor, isqrt
 
 import pytest
 from flint import arb, fmpq
 
 from checker.arithmetic.activations import SLOPES, Activation
 from checker.arithmetic.balls import Ball
-from checker.arithmetic.enclosures import Enclosure
+from checker.arithmetic.enclosures import Enclosure, sqrt_enclosure
 from tests.support.any_oracle import Balls, precision
 
 # where each is steepest, about
@@ -239,3 +240,19 @@ def test_a_radius_grows_by_the_slope_and_what_is_not_known(name: str, slope: flo
         out = act(Ball(x, radius))
         less, most = (0, 0) if name == "relu" else (100, 4)
         assert out == ([max(z, 0) - less for z in x], -(-radius * round(100 * slope) // 100) + most)
+
+
+def test_phi_is_made_of_its_parts_rounded_outward() -> None:
+    """1/2 less the density times the series, whose exponential is asked for a^2 / 2 and hardly more."""
+    act, asked = Activation("gelu_erf", 8), list[tuple[int, int]]()
+    unit, series, power = 1 << act.work, (123_456_789, 123_456_791), Enclosure(1234 << 70, 1235 << 70)
+    act.series = lambda a, up: series[up]  # type: ignore[method-assign]
+    act.exp = lambda low, high: asked.append((low, high)) or power  # type: ignore[func-returns-value, method-assign]
+    pi = act.constants[1]
+    roots = sqrt_enclosure(unit, 2 * pi.high, act.work).low, sqrt_enclosure(unit, 2 * pi.low, act.work).high
+    products = [Fraction(e * root * s, unit * unit) for e, root, s in zip(power, roots, series, strict=True)]
+    half = Fraction(unit, 2)
+    for a in (0, 1, 2, 1000):
+        assert act.normal(a) == (floor(half - products[1]), ceil(half - products[0]))
+        low, high = asked.pop()
+        assert low <= Fraction(a * a * unit, 2 << 2 * act.bits) <= high <= low + 1
