@@ -42,6 +42,7 @@ def test_features_of_every_input_are_its_logits(given: dict[str, Any]) -> None:
     layer, readout = of_case(case).one_layer(BITS), 1
     unit = Fraction(1, 1 << BITS)
     assert (layer.readout, layer.bits, layer.words) == (readout, BITS, 1)
+    assert layer.neurons == len(layer.out.rows) == (2 if "activation" in given else 0)
     with precision(200):
         for tokens, _, _ in list(Inputs(case.problem))[::3]:
             logits = case.oracle.model_of(200).logits(tokens, readout)
