@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import Phase, settings
 
 from tests.mutants.source import Mutation, mutations
 from tests.support import corpus, derived
@@ -357,6 +358,10 @@ def with_tests(names: Sequence[str], work: Callable[[list[pytest.Item]], None]) 
 
     if not names:
         return work([])
+    importlib.import_module("tests.conftest")  # which loads a profile of its own
+    phases = (Phase.explicit, Phase.generate)  # that a test fails is enough, and the smallest case takes long to find
+    settings.register_profile("mutants", deadline=None, database=None, phases=phases)
+    settings.load_profile("mutants")
     collected = Collected()
     run_tests(names, collected)
     if collected.error:
