@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from checker import cli
 from checker.budget import allowed, memory_of
+from checker.certificate import Step
 from checker.cli import decimal, decimal_up, describe, estimate, files, main, margin_text, positive, profile_text, read
 from checker.decode import MAX_PRINTED_DIGITS
 from checker.errors import Malformed, Refusal, Rejected, ResourceLimit
 from checker.facts import AtMargin
-from checker.kernel import Verdict, problem_of
+from checker.kernel import Verdict, one_by_one, problem_of
+from checker.problem import Problem
 
 DIGEST = "0" * 64
 ENTRY = (
@@ -157,6 +160,30 @@ def test_refusals_say_which_file_they_are_about(model: str, cubic: Path, tmp_pat
         with pytest.raises(Refusal) as caught:
             files(model, str(cubic), None, problem)
         assert caught.value.file == "PROBLEM"
+
+
+def test_a_larger_budget_brings_more_memory_to_every_reader(
+    model: str, cubic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    for name in ("read_weights", "load_json", "decode_certificate"):
+        reader = getattr(cli, name)
+        monkeypatch.setattr(cli, name, lambda *data, memory, read=reader: found.append(memory) or read(*data))
+    (problem := tmp_path / "problem.json").write_text('{"name":"max-of-k","k":4}')
+    assert files(model, str(cubic), 1 << 40, str(problem))[3] == 4
+    assert found == [(1 << 40) // 64] * 3
+
+
+def test_one_process_unless_more_are_asked_for(model: str, cubic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+
+    def recorded(jobs: int, problem: Problem, steps: tuple[Step, ...]) -> list[int]:
+        used.append(jobs)
+        return one_by_one(problem, steps)
+
+    monkeypatch.setattr(cli, "side_by_side", recorded)
+    assert cli.check(model, str(cubic)) == cli.check(model, str(cubic), jobs=2)
+    assert used == [2]
 
 
 def test_an_estimate_adds_up_its_steps(model: str, cubic: Path, certificates: Path) -> None:
