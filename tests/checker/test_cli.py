@@ -5,7 +5,10 @@ import json
 import shutil
 import sys
 from argparse import ArgumentTypeError
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,9 +169,13 @@ def test_a_larger_budget_brings_more_memory_to_every_reader(
     model: str, cubic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[int] = []
+
+    def recorded(reader: Callable[..., Any], data: bytes, memory: int) -> Any:
+        found.append(memory)
+        return reader(data)
+
     for name in ("read_weights", "load_json", "decode_certificate"):
-        reader = getattr(cli, name)
-        monkeypatch.setattr(cli, name, lambda *data, memory, read=reader: found.append(memory) or read(*data))
+        monkeypatch.setattr(cli, name, partial(recorded, getattr(cli, name)))
     (problem := tmp_path / "problem.json").write_text('{"name":"max-of-k","k":4}')
     assert files(model, str(cubic), 1 << 40, str(problem))[3] == 4
     assert found == [(1 << 40) // 64] * 3
