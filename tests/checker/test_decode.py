@@ -221,6 +221,24 @@ def test_the_size_limit_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(decompress, gzip.compress(bytes(1000)) + b"\0").code == "bad-gzip"
 
 
+@pytest.mark.parametrize("text", ["[]", "[1,2,[3]]", '{"a":{"b":[]}}', '{"ä":[0,0]}'])
+def test_a_text_takes_at_most_half_the_memory(text: str) -> None:
+    """By its brackets and commas, and its characters, which take more if any is not of ASCII."""
+    data = text.encode()
+    room = 48 * text.count(",") + 160 * text.count("[") + 800 * text.count("{") + len(data) * (12 if "ä" in text else 3)
+    assert load_json(data, memory=2 * room) == json.loads(text)
+    with pytest.raises(ResourceLimit, match="a text"):
+        load_json(data, memory=2 * room - 1)
+
+
+def test_what_is_unpacked_takes_at_most_a_sixth_of_the_memory() -> None:
+    for data in (bytes(100), gzip.compress(bytes(100)), gzip.compress(bytes(range(256)) * 400)):
+        size = len(data) if data[:2] != b"\x1f\x8b" else len(gzip.decompress(data))
+        assert len(decompress(data, 6 * size)) == size
+        with pytest.raises(ResourceLimit, match="a text"):
+            decompress(data, 6 * size - 1)
+
+
 PACKED = gzip.compress(PLAIN, mtime=0)
 
 

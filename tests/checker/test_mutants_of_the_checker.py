@@ -4,7 +4,17 @@ from functools import partial
 
 import pytest
 
-from tests.mutants.checker import ROOT, Survivor, fate, justified, killed_by_corpus, sources
+from checker.problem.labels import Task, label_of
+from tests.mutants.checker import (
+    ROOT,
+    Survivor,
+    fate,
+    justified,
+    killed_by_corpus,
+    killed_by_tests,
+    sources,
+    with_tests,
+)
 from tests.mutants.source import mutations
 
 SOURCE = '''
@@ -75,6 +85,39 @@ def test_mutants_are_killed_or_live(what: str, item: str) -> None:
     assert found
     quick = partial(killed_by_corpus, files, dict.fromkeys(files, 0.0))
     assert item in {fate(path, one, [quick], 24) for one in found}
+
+
+def test_a_lambda_of_a_table_is_mutated_in_its_place() -> None:
+    """The label max, which is a lambda inside a lambda: the smallest token instead."""
+    path = ROOT / "checker" / "problem" / "labels.py"
+    text = path.read_text()
+    line = 1 + [text.startswith('    "max": ') for text in text.splitlines()].index(True)
+    (mutant,) = [one for one in mutations(text) if (one.line, one.what) == (line, "min for max")]
+    assert mutant.start == line
+
+    def largest() -> str:
+        label = label_of(Task("max", {}, None), (0, 1), 3)
+        return str(label.step(label.step(label.start, 0, 2), 1, 1))
+
+    assert (fate(path, None, [largest], 24), fate(path, mutant, [largest], 24)) == ("2", "0")
+
+
+def test_tests_that_are_collected_once_kill_in_each_process() -> None:
+    """Of two mutants of one line the one that a test knows; and nothing is killed without one."""
+    path = ROOT / "checker" / "errors.py"
+    found = {one.what: one for one in mutations(path.read_text())}
+    killed = {}
+
+    def work(items: list[pytest.Item]) -> None:
+        assert len(items) == 1
+        for what in ("65 for 64", "0 <= mask <= 1 << 64", "not item"):
+            killed[what] = fate(path, found.get(what), [partial(killed_by_tests, items)], 60)
+
+    test = "tests/checker/test_errors.py::test_masks_are_shown_as_sets"
+    with_tests([str(ROOT / test)], work)
+    assert killed == {"65 for 64": test, "0 <= mask <= 1 << 64": test, "not item": ""}
+    with pytest.raises(SystemExit):
+        with_tests([str(ROOT / test.replace("masks", "moons"))], work)
 
 
 def test_survivors_are_mutants_that_exist() -> None:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import Phase, settings
 
 from tests.mutants.source import Mutation, mutations
 from tests.support import corpus, derived
@@ -42,6 +43,8 @@ SURVIVORS = Path(__file__).parent / "survivors.toml"
 PAGE = ROOT / "docs" / "trust.md"
 ORDER = ("kernel.py", "facts.py", "rules", "lemmas", "problem", "arithmetic", "model", "certificate.py", "decode.py")
 CORPUS_SECONDS, TEST_SECONDS = 6.0, 200
+ITEM_SECONDS, ONE_TEST_SECONDS = 2.0, 30.0
+"""Of the processor, for one: many times what the slowest takes that does not hang."""
 MEMORY = 6 << 30
 LIMITS = ("version.py", "__main__.py", "budget.py", "sizes.py", "costs.py")
 LEFT_OUT = ("budget", "visited", "work =", "words(", "layer.words", "lanes of a count", "MAX_BYTES", "MAX_MODEL_BYTES")
@@ -158,7 +161,7 @@ def mirrored(module: str) -> list[str]:
 
 
 EXTRA = {
-    "checker.rules": ["tests/rules/test_every_rule.py"],
+    "checker.rules": ["tests/rules/test_tables.py", "tests/rules/test_every_rule.py"],
     "checker.kernel": [
         "tests/checker/problem/test_problem_file.py::test_a_certificate_about_another_problem_is_refused",
         "tests/checker/test_jobs.py::test_the_kernel_wants_every_step_in_its_place",
@@ -192,9 +195,16 @@ EXTRA = {
     ],
     "checker.rules.rule": ["tests/rules/test_expected_loss.py::test_a_premise_has_the_margin_of_its_step"],
     "checker.lemmas.reaching": ["tests/checker/lemmas/test_paths.py"],
+    "checker.lemmas.paths": ["tests/rules/test_regions.py::test_refused_by_reason"],
     "checker.lemmas.ahead": ["tests/rules/test_region_gaps.py", "tests/rules/test_region_counts.py"],
+    "checker.certificate": ["tests/checker/test_decode.py"],
+    "checker.cli": ["tests/checker/test_check_cert.py"],
     "checker.problem.cells": ["tests/rules/test_branch_sequences.py::test_sets_of_pairs_that_do_not_fit"],
-    "checker.problem": ["tests/checker/problem/test_problem.py", "tests/checker/test_mutated_problems.py"],
+    "checker.problem": [
+        "tests/checker/problem/test_problem.py",
+        "tests/checker/problem/test_problem_file.py",
+        "tests/checker/test_mutated_problems.py",
+    ],
     "checker.arithmetic.matrices": ["tests/rules/test_sub_cubic_rules.py"],
     "checker.model.forward": ["tests/rules/test_evaluate_inputs.py"],
 }
@@ -217,19 +227,24 @@ def tests_of(module: str) -> list[str]:
 
 
 def functions_of(module: types.ModuleType) -> Iterator[tuple[str, types.FunctionType]]:
-    """Every function that a module defines, methods included, by its qualified name; without what decorates it."""
+    """Every function that a module defines, methods and the lambdas of tables included, by the way to it; without what
+    decorates it."""
 
-    def inside(owner: Any) -> Iterator[tuple[str, types.FunctionType]]:
-        for value in vars(owner).values():
+    def inside(owner: Any, way: str) -> Iterator[tuple[str, types.FunctionType]]:
+        held = owner if isinstance(owner, dict) else dict(enumerate(owner)) if isinstance(owner, tuple) else vars(owner)
+        for name, value in held.items():
             value = getattr(value, "__func__", value)  # classmethod
             value = getattr(value, "fget", None) or getattr(value, "func", None) or value  # property, cached_property
             value = inspect.unwrap(value) if callable(value) else value
-            if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
-                yield value.__qualname__, value
-            elif isinstance(value, type) and value.__module__ == module.__name__ and value is not owner:
-                yield from inside(value)
+            here = f"{way}.{name}"
+            own = getattr(value, "__module__", "") == module.__name__
+            table = isinstance(value, dict | tuple) and not str(name).startswith("__")
+            if own and isinstance(value, types.FunctionType):
+                yield here, value
+            elif table or (own and isinstance(value, type) and value is not owner):
+                yield from inside(value, here)
 
-    yield from inside(module)
+    yield from inside(module, module.__name__)
 
 
 class NotInstalled(Exception):
@@ -294,41 +309,94 @@ def killed_by_corpus(names: list[str], seconds: dict[str, float], most: float = 
         spent += seconds[item]
         if spent > most:
             break
+        signal.setitimer(signal.ITIMER_PROF, ITEM_SECONDS)
         try:
             said = outcome_of(item)
         except Exception as error:
             said = type(error).__name__
         if said != known[item]:
             return item
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return ""
 
 
-def killed_by_tests(names: list[str]) -> str:
-    """The first test that fails; nothing if all pass."""
+class Watch:
+    """Which test fails first; one that hangs ends the process."""
 
-    class Watch:
-        failed = ""
+    failed = ""
 
-        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.failed:
-                self.failed = self.failed or report.nodeid
+    def pytest_runtest_logstart(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, ONE_TEST_SECONDS)
 
-        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-            if report.failed:
-                self.failed = self.failed or report.nodeid
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed = self.failed or report.nodeid
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+
+
+def run_tests(names: Sequence[str], *plugins: object) -> int:
+    """What pytest says of these files and tests, without a word."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # each process would load them again
-    for name in names:
-        watch = Watch()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            code = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", name], plugins=[watch])
-        if code not in (0, 5):
-            return watch.failed or f"{name}: {code}"
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return pytest.main(["-x", "-s", "-q", "--no-header", "-p", "no:cacheprovider", *names], plugins=[*plugins])
+
+
+def with_tests(names: Sequence[str], work: Callable[[list[pytest.Item]], None]) -> None:
+    """Do some work with the tests of these files and names, collected once, for all processes that it forks."""
+    out = sys.stdout
+
+    class Collected:
+        error: BaseException | None = SystemExit(f"no tests: {names}")
+
+        def pytest_runtestloop(self, session: pytest.Session) -> bool:
+            if not session.testsfailed:
+                with contextlib.redirect_stdout(out):
+                    self.error = None
+                    try:
+                        work(session.items)
+                    except BaseException as error:
+                        self.error = error
+            return True
+
+    if not names:
+        return work([])
+    importlib.import_module("tests.conftest")  # which loads a profile of its own
+    phases = (Phase.explicit, Phase.generate)  # that a test fails is enough, and the smallest case takes long to find
+    settings.register_profile("mutants", deadline=None, database=None, phases=phases)
+    settings.load_profile("mutants")
+    collected = Collected()
+    run_tests(names, collected)
+    if collected.error:
+        raise collected.error
+
+
+def killed_by_tests(items: list[pytest.Item]) -> str:
+    """The first test that fails; nothing if all pass."""
+    watch = Watch()
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        if item is items[0]:
+            item.config.pluginmanager.register(watch)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if watch.failed:
+            return watch.failed
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return ""
 
 
-def fate(path: Path, mutation: Mutation, ways: Sequence[Callable[[], str]], most: int) -> str:
-    """What kills a mutant, in one of these ways, or in that it takes so many seconds; nothing if it survives."""
+def killed_anew(names: list[str]) -> str:
+    """The same of files and names that are collected by this process, which has another checker."""
+    watch = Watch()
+    code = run_tests(names, watch) if names else 0
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return "" if code in (0, 5) else watch.failed or f"{names[0]}: {code}"
+
+
+def fate(path: Path, mutation: Mutation | None, ways: Sequence[Callable[[], str]], most: int) -> str:
+    """What kills a mutant, in one of these ways, or in that it takes so many seconds; nothing if it survives. Without a
+    mutation, of the checker as it is."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -340,7 +408,8 @@ def fate(path: Path, mutation: Mutation, ways: Sequence[Callable[[], str]], most
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (most, most))  # of its own, whatever else the machine does
         try:
-            install(path, mutation)
+            if mutation:
+                install(path, mutation)
             why = next(filter(None, (way() for way in ways)), "")
         except NotInstalled as error:
             why = f"not installed: {error}"
@@ -354,10 +423,12 @@ def fate(path: Path, mutation: Mutation, ways: Sequence[Callable[[], str]], most
     while True:
         with contextlib.suppress(BlockingIOError):
             text += os.read(reader, 4096)
-        done, _ = os.waitpid(child, os.WNOHANG)
+        done, status = os.waitpid(child, os.WNOHANG)
         if done:
             with contextlib.suppress(BlockingIOError):
                 text += os.read(reader, 4096)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGXCPU):
+                text = b"time\n"
             break
         if time.monotonic() > deadline:
             os.killpg(child, signal.SIGKILL)
@@ -406,44 +477,64 @@ def run(paths: list[Path], seconds: float, tests: int, quick_seconds: float) -> 
     lines, store, excused = traced(), Store(), justified()
     end, found = time.monotonic() + seconds, dict[str, Counter[str]]()
     for path in paths:
-        name, source = path.relative_to(ROOT).as_posix(), path.read_text()
-        texts, every, kills = source.splitlines(), tests_of(module_of(path)), Counter[str]()
-        names = every[:tests]
-        for test in names:
-            importlib.import_module(module_of(Path(test.partition("::")[0])))  # once, not in each process
-        most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
-        seen = Counter[Survivor]()
-        for mutation in mutations(source):
-            text = texts[mutation.line - 1].strip()
-            if any(word in text for word in LEFT_OUT):
-                continue
-            one = Survivor(name, text, mutation.what)
-            seen[one] += 1
-            key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
-            killer = store.known.get(key)
-            excused_by = excuse(one, excused)
-            if killer is None or (killer in ("", "?") and names and not excused_by):
-                if time.monotonic() > end:
-                    found.setdefault(name, Counter())["not run" if killer is None else "undecided"] += 1
-                    continue
-                items = lines.items(name, mutation.start, kills)
-                quick = partial(killed_by_corpus, items, lines.seconds, quick_seconds)
-                slow = partial(killed_by_tests, [] if excused_by else names)
-                killer = fate(path, mutation, [quick, slow] if killer is None else [slow, quick], most)
-                if not killer and len(names) < len(every):
-                    killer = "?"  # other tests have not had their turn
-                store.add(key, killer)
-            kills[killer] += 1
-            what = {"": "open", "?": "undecided"}.get(killer, "killed")
-            if what != "killed" and excused_by:
-                what = "justified"
-            if killer.startswith("not installed"):
-                what = "same"
-            found.setdefault(name, Counter())[what] += 1
-            if what in ("open", "undecided"):
-                print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)
+        names = tests_of(module_of(path))
+        work = partial(run_file, path, lines, store, excused, end, names, tests, quick_seconds, found)
+        with_tests(names[:tests], work)
+        name = path.relative_to(ROOT).as_posix()
         print(f"{name}: {dict(found.get(name, {}))}", flush=True)
     return found
+
+
+def run_file(
+    path: Path,
+    lines: Lines,
+    store: Store,
+    excused: dict[Survivor, str],
+    end: float,
+    every: list[str],
+    tests: int,
+    quick_seconds: float,
+    found: dict[str, Counter[str]],
+    items: list[pytest.Item],
+) -> None:
+    """Those of one file, with these tests."""
+    name, source, names = path.relative_to(ROOT).as_posix(), path.read_text(), every[:tests]
+    texts, kills, seen, healthy = source.splitlines(), Counter[str](), Counter[Survivor](), False
+    most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
+    for mutation in mutations(source):
+        text = texts[mutation.line - 1].strip()
+        if any(word in text for word in LEFT_OUT):
+            continue
+        one = Survivor(name, text, mutation.what)
+        seen[one] += 1
+        key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
+        killer = store.known.get(key)
+        excused_by = excuse(one, excused)
+        if killer is None or (killer in ("", "?") and names and not excused_by):
+            if time.monotonic() > end:
+                found.setdefault(name, Counter())["not run" if killer is None else "undecided"] += 1
+                continue
+            files = lines.items(name, mutation.start, kills)
+            quick = partial(killed_by_corpus, files, lines.seconds, quick_seconds)
+            deadliest = sorted(items, key=lambda item: -kills[item.nodeid])
+            slow = partial(killed_by_tests, deadliest) if mutation.start else partial(killed_anew, names)
+            ways = [quick] if excused_by or not names else [quick, slow] if killer is None else [slow, quick]
+            if slow in ways and not healthy and (fails := fate(path, None, [partial(killed_by_tests, items)], most)):
+                raise SystemExit(f"not only mutants are killed: {fails}")
+            healthy = healthy or slow in ways
+            killer = fate(path, mutation, ways, most)
+            if not killer and len(names) < len(every):
+                killer = "?"  # other tests have not had their turn
+            store.add(key, killer)
+        kills[killer] += 1
+        what = {"": "open", "?": "undecided"}.get(killer, "killed")
+        if what != "killed" and excused_by:
+            what = "justified"
+        if killer.startswith("not installed"):
+            what = "same"
+        found.setdefault(name, Counter())[what] += 1
+        if what in ("open", "undecided"):
+            print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)
 
 
 def table(found: dict[str, Counter[str]]) -> list[str]:

@@ -39,7 +39,7 @@ Way = list[tuple[str, int | None]]  # from a tree to one of its nodes: fields, a
 
 
 class Mutation(NamedTuple):
-    """One change: of which line, inside the function that starts at which one (0: in none), and what it is."""
+    """One change: of which line, in the function or lambda that starts at which one (0: in none), and what it is."""
 
     line: int
     start: int
@@ -141,6 +141,8 @@ class Finder(ast.NodeVisitor):
                 if name in ("returns", "args", "decorator_list"):
                     continue
                 inner = start or min([node.lineno, *[one.lineno for one in node.decorator_list]])
+            if isinstance(node, ast.Lambda):
+                inner = start or node.lineno
             if isinstance(node, ast.AnnAssign) and name == "annotation":
                 continue
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSALS:

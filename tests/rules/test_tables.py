@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from certgen.certificate.steps import RULES as DECLARED
+from checker.errors import Malformed
 from checker.rules import RULES
 from tests.conftest import ROOT
 
@@ -44,3 +45,30 @@ def test_the_format_names_every_argument(rule: str) -> None:
     before = text[: text.index(f"(../docs/rules.md#{rule})")]
     section = before[max(before.rindex("\n### "), before.rfind(f"\n- `{rule}`")) :]
     assert {name for name in RULES[rule].args if f"`{name}`" not in section} == set()
+
+
+GENERAL = {"regions", "region_gaps", "region_counts", "total", "evaluate_inputs", "expected_loss", "float32_any_order"}
+
+
+def test_which_rules_are_about_any_problem_several_premises_and_other_margins() -> None:
+    """All others are about max-of-k by one head; they have a number of premises, at the margin of the step."""
+    assert {name for name, rule in RULES.items() if rule.general} == GENERAL
+    assert {name for name, rule in RULES.items() if rule.repeat} == {"total", "expected_loss", "float32_any_order"}
+    assert {name for name, rule in RULES.items() if rule.ladder} == {"expected_loss", "float32_any_order"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "argument", "least", "most"),
+    [
+        ("score_product_spread", "means", 0, 1),
+        ("score_recursive_spread", "means", 0, 3),
+        ("score_singular_value", "sigma", 0, 1 << 1024),
+        ("score_singular_value", "ridge", 0, 1 << 1024),
+    ],
+)
+def test_numbers_that_are_arguments_have_limits(rule: str, argument: str, least: int, most: int) -> None:
+    decode = RULES[rule].args[argument]
+    assert [decode(number, "") for number in (least, most)] == [least, most]
+    for wrong in (least - 1, most + 1):
+        with pytest.raises(Malformed, match="out-of-range"):
+            decode(wrong, "")

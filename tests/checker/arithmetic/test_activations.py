@@ -2,12 +2,15 @@
 
 import random
 from collections.abc import Callable
+from fractions import Fraction
+from math import ceil, floor, isqrt
 
 import pytest
 from flint import arb, fmpq
 
 from checker.arithmetic.activations import SLOPES, Activation
 from checker.arithmetic.balls import Ball
+from checker.arithmetic.enclosures import Enclosure, sqrt_enclosure
 from tests.support.any_oracle import Balls, precision
 
 # where each is steepest, about
@@ -171,3 +174,85 @@ def test_second_derivatives_are_at_most_four_fifths(name: str) -> None:
             if not abs(BENDS[name](between(low, high))) <= most:
                 waiting += [(low, (low + high) / 2), ((low + high) / 2, high)]
         assert abs(BENDS[name](arb(8))) < fmpq(1, 50)
+
+
+def within(low: int, high: int, exact: arb, unit: int, width: int) -> None:
+    """The number is between the ends, in units of 2^-unit, and these are not further apart."""
+    assert low <= exact * arb(2) ** unit <= high
+    assert high - low <= width
+
+
+@pytest.mark.parametrize("bits", [8, 9, 30])
+def test_exponentials_and_series_are_enclosed_and_near(bits: int) -> None:
+    act, rng = Activation("gelu_erf", bits), random.Random(bits)
+    with precision(2000):
+        for _ in range(40):
+            x = rng.randint(0, (1 << rng.randint(0, 5)) << act.work)
+            wide = rng.choice([0, 1, 1 << act.work])
+            low, high = act.exp(x, x + wide)
+            exact = [(-arb(fmpq(end, 1 << act.work))).exp() * arb(2) ** act.work for end in (x + wide, x)]
+            assert low <= exact[0] < low + 2 and high - 2 < exact[1] <= high
+        for a in [0, 1, 2, *[rng.randint(0, 4 << bits) for _ in range(20)]]:
+            z = arb(fmpq(a, 1 << bits))
+            phi, density = normal(z)
+            terms = a * a // (1 << 2 * bits - 3) + 2 * act.work  # at most, each of which loses less than a unit
+            series = (phi - arb(0.5)) / density
+            within(act.series(a, up=False), act.series(a, up=True), series, act.work, terms)
+            within(*act.normal(a), 1 - phi, act.work, terms + round(float(4 * series)))
+
+
+@pytest.mark.parametrize("bits", [8, 9, 30])
+@pytest.mark.parametrize("name", ["silu", "gelu_tanh"])
+def test_sigmoids_are_enclosed_and_near(name: str, bits: int) -> None:
+    act, rng = Activation(name, bits), random.Random(bits)
+    with precision(2000):
+        for a in [0, 1, 2, *[rng.randint(0, 8 << bits) for _ in range(60)]]:
+            z = arb(fmpq(a, 1 << bits))
+            g = z if name == "silu" else (8 / arb.pi()).sqrt() * (z + arb(fmpq(44_715, 1_000_000)) * z**3)
+            within(*act.sigmoid(a), 1 / (1 + g.exp()), act.work, 3)
+
+
+@pytest.mark.parametrize("bits", [8, 9, 30])
+@pytest.mark.parametrize("name", ["silu", "gelu_tanh", "gelu_erf"])
+def test_tails_are_enclosed_between_neighbours(name: str, bits: int) -> None:
+    """To the last place; and 0 to 1 from where they are below one unit."""
+    act, rng = Activation(name, bits), random.Random(bits)
+    with precision(2000):
+        for a in [0, 1, 2, *[rng.randint(0, 8 << bits) for _ in range(60)]]:
+            z = arb(fmpq(a, 1 << bits))
+            exact = (z * (a > 0) - value(name, z)) * arb(2) ** bits
+            within(*act.tail(a), exact, 0, 1)
+    far = 2 * bits << bits if name != "gelu_erf" else isqrt((2 * bits << 2 * bits) - 1) + 1
+    act.sigmoid = act.normal = lambda a: Enclosure(7 << act.work, 7 << act.work)  # type: ignore[method-assign]
+    assert [act.tail(a) == (0, 1) for a in (far - 1, far, far + 1, 2 * far)] == [False, True, True, True]
+    act.sigmoid = act.normal = lambda a: Enclosure(-1, 1)  # type: ignore[method-assign]
+    assert act.tail(far - 1) == (0, 1)
+
+
+@pytest.mark.parametrize(("name", "slope"), [("relu", 1), ("silu", 1.1), ("gelu_tanh", 1.13), ("gelu_erf", 1.13)])
+def test_a_radius_grows_by_the_slope_and_what_is_not_known(name: str, slope: float) -> None:
+    """Rounded up, and the widest tail of all."""
+    act = Activation(name, 20)
+    widths = {5: 0, 1 << 20: 4, 3 << 20: 1}
+    act.tail = lambda a: Enclosure(100, 100 + widths[a])  # type: ignore[method-assign]
+    x = [5, -(1 << 20), 3 << 20]
+    for radius in (0, 1, 10, 99, 1000):
+        out = act(Ball(x, radius))
+        less, most = (0, 0) if name == "relu" else (100, 4)
+        assert out == ([max(z, 0) - less for z in x], -(-radius * round(100 * slope) // 100) + most)
+
+
+def test_phi_is_made_of_its_parts_rounded_outward() -> None:
+    """1/2 less the density times the series, whose exponential is asked for a^2 / 2 and hardly more."""
+    act, asked = Activation("gelu_erf", 8), list[tuple[int, int]]()
+    unit, series, power = 1 << act.work, (123_456_789, 123_456_791), Enclosure(1234 << 70, 1235 << 70)
+    act.series = lambda a, up: series[up]  # type: ignore[method-assign]
+    act.exp = lambda low, high: asked.append((low, high)) or power  # type: ignore[func-returns-value, method-assign]
+    pi = act.constants[1]
+    roots = sqrt_enclosure(unit, 2 * pi.high, act.work).low, sqrt_enclosure(unit, 2 * pi.low, act.work).high
+    products = [Fraction(e * root * s, unit * unit) for e, root, s in zip(power, roots, series, strict=True)]
+    half = Fraction(unit, 2)
+    for a in (0, 1, 2, 1000):
+        assert act.normal(a) == (floor(half - products[1]), ceil(half - products[0]))
+        low, high = asked.pop()
+        assert low <= Fraction(a * a * unit, 2 << 2 * act.bits) <= high <= low + 1

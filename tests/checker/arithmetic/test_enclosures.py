@@ -17,8 +17,11 @@ from checker.arithmetic.enclosures import (
     Power,
     aligned,
     exp_enclosure,
+    largest_product,
     ln2_enclosure,
+    partial_sums,
     pi_enclosure,
+    plus,
     shift_down,
     shift_up,
     sqrt_enclosure,
@@ -176,6 +179,16 @@ def test_exp_of_intervals_far_out(data: st.DataObject, bits: int, ln2s: int) -> 
     check_interval(ends, data.draw(st.integers(*ends)), scale, bits)
 
 
+@pytest.mark.parametrize("bits", [8, 36, 100])
+def test_exp_above_one_and_on_both_sides_of_it(bits: int) -> None:
+    """Of numbers below 0, which the shift takes away as well."""
+    scale = bits + 32
+    low, high = ln2_enclosure(scale)
+    for start in (-1, -low, -high, -high - 1, -7 * low - 3, -7 * high + 3, -(5 << scale) // 3, -100 << scale):
+        for width in (0, 1, low, 1 << scale):
+            check_interval([start, start + width], start + width // 2, scale, bits)
+
+
 def check_interval(ends: list[int], inside: int, scale: int, bits: int) -> None:
     """Both ends enclose, and each is close to the value that it bounds."""
     lower, upper, shift = exp_enclosure(ends[0], ends[1], scale, bits, ln2_enclosure(scale))
@@ -196,6 +209,16 @@ def test_exp_with_any_enclosure_of_ln2(data: st.DataObject, bits: int, below: in
     lower, upper, shift = exp_enclosure(x, x, scale, bits, Enclosure(max(1, low - below), high + above))
     value = exact_exp(x, scale, bits) * arb(2) ** shift
     assert 0 <= arb(lower) <= value <= arb(upper) <= arb(1 << bits)
+
+
+@pytest.mark.parametrize("x", [-1, 0, 1, -177, 177, -1000, 1000])
+def test_exp_with_a_wide_enclosure_of_ln2_on_both_sides_of_0(x: int) -> None:
+    """The end that is used is that which leaves the remainder that is safe, whatever the sign of the number."""
+    low, high = ln2_enclosure(8)
+    for below, above in ((0, 0), (40, 0), (0, 40), (40, 40)):
+        lower, upper, shift = exp_enclosure(x, x, 8, 30, Enclosure(low - below, high + above))
+        value = exact_exp(x, 8, 30) * arb(2) ** shift
+        assert 0 <= arb(lower) <= value <= arb(upper)
 
 
 @given(st.data(), BITS)
@@ -285,3 +308,12 @@ def test_pi_and_ln_2_lie_between_neighbours_or_nearly(scales: range) -> None:
         for (low, high), value in ((pi_enclosure(scale), arb.pi()), (ln2_enclosure(scale), arb(2).log())):
             assert low <= value * arb(2) ** scale <= high
             assert high - low <= 3
+
+
+def test_sums_and_products_of_enclosed_numbers() -> None:
+    assert plus(Enclosure(1, 3), Enclosure(10, 20)) == (11, 23)
+    assert [largest_product(factor, Enclosure(2, 5)) for factor in (-3, -1, 0, 1, 3)] == [-6, -2, 0, 5, 15]
+    weights = [Enclosure(4, 5), Enclosure(1, 9), Enclosure(2, 2)]
+    assert partial_sums(weights, heaviest=False) == [(0, 0), (1, 2), (3, 7), (7, 16)]
+    assert partial_sums(weights, heaviest=True) == [(0, 0), (4, 9), (6, 14), (7, 16)]
+    assert partial_sums([], heaviest=True) == [(0, 0)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker.arithmetic.matrices import Matrix, add, add_row, matmul, transpose
+from checker.arithmetic.matrices import Matrix, add, add_row, chain, matmul, mean_row, negate, scale, transpose
 from checker.errors import Refusal
 from tests.support.problems import exact_rows
 
@@ -41,6 +41,17 @@ def test_add(data: st.DataObject, n: int, m: int) -> None:
 def test_transpose(data: st.DataObject, n: int, m: int) -> None:
     matrix = data.draw(matrices(n, m))
     assert exact_rows(transpose(matrix)) == [list(column) for column in zip(*exact_rows(matrix), strict=True)]
+
+
+def test_products_multiples_and_means() -> None:
+    a, b, c = Matrix([[1, 2], [3, -4]], -1), Matrix([[5], [-6]], 2), Matrix([[7, 8]], 3)
+    assert chain([a]) == a
+    assert chain([a, b, c]) == Matrix([[-49, -56], [273, 312]], 4)
+    assert scale(a, 3) == Matrix([[3, 6], [9, -12]], -1)
+    assert scale(a, -2, 5) == Matrix([[-2, -4], [-6, 8]], 4)
+    assert negate(a) == Matrix([[-1, -2], [-3, 4]], -1)
+    assert mean_row(Matrix([[1, -1, 6], [2, 0, 8]], 7)) == Matrix([[1, -1, 7]], 7)
+    assert Matrix.of(((1, 2), (3, 4)), 5) == Matrix([[1, 2], [3, 4]], 5)
 
 
 @pytest.mark.parametrize(

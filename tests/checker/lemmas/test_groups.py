@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from checker.errors import Rejected
-from checker.lemmas.groups import Block, Cut, Group, Part
+from checker.errors import Malformed, Rejected
+from checker.lemmas.groups import STEPS, Block, Cut, Group, Part
 
 PROBLEM: Any = SimpleNamespace(v=4, k=3)
 CUT = Cut(0, 1, (0, 0, 0))
@@ -149,3 +149,10 @@ def test_there_is_a_phase_for_each_pool_and_the_query(phases: int) -> None:
     expected = VALID if phases == 3 else NO_SUCH_CLASS
     assert refusal(with_part(0b010, above=(CUT, cut))) == expected
     assert refusal(with_part(0b010, below=(cut,))) == expected
+
+
+def test_steps_are_from_one_to_two_to_the_sixteenth() -> None:
+    assert [STEPS(steps, "") for steps in (1, 1 << 16)] == [1, 1 << 16]
+    for wrong in (0, -1, (1 << 16) + 1):
+        with pytest.raises(Malformed, match="out-of-range"):
+            STEPS(wrong, "")

@@ -61,6 +61,19 @@ def test_a_tie_is_not_correct_and_of_no_tokens_there_is_no_sequence() -> None:
         assert count_correct(lanes, 1, last[1], [[], []]) == 0
 
 
+def test_a_product_set_is_all_its_sequences() -> None:
+    """Of several tokens at four positions before the query, or fewer, some of them correct."""
+    problem = problem_of(model_bytes(near_correct(np.random.default_rng(2), 3, 5, noise=1)))
+    lanes = Lanes(problem, -40, 60)
+    *others, (query,) = [*lanes.terms(2, 2, [0, 1, 2])[:-1], lanes.terms(2, 2, [2])[-1]]
+    found = []
+    for sets in ([[0, 1, 2]] * 4, [[0], [0, 1], [0, 1, 2], [1, 2]], [[0, 2], [1], [0], [0, 1]], [[1]] * 4):
+        choices = [[row[t] for t in tokens] for row, tokens in zip(others, sets, strict=True)]
+        found.append(count_correct(lanes, 2, query, choices))
+        assert found[-1] == sum(proved(lanes, (*x, 2)) for x in itertools.product(*sets))
+    assert found == [45, 6, 2, 0]  # of 81, 12, 4 and 1
+
+
 @given(st.integers(-40, 20), st.integers(8, 40), st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
 def test_lanes_of_any_precision_are_sound(

@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flint import arb, fmpq
 
 from checker.arithmetic.activations import SLOPES, Activation
+from checker.arithmetic.balls import Ball
 from checker.lemmas.lines import PIECES, intercept
 from tests.support.any_oracle import Balls, precision
 
@@ -47,6 +49,34 @@ def test_a_line_of_any_slope_is_on_its_side_and_near(name: str, bits: int) -> No
                 width = arb(high - low) / PIECES + 2
                 bend = arb(0) if name == "relu" else width * width / arb(2) ** (bits + 2)
                 assert any(x <= 8 + 3 * bend for x in rest)
+
+
+@pytest.mark.parametrize("name", ["gelu_tanh", "gelu_erf"])
+def test_a_chord_is_off_where_a_gelu_bends_most(name: str) -> None:
+    """Pieces from 0 to 1/2, and a slope that makes the line touch between."""
+    with precision(200):
+        for slope in (0x60, 0x80, 0xA8, 0xB0, 0xB8):
+            rest = off(name, 40, -16 << 40, 16 << 40, slope << 32, False)
+            assert all(x >= 0 for x in rest), slope
+
+
+class Doubtful:
+    """z, somewhere within 5 of what it says."""
+
+    name, bits = "silu", 8
+
+    def __init__(self, by: int) -> None:
+        self.by = by
+
+    def __call__(self, x: Ball) -> Ball:
+        return Ball([z + self.by for z in x.centre], x.radius + 5)
+
+
+@pytest.mark.parametrize("by", [-5, 0, 5])
+def test_what_is_not_known_of_an_activation_is_on_the_safe_side(by: int) -> None:
+    act: Any = Doubtful(by)
+    assert intercept(act, 0, 64, 1 << 8, True) == by + 5 + 2
+    assert intercept(act, 0, 64, 1 << 8, False) == by - 5 - 2
 
 
 def test_a_relu_touches_at_its_ends_or_its_kink() -> None:

@@ -6,14 +6,25 @@ from math import prod
 
 import pytest
 
+from checker.arithmetic.balls import TooCoarse
 from checker.arithmetic.enclosures import Enclosure
 from checker.errors import Rejected
-from checker.lemmas.paths import Table, Weights, lanes_of, longest, pairs, require_means, weight_of
+from checker.lemmas.paths import (
+    Table,
+    Weights,
+    labels_of,
+    lanes_of,
+    longest,
+    pairs,
+    require_means,
+    require_valid,
+    weight_of,
+)
 from checker.lemmas.reaching import joint, reaching
 from checker.model.weights import read_weights
 from checker.problem import Problem
 from checker.problem.problem_file import decode_problem
-from checker.problem.regions import Group, Region, decode_groups, regions_of
+from checker.problem.regions import Group, Layer, Region, decode_groups, regions_of
 from tests.support.any_problem import Json, Tokens
 from tests.support.layer_cases import layer_case
 from tests.support.region_hints import part_of
@@ -131,6 +142,76 @@ def test_the_least_bound_on_a_mean(seed: int) -> None:
                 require_means(region, lanes, by_symbol(region, weights), [10**99, low])
 
 
+def any_tokens(count: int, length: int) -> Region:
+    """Any of so many tokens at each of so many positions; of no problem."""
+    return Region(0, Group(0, 0, (), (), (), ()), 0, [Layer({0: list(range(count))}, {0: [(0, 0)]})] * length)
+
+
+def means_are_bounded(region: Region, gains: list[Table], weights: list[dict[int, int]], bounds: list[int]) -> bool:
+    """Whether that is granted, of exact weights."""
+    bits = max(max(row.values()) for row in weights).bit_length()
+    exact = by_symbol(region, [{t: Enclosure(w, w) for t, w in row.items()} for row in weights])
+    try:
+        require_means(region, lanes_of(tuple(gains), bits), exact, bounds)
+    except Rejected:
+        return False
+    return True
+
+
+def test_means_side_by_side_are_each_by_itself() -> None:
+    """Three tables at once, with sums that are 0 or a unit above or below it."""
+    rng, region, granted = random.Random(0), any_tokens(2, 2), 0
+    for _ in range(400):
+        gains = [[{t: rng.randint(-2, 2) for t in range(2)} for _ in range(2)] for _ in range(3)]
+        weights = [{t: rng.randint(1, 2) for t in range(2)} for _ in range(2)]
+        bounds = [rng.randint(0, 2) for _ in range(3)]
+        worst = max(
+            sum(weights[p][t] * (table[p][t] - bound) for p, t in enumerate(x))
+            for table, bound in zip(gains, bounds, strict=True)
+            for x in product(range(2), repeat=2)
+        )
+        assert means_are_bounded(region, gains, weights, bounds) == (worst <= 0)
+        granted += worst <= 0
+    assert 100 < granted < 300, granted
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 40])
+def test_a_lane_holds_the_largest_sum(length: int) -> None:
+    """All entries as large as they get, with the largest weights, on either side of 0 and in either lane."""
+    region, size = any_tokens(2, length), 7
+    high, low = ([{0: sign * size, 1: -size} for _ in range(length)] for sign in (1, -1))
+    weights = [dict.fromkeys(range(2), 1 << 5) for _ in range(length)]
+    for tables in ([high, low], [low, high], [high, high], [low, low]):
+        for bounds in ([-size - 1] * 2, [size - 1] * 2, [size] * 2, [size, -size], [-size, size]):
+            true = all((size if table is high else -size) <= b for table, b in zip(tables, bounds, strict=True))
+            assert means_are_bounded(region, tables, weights, bounds) == true
+
+
+@pytest.mark.parametrize("readout", [0, 1, 2])
+def test_queries_are_tokens_where_the_logits_are_read(readout: int) -> None:
+    """1 and 2 at the first position, 0 and 1 at the second, 0 and 2 at the third. Labels weigh what their inputs do."""
+    stated: Json = {
+        "inputs": [{"tokens": [1, 2], "weights": [3, 5]}, {"tokens": [0, 1]}, {"tokens": [0, 2], "weights": [7, 1]}],
+        "label": {"name": "first"},
+        "readout": readout,
+    }
+    asked = Problem(read_weights(layer_case(0, stated, 3, 3).data), decode_problem(stated, ""), (0, 1), 1 << 25)
+    for query in range(3):
+        group = Group(1, 1 << query, (4,), (0, 0, 0), ((0,),), (-1,))
+        if query in asked.choices[readout]:
+            require_valid(asked, group)
+            own = {t: w for t, w in asked.choices[0].items() if readout or t == query}
+            rest = [asked.choices[p] if p != readout else {query: asked.choices[p][query]} for p in (1, 2)]
+            others = prod(sum(row.values()) for row in rest)
+            assert sorted(labels_of(asked, group)[0].values()) == sorted(w * others for w in own.values())
+            for change in ({"queries": 0}, {"rivals": (0,)}, {"rivals": (8,)}, {"label": -1}, {"symbols": (0, 0, -1)}):
+                with pytest.raises(Rejected, match=r"no-such-region|bad-automaton"):
+                    require_valid(asked, group._replace(**change))
+        else:
+            with pytest.raises(Rejected, match="no-such-region"):
+                require_valid(asked, group)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_one_denominator_a_head(seed: int) -> None:
     """Wherever a constant and the means of two heads are not negative in sum, nor is the table, for any given means."""
@@ -173,3 +254,26 @@ def test_terms_below_zero_are_divided_by_the_largest_weights() -> None:
     weights = by_symbol(region, [dict.fromkeys(range(4), end) for end in ends])
     table = joint(region, 1, [gains, gains], [weights, weights], (0, 0))
     assert [set(row.values()) for row in table] == [{1}, {0}, {0}]
+
+
+def test_no_mean_without_weight() -> None:
+    """Of two heads, one may put no weight on anything that is read: of its mean nothing is known."""
+    region, gains = any_tokens(1, 2), [{0: 1}, {0: 1}]
+    heavy, light = (by_symbol(region, [{0: Enclosure(low, 1)}] * 2) for low in (1, 0))
+    assert joint(region, 0, [gains, gains], [heavy, heavy], (0, 0))
+    for weights in ([heavy, light], [light, heavy]):
+        with pytest.raises(TooCoarse):
+            joint(region, 0, [gains, gains], weights, (0, 0))
+
+
+def test_inputs_that_lose_more_than_there_are_lanes_are_not_counted() -> None:
+    """However much: a number is not shifted by more than all lanes."""
+    asked = problem()
+    for far in (1, 2, 10**40):
+        table = [{0: 0, 1: -far, 2: -far, 3: -far}, {1: 0, 3: -far}, {1: 0, 2: 0, 3: 0}]
+        (group,) = decode_groups(
+            [{"label": 0, "queries": 14, "rivals": [2], "symbols": [0] * 4, "next": [[0]], "parts": [0]}], ""
+        )
+        for region in regions_of(asked, (group,)):
+            weight = asked.choices[2][region.query]
+            assert reaching(asked, region, table, weight_of(asked, region), 1) == weight

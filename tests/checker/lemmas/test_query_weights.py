@@ -1,20 +1,26 @@
 """Attention weights from scores that are stated too high or too low."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+import pytest
 from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.lemmas.query_weights import QueryWeights
+from checker.arithmetic.enclosures import Enclosure
+from checker.lemmas.query_weights import QueryWeights, hull
 from tests.support.derivations import Derivation, Meaning, ball
 from tests.support.generators import TinyModel, models
 from tests.support.oracle import precision
 from tests.support.quick_and_slow import quick_and_slow
 from tests.support.regions import some_scores
+from tests.support.tiny import near_correct, tiny_model
 
 
 def encloses(ends: Sequence[tuple[int, int]], values: list[arb]) -> bool:
@@ -60,3 +66,28 @@ def test_weights_of_a_pair_hold_the_true_ones(run: settings, workspace: Path) ->
     held()
     print(f"\nweights: {dict(seen)}")
     assert seen["no lower end is zero"] > 0.2 * seen["cases"]
+
+
+def test_weights_are_as_far_apart_as_the_errors_of_scores_say(workspace: Path) -> None:
+    """Of scores that may be off by e, beside the weight of the maximum; the others are from exp(-e) to exp(e)."""
+    tensors, bits = near_correct(np.random.default_rng(0), 3, 3, biases=True), 30
+    derivation = Derivation(tiny_model(workspace / "model", tensors))
+    exact = derivation.facts[derivation.step("score_exact", [], {})]
+    unit = 2.0**exact.exponent
+    errors = tuple(round(error / unit) for error in (0, 1 / 3, 5 / 2))
+    weights = QueryWeights(derivation.problem, replace(exact, error=errors), bits)
+    root = math.sqrt(derivation.problem.circuits.h)
+    for m in range(3):
+        for q in range(m + 1):
+            positions, tokens = weights.of_pair(q, m)
+            assert all(high - low <= 3 for low, high in positions)
+            for t, ends in enumerate(tokens):
+                error = 0 if t == m else errors[q] * unit / root
+                score = (exact.kept[q][t] - exact.kept[q][m]) * unit / root
+                for end, sign in zip(ends, (-1, 1), strict=True):
+                    assert end / tokens[m].high == pytest.approx(math.exp(score + sign * error), rel=1e-4)
+
+
+def test_a_hull_holds_all_and_no_more() -> None:
+    assert hull([Enclosure(3, 4), Enclosure(2, 5), Enclosure(2, 3)]) == (2, 5)
+    assert hull([Enclosure(1, 3), Enclosure(2, 6), Enclosure(4, 5)]) == (1, 6)

@@ -1,15 +1,20 @@
 """Lanes of the wrong tokens that can reach the maximum."""
 
+import random
 from collections import Counter
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.lemmas.rivals import Rivals
+from checker.arithmetic.enclosures import Enclosure
+from checker.budget import Budget
+from checker.lemmas.rivals import Rivals, largest_sum
 from checker.lemmas.separation import Numerators
 from tests.support.derivations import Derivation, Meaning
 from tests.support.generators import TinyModel, margins, models
@@ -101,3 +106,45 @@ def test_doubts_of_all_positions_are_taken_off_and_no_less_than_seven(scores: li
     assert count == (1, 2, 7, 0, 0)
     (count,) = branched(path, [(1, 1)], margin, exponent=-6, bits=8).counts
     assert count == (1, 2, 7, 4, 0)
+
+
+def test_the_largest_sum_is_that_of_a_sequence_of_the_pair() -> None:
+    rng = random.Random(0)
+    for m, k in product(range(3), range(1, 4)):
+        for q in range(m if k == 1 else 0, m + 1):
+            for _ in range(20):
+                bounds = [[rng.randint(-9, 9) for _ in range(m + 1)] for _ in range(k)]
+                sums = [sum(bounds[p][t] for p, t in enumerate(x)) for x in sequences_of(q, m, k)]
+                assert largest_sum(bounds, q, m) == max(sums)
+
+
+@pytest.mark.parametrize("k", range(1, 10))
+def test_lanes_hold_the_largest_bounds_and_doubts(k: int) -> None:
+    """As far below 0 as values get, with weights of which nothing is known; and above."""
+    bits, bound = 8, 3
+    for sign, ends in product((-1, 1), (Enclosure(0, 1 << bits), Enclosure(1 << bits, 1 << bits))):
+        upper = [[[0, sign * bound, 0, sign * bound]] * 4, [[0, 0, 0, 0]] * 4, [[0, 0, 0, 0]] * k]
+        tables: Any = SimpleNamespace(
+            problem=SimpleNamespace(k=k, v=4, budget=Budget(1 << 30)),
+            bits=bits,
+            bound=bound,
+            upper=upper,
+            weights=lambda q, m, tokens, ends=ends: [[ends for _ in tokens] for _ in range(k)],
+            of_maximum=lambda q, m, p, t: 0,
+        )
+        rivals = Rivals(tables, 2, 2)
+        value = max(sign * bound * end for end in ends)
+        assert rivals.doubt == [[7 * ends.high + (ends.high - ends.low) * bound] * 3] * k
+        assert list(rivals.bounds) == [y for y in (0, 1, 3) if y == 0 or value >= 0]
+        total, doubt = rivals.start + sum(row[0] for row in rivals.terms[:-1]), k * rivals.doubt[0][0]
+        for less in (0, doubt):
+            lanes = total - less * rivals.ones
+            for y in rivals.bounds:
+                lane = lanes & (1 << rivals.width) - 1
+                assert lane - (1 << rivals.width - 1) == (0 if y == 0 else k * value) - less
+                lanes >>= rivals.width
+            assert lanes == 0
+        assert rivals.reaching(total) == list(rivals.bounds)
+        for y in rivals.bounds:
+            below = total - (1 + k * max(value, 0) * (y > 0) << rivals.width * list(rivals.bounds).index(y))
+            assert rivals.reaching(below) == [other for other in rivals.bounds if other != y]

@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,3 +79,12 @@ def test_a_sum_of_zero_is_a_tie_only_if_scores_are_equal(score: int, workspace: 
     assert count[3:] == (0, int(score == 0))
     (count,) = branched(path, [(0, 1)], bits=60, exponent=-60).counts
     assert count[3:] == (int(score > 0), int(score <= 0))
+
+
+@pytest.mark.parametrize("margin", [0, 1, 2**90])
+def test_ties_of_logits_in_a_unit_above_one(margin: int, workspace: Path) -> None:
+    """Every weight is 2^60: no table has a unit below 1, and the logits of all outputs are equal."""
+    tensors = {name: np.full_like(x, 2.0**60) for name, x in zero_tensors(2, 2, 1, 1).items()}
+    problem = Derivation(tiny_model(workspace / "huge", tensors), Fraction(margin)).problem
+    assert problem.circuits.EUPU.exponent > 0
+    assert tied(problem, (1, 0), 1, 0) == (margin == 0)

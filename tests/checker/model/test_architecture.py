@@ -10,7 +10,8 @@ import pytest
 
 from checker.errors import Malformed, Rejected
 from checker.kernel import Verdict
-from checker.model.architecture import decode_architecture
+from checker.model.architecture import Architecture as Parts
+from checker.model.architecture import decode_architecture, one_head
 from checker.model.weights import read_weights
 from tests.support.any_case import Case, any_case, certificate
 from tests.support.any_model import (
@@ -121,6 +122,21 @@ REFUSED: dict[str, tuple[str, str]] = {
     changed(readout_layers=17): ("out-of-range", "__metadata__.architecture.readout_layers"),
     changed(readout_layers=-1): ("out-of-range", "__metadata__.architecture.readout_layers"),
 }
+
+
+def test_what_a_file_without_an_architecture_stands_for() -> None:
+    eps, scale = (0, 1), (5, 1)
+    assert one_head(5) == Parts("none", scale, 1, eps, 1, "causal", "none", (), "none", 0)
+
+
+def test_limits_are_accepted() -> None:
+    for name, limits in {"blocks": (0, 64), "heads": (1, 1024), "readout_layers": (0, 16)}.items():
+        for limit in limits:
+            assert getattr(decode_architecture(changed(**{name: limit})), name) == limit
+    for fields in ({"norms": ["pre"]}, {"norms": ["post", "final"]}, {"norms": ["post"]}, {"norms": ["final"]}):
+        assert decode_architecture(changed(**fields)).norms == tuple(fields["norms"])
+    assert decode_architecture(changed(normalization="none", norms=[], eps="0")).eps == (0, 1)
+    assert decode_architecture(changed(eps="0")).eps == (0, 1)
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=[f"{code} {number}" for number, (code, _) in enumerate(REFUSED.values())])

@@ -3,6 +3,7 @@
 import random
 from fractions import Fraction
 from itertools import product
+from math import isqrt
 
 import pytest
 
@@ -62,6 +63,26 @@ def test_the_radius_counts_in_full() -> None:
     """The spread of a ball grows with its radius, and no less than by its most extreme vectors."""
     (_, small), (_, large) = (divisor((0, 1), [[Ball([0, 0, 0, 0], radius)]], BITS) for radius in (10, 11))
     assert (small, large) == (40, 44)  # of (10, 10, -10, -10) it is 4 * 10
+
+
+@pytest.mark.parametrize("eps", [Fraction(0), Fraction(1, 3), Fraction(7)])
+def test_the_ends_are_as_near_as_integers_get(eps: Fraction) -> None:
+    """The least is that of eps alone; for the most the largest deviations of all parts, and of what is not known."""
+    parts = [[Ball([1, 2, 4, 9], 3), Ball([0, 0, 0, 5], 1)], [Ball([-8, 0, 1, 1], 0), Ball([70, 70, 70, 70], 2)]]
+    largest = 0
+    for part in parts:
+        squares = [sum((4 * x - sum(ball.centre)) ** 2 for x in ball.centre) for ball in part]
+        spreads = [ceil_sqrt(Fraction(square, 4)) + 4 * ball.radius for square, ball in zip(squares, part, strict=True)]
+        largest += max(spreads)
+    for bits in (0, 3):
+        own = 16 * eps * 4**bits
+        low = isqrt(int(own))
+        assert divisor(eps.as_integer_ratio(), parts, bits) == (low, ceil_sqrt(largest**2 + own))
+
+
+def ceil_sqrt(x: Fraction) -> int:
+    root = isqrt(int(x))
+    return root if root * root == x else root + 1
 
 
 @pytest.mark.parametrize("normalization", ["LN", "LNPre"])

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checker.arithmetic.matrices import Matrix
-from checker.errors import Malformed, Refusal
+from checker.budget import number
+from checker.errors import Malformed, Refusal, ResourceLimit
 from checker.model.architecture import tensor_axes
 from checker.model.weights import FORMATS, MAX_HEADER_BYTES, Weights, dyadic, read_weights
 from tests.support.tiny import (
@@ -123,6 +124,36 @@ def test_nan_and_infinity_are_refused(dtype: str) -> None:
         assert code(safetensors_bytes(listed)) == "not-finite"
 
 
+def test_numbers_have_room_or_are_refused() -> None:
+    """Some hundred bytes for each before they are read; then as many as the longest takes, if all are as long."""
+    raw = struct.pack("<3f", 1.0, 2.0**100, 0.0)
+    assert dyadic(raw, FORMATS["F32"], "x", 3 * 110) == ([1 << 23, 1 << 123, 0], -23)
+    with pytest.raises(ResourceLimit, match="bytes for weights"):
+        dyadic(raw, FORMATS["F32"], "x", 3 * 110 - 1)
+    many = struct.pack("<2d", 5e-324, 1e308)
+    longest = 0x7FE - 1 + 52
+    room = 2 * number(longest)
+    assert dyadic(many, FORMATS["F64"], "x", room)[1] == -1074
+    with pytest.raises(ResourceLimit, match=f"weights of {longest} bits"):
+        dyadic(many, FORMATS["F64"], "x", room - 1)
+    assert dyadic(bytes(8), FORMATS["F32"], "x") == ([0, 0], -149)
+
+
+def test_all_weights_share_a_quarter_of_the_memory() -> None:
+    """Each has what those before it have left."""
+    same = {name: np.ones_like(x) for name, x in tensors().items()}
+    for array in same.values():
+        array.flat[0] = 0
+    data = model_bytes(same, "F64")
+    needed, taken = 0, 0
+    for entry in entries(same, "F64"):
+        needed = max(needed, taken + 110 * (len(entry.data) // 8))
+        taken += number(53) * (len(entry.data) // 8)
+    assert read_weights(data, memory=4 * needed)
+    with pytest.raises(ResourceLimit, match="weights"):
+        read_weights(data, memory=4 * needed - 1)
+
+
 # Files
 
 
@@ -201,6 +232,14 @@ def test_a_header_that_lies_about_its_length() -> None:
         assert code(safetensors_bytes(items(), header_length=length)) == "bad-safetensors"
     for length in (0, 1, true - 1, true + 1, true + 8):
         assert code(safetensors_bytes(items(), header_length=length)) in ("not-json", "bad-safetensors")
+
+
+def test_a_header_has_at_most_2_to_the_20_bytes() -> None:
+    assert MAX_HEADER_BYTES == 1 << 20
+    plain = safetensors_bytes(items())
+    text = plain[8 : 8 + int.from_bytes(plain[:8], "little")]
+    assert read_weights(safetensors_bytes(items(), header=text.ljust(1 << 20))).sizes == read_weights(plain).sizes
+    assert code(safetensors_bytes(items(), header=text.ljust((1 << 20) + 1))) == "bad-safetensors"
 
 
 @pytest.mark.parametrize("start", [b" ", b"\n", b"[", b"\xef\xbb\xbf"])

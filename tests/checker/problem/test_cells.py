@@ -3,6 +3,9 @@
 from collections import Counter
 from itertools import product
 
+import pytest
+
+from checker.errors import Rejected
 from checker.model.weights import read_weights
 from checker.problem.cells import require_queries, sequences_of_pair
 from tests.support.problems import max_of_k
@@ -20,3 +23,11 @@ def test_the_pairs_are_a_partition_of_all_sequences() -> None:
 
 def model_file(v: int, k: int) -> bytes:
     return model_bytes(zero_tensors(v, k, 1, 1))
+
+
+def test_masks_that_do_not_fit_are_refused() -> None:
+    problem = max_of_k(read_weights(model_file(2, 2)), (0, 1), 1 << 16)
+    assert list(require_queries(problem, (0, 3))) == [(0, 1), (1, 1)]
+    for masks in ((1,), (1, 3, 1), (-1, 3), (2, 3), (1, 4), (0, -1)):
+        with pytest.raises(Rejected, match="wrong-shape"):
+            require_queries(problem, masks)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from checker.cli import check
-from checker.errors import Refusal, Rejected
+from checker.errors import Malformed, Refusal, Rejected
 from checker.jobs import outcome_of
 from checker.kernel import Verdict
 from checker.model.weights import read_weights
 from checker.problem import Problem
-from checker.problem.problem_file import MAX_TOKENS, decode_problem
+from checker.problem.problem_file import MAX_TOKENS, ProblemFile, decode_problem
 from tests.support.any_case import LABELS, Case, any_case, any_label, certificate, derived
 from tests.support.any_model import architecture, zeros
 from tests.support.any_problem import Inputs, Json, label_of, max_of_k
@@ -67,6 +67,16 @@ def test_labels_are_those_of_plain_definitions(name: str) -> None:
                 state = reduce(step, enumerate(x), problem.label.start)
                 assert problem.label.output(state) == label_of(stated, x), (stated, x)
             left -= 1
+
+
+def test_a_range_of_one_token_and_as_many_tokens_as_there_may_be() -> None:
+    label = {"name": "last"}
+    one = decode_problem({"inputs": [{"tokens": "7-7"}], "label": label}, "")
+    assert isinstance(one, ProblemFile) and list(one.positions[0].tokens) == [7]
+    assert decode_problem({"inputs": [{"tokens": f"1-{MAX_TOKENS}"}], "label": label}, "")
+    for wrong in (7, ["name"], "name"):
+        with pytest.raises(Malformed, match="wrong-type"):
+            decode_problem(wrong, "")
 
 
 @pytest.mark.parametrize("seed", range(40))
