@@ -6,7 +6,7 @@ depends on the tokens up to it only, and serves every input that starts with the
 
 from collections.abc import Callable
 from functools import cache, cached_property, partial, reduce
-from itertools import chain
+from itertools import chain, product
 from operator import mul
 from typing import NamedTuple
 
@@ -93,6 +93,9 @@ class Forward:
     def logits(self, prefix: Prefix) -> Ball | None:
         """The logits of a whole input, from the final residuals of the positions that are read; None if too coarse."""
         try:
+            if self.float32:  # programs multiply what they do not see by 0, which must be a number for that
+                for position, part in product(chain(*prefix.seen), "KV"):
+                    position.heads(part)
             read = [self.final(prefix.residuals[p]()) for p in self.readout]
             x = reduce(Ball.plus, read)
             if self.float32 and self.architecture.pool != "none":

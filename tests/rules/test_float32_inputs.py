@@ -25,6 +25,7 @@ from tests.support.derivations import Derivation
 from tests.support.float32_any import AnyhowElse, against, any_float_model, run_any
 from tests.support.float32_runs import wins
 from tests.support.float32_torch import in_pytorch
+from tests.support.float32_unseen import UNSEEN
 from tests.support.layer_cases import layer_case
 from tests.support.one_rule import (
     MARGIN,
@@ -114,6 +115,17 @@ def test_of_numbers_that_could_overflow_nothing_is_said() -> None:
     case.tensors["embed.W_E"][0, 0] = 2.0**10
     found = RULES[RULE].derive(of_case(case), (), {"bits": (BITS,)})
     assert found.correct + found.wrong == 2
+
+
+@pytest.mark.parametrize("case", UNSEEN.values(), ids=UNSEEN)
+def test_what_is_not_seen_must_be_numbers_too(case: Case) -> None:
+    """Position 0 is read, and sees itself only. There PyTorch multiplies the value of position 1 by 0."""
+    fine, no_numbers = in_pytorch(case, [[0, 0], [0, 1]])
+    assert np.isfinite(fine).all() and np.isnan(no_numbers).all()
+    found: Any = RULES[RULE].derive(of_case(case), (), {"bits": (BITS,)})
+    assert (found.correct, found.wrong) == (1, 0)
+    exact: Any = RULES["evaluate_inputs"].derive(of_case(case), (), {"bits": (BITS,)})
+    assert sum(count.correct for count in exact.counts) == 2
 
 
 # Ties, and what is almost one

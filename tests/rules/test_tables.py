@@ -47,7 +47,8 @@ def test_the_format_names_every_argument(rule: str) -> None:
     assert {name for name in RULES[rule].args if f"`{name}`" not in section} == set()
 
 
-GENERAL = {"regions", "region_gaps", "region_counts", "total", "evaluate_inputs", "expected_loss", "float32_any_order"}
+GENERAL = {"regions", "region_gaps", "region_counts", "total", "evaluate_inputs", "expected_loss"}
+GENERAL |= {"float32_any_order", "float32_inputs"}
 
 
 def test_which_rules_are_about_any_problem_several_premises_and_other_margins() -> None:

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
+from itertools import product
 from typing import Any, NamedTuple
 
 from flint import arb, fmpq
@@ -100,7 +101,7 @@ class Computed:
         return logits, largest(off)
 
     def before_logits(self, tokens: tuple[int, ...], readout: int | None) -> Moved:
-        """Of positions and blocks only what the logits depend on: elsewhere too much does not matter."""
+        """Keys and values of all positions must be numbers: programs multiply those that they do not see by 0."""
         k, norms, full = len(tokens), self.a["norms"], self.a["mask"] == "full"
 
         @cache
@@ -116,6 +117,10 @@ class Computed:
             """What attention reads there."""
             return self.norm(leaving(i, p), f"blocks.{i}.ln1") if "pre" in norms else leaving(i, p)
 
+        for i, p in product(range(self.a["blocks"]), range(k)):
+            for part, head in product("KV", range(self.a["heads"])):
+                W, b = (self.t[f"blocks.{i}.attn.{kind}_{part}"][head] for kind in "Wb")
+                self.linear(attended(i, p), W, b)
         z = self.read([leaving(self.a["blocks"], p) for p in (range(k) if readout is None else [readout])])
         for j in range(self.a["readout_layers"]):
             z = self.act(self.linear(z, self.t[f"readout.{j}.W"], self.t[f"readout.{j}.b"]), "relu")

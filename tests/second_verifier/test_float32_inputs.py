@@ -21,6 +21,7 @@ from tests.support.any_case import Case, certificate
 from tests.support.any_oracle import precision
 from tests.support.edits import Edit, Statement, edited, put, to_bytes
 from tests.support.float32_any import any_float_model
+from tests.support.float32_unseen import UNSEEN
 from tests.support.problems import of_case
 
 RULE = "float32_inputs"
@@ -36,6 +37,11 @@ def ours(case: Case) -> tuple[int, int]:
 def theirs(case: Case, bits: int) -> tuple[int, int]:
     found: Any = RULES[RULE].derive(of_case(case), (), {"bits": (bits,)})
     return found.correct, found.wrong
+
+
+@pytest.mark.parametrize("case", UNSEEN.values(), ids=UNSEEN)
+def test_they_ask_that_what_is_not_seen_are_numbers(case: Case) -> None:
+    assert ours(case) == theirs(case, 64) == (1, 0)
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)

@@ -239,7 +239,7 @@ def test_a_radius_grows_by_the_slope_and_what_is_not_known(name: str, slope: flo
     for radius in (0, 1, 10, 99, 1000):
         out = act(Ball(x, radius))
         less, most = (0, 0) if name == "relu" else (100, 4)
-        assert out == ([max(z, 0) - less for z in x], -(-radius * round(100 * slope) // 100) + most)
+        assert out == ([max(z, 0) - less for z in x], -(-radius * round(100 * slope) // 100) + most, 0)
 
 
 def test_phi_is_made_of_its_parts_rounded_outward() -> None:
