@@ -216,9 +216,10 @@ class _Pass:
         self.tensors, self.architecture, self.columns = model.tensors, model.architecture, columns
         causal, self.pooled = model.architecture.mask == "causal", model.architecture.pool != "none"
         self.read = sequences.shape[1] - 1 if readout is None else readout
-        if causal and not self.pooled:
-            sequences = sequences[:, : self.read + 1]  # what comes later changes nothing
+        if causal and not self.pooled and not columns:
+            sequences = sequences[:, : self.read + 1]  # what comes later changes nothing, but programs multiply it by 0
         self.at = prefixes(sequences, model.tensors["embed.W_E"].shape[0], causal)
+        self.are_numbers = np.ones(len(self.at.tokens), bool)  # keys and values of each prefix, whatever a program does
         self.unit = math.ldexp(1.0, -bits)
         self.largest = max(1.0, *(float(np.abs(array).max(initial=0.0)) for array in model.tensors.values()))
         self.root = math.sqrt(Fraction(model.architecture.attn_scale_squared))
@@ -246,6 +247,7 @@ class _Pass:
         z = self.linear(z, "unembed.W_U", "unembed.b_U")._replace(moved=moved)
         if not pooled:
             z = z.rows(place)
+        z = z._replace(moved=np.where(self.are_numbers[at.ends].all(axis=1), z.moved, np.inf))
         lost = ~(np.isfinite(z.centre).all(axis=1) & np.isfinite(z.radius) & math.isfinite(self.largest))
         noise = z.radius * math.ldexp(self.largest, -FLOAT_BITS)
         return Evaluation(z.centre, *(np.where(lost, np.inf, each) for each in (z.radius, noise, z.moved)))
@@ -265,6 +267,7 @@ class _Pass:
     def attention(self, name: str, y: Balls, at: Prefixes, rows: IntArray, rest: Balls) -> Balls:
         """All heads, and the rest. Arrays are [row, head, visible position, entry of the head]."""
         q, k, v = (self.heads(name, part, of) for part, of in (("Q", y.rows(rows)), ("K", y), ("V", y)))
+        self.are_numbers &= np.isfinite(k.moved).all(axis=1) & np.isfinite(v.moved).all(axis=1)
         visible, hidden = at.visible[rows], at.hidden[rows][:, None]
         keys, values = k.centre[visible], v.centre[visible]
         scores = np.einsum("rhe,rphe->rhp", q.centre, keys) / self.root
@@ -356,7 +359,7 @@ class _Pass:
         largest = np.abs(x.centre).max(axis=1) + (x.radius + 1) * self.unit + x.moved
         wrong = self.off(largest + math.sqrt(self.eps), 6 * n + 32)
         left = least - x.moved / math.floor(math.sqrt(n)) - 2 * self.unit
-        moved = 2 * (x.moved + (1 + math.sqrt(n)) * wrong) / (left - wrong)
+        moved = x.moved / left + 2 * (1 + math.sqrt(n)) * wrong / (left - wrong)
         moved = np.where(left > 2 * wrong, moved, np.inf if self.columns else 0.0)
         if self.architecture.normalization == "LN":
             weights, bias = self.tensors[f"{name}.w"], self.tensors[f"{name}.b"]

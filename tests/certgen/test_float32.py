@@ -26,6 +26,7 @@ from tests.support.any_case import Case
 from tests.support.any_problem import Inputs
 from tests.support.edits import Statement, change, drop, edited, put, to_bytes
 from tests.support.float32_programs import PROGRAMS, in_numpy, leads
+from tests.support.float32_unseen import UNSEEN
 from tests.support.layer_cases import layer_case
 from tests.support.runs import Run
 from tests.support.tiny import near_correct, tiny_model
@@ -307,3 +308,13 @@ def test_exponentials_are_as_near_as_assumed() -> None:
     for found in (np.exp(x), torch.from_numpy(x).exp().numpy(), torch.from_numpy(x[:7]).exp().numpy()):
         off = np.abs(found.astype(np.float64) - truth[: len(found)])
         assert (off <= 4 * np.spacing(truth[: len(found)].astype(np.float32))).all()
+
+
+@pytest.mark.parametrize("case", UNSEEN.values(), ids=UNSEEN)
+def test_what_is_not_seen_must_be_numbers_too(case: Case, tmp_path: Path) -> None:
+    """No more is claimed of these models than is accepted."""
+    path = case.write(tmp_path / "m.safetensors")
+    (tmp_path / "problem.json").write_text(json.dumps(case.problem), encoding="utf-8")
+    certificate = prove(load_model(path), "brute-force", problem=tmp_path / "problem.json", semantics=FLOAT32)
+    certificate.save(tmp_path / "m.cert.json")
+    assert check(str(path), str(tmp_path / "m.cert.json")).correct == 1
