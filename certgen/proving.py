@@ -263,7 +263,7 @@ def default_strategy(question: Question, demanding: bool = False, float32: bool 
     """Regions where they apply, unless evaluating every input is quick, or no more work, and no bound demanded."""
     if question.is_classic:
         return "adaptive"
-    if (why_not_float32 if float32 else why_not)(question):
+    if why_others_are_not(question, float32):
         return "brute-force"
     work, most = evaluation_work(question.model, question.task), region_work(question.model, question.task)
     return "adaptive" if demanding or work > max(QUICK, min(most, UNASKED)) else "brute-force"
@@ -294,9 +294,14 @@ def require_default(question: Question, float32: bool = False) -> None:
     require_affordable(question, UNASKED, otherwise=f"{why_brute_force(question, float32)}{also_larger(question)}")
 
 
+def why_others_are_not(question: Question, float32: bool) -> str | None:
+    """For this model; None if a strategy besides brute-force is."""
+    return why_not_float32(question) if float32 else why_not(question)
+
+
 def why_brute_force(question: Question, float32: bool = False) -> str:
     """One line."""
-    reason = (why_not_float32 if float32 else why_not)(question)
+    reason = why_others_are_not(question, float32)
     if reason is None:
         return "brute-force is no more work here, and exact"
     return (

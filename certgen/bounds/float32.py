@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from certgen.counts.evaluation import Question
 from certgen.errors import UserError
+from certgen.models.forward import LIPSCHITZ, MOST, SPARE, grown
 from certgen.models.model_file import Model
 from certgen.regions.tables import OneLayer, why_not
 
 Array = npt.NDArray[np.float64]
 
 UNIT = 2.0**-24
-MOST, WIDEST, SCALES = 2.0**24, 1 << 16, 1 << 16
-SPARE, FLUSHED = 1 + 2.0**-20, 2.0**-40  # far more than float64, or the checker's fixed point, rounds
-SLOPES = {"relu": 1.0, "silu": 1.1, "gelu_tanh": 1.13, "gelu_erf": 1.13}
+WIDEST, SCALES = 1 << 16, 1 << 16
+FLUSHED = 2.0**-40  # far more than the checker's fixed point rounds
 BITS = 64
 
 
@@ -62,11 +62,6 @@ def require_float32(model: Model) -> None:
 def too_large(model: Model) -> UserError:
     reason = f"{model.path}: its numbers are too large, or too many are added, for a bound on the errors of float32"
     return UserError(reason, "prove it about real numbers: --semantics exact-real")
-
-
-def grown(x: Array | float) -> Array:
-    """x / (1 - x), infinite from x = 1/2."""
-    return np.where(np.asarray(x) <= 0.5, x / (1 - np.minimum(x, 0.5)), np.inf)
 
 
 def roundings(number: int) -> Array:
@@ -115,7 +110,7 @@ def gap_error(question: Question) -> float:
         entering = error @ np.abs(W_in) + moved[:, outputs:] + flat(mixed) @ np.abs(W_O @ W_in)
         entering += roundings(d + 2) * total
         total += entering
-        leaving = SLOPES[kind.activation] * entering + (kind.activation != "relu") * roundings(16) * total
+        leaving = LIPSCHITZ[kind.activation] * entering + (kind.activation != "relu") * roundings(16) * total
         logits += leaving @ np.abs(layer.out)
         total = (total + leaving) @ W_out + np.abs(tensors["blocks.0.mlp.b_out"]) + x
         after = roundings(layer.neurons + 3) * total

@@ -187,9 +187,9 @@ def lengths(x: FloatArray) -> FloatArray:
     return found
 
 
-def grown(x: FloatArray) -> FloatArray:
+def grown(x: FloatArray | float) -> FloatArray:
     """x / (1 - x), infinite from x = 1/2."""
-    return np.where(x < 0.5, x / (1 - np.minimum(x, 0.5)), np.inf)
+    return np.where(np.asarray(x) < 0.5, x / (1 - np.minimum(x, 0.5)), np.inf)
 
 
 class Balls(NamedTuple):
@@ -244,7 +244,7 @@ class _Pass:
             z = self.linear(z, f"readout.{layer}.W", f"readout.{layer}.b")
             z = z._replace(centre=relu(z.centre))
         moved = self.moves(z, "unembed.W_U").max(axis=1)
-        z = self.linear(z, "unembed.W_U", "unembed.b_U")._replace(moved=moved)
+        z = self.seen(self.image(z, "unembed.W_U", "unembed.b_U")._replace(moved=moved))
         if not pooled:
             z = z.rows(place)
         z = z._replace(moved=np.where(self.are_numbers[at.ends].all(axis=1), z.moved, np.inf))
@@ -306,7 +306,7 @@ class _Pass:
 
     def heads(self, name: str, part: str, y: Balls) -> Balls:
         """Queries, keys or values [N, head, entry], each head of which moves by itself."""
-        found = self.linear(y, f"{name}.W_{part}", f"{name}.b_{part}")
+        found = self.seen(self.image(y, f"{name}.W_{part}", f"{name}.b_{part}"))
         centre = found.centre.reshape(-1, *self.tensors[f"{name}.b_{part}"].shape)
         return Balls(centre, found.radius, self.moves(y, f"{name}.W_{part}"))
 
@@ -319,14 +319,17 @@ class _Pass:
         return self.linear(z, f"{name}.W_out", f"{name}.b_out", rest)
 
     def linear(self, x: Balls, W: str, b: str, rest: Balls | None = None) -> Balls:
-        """x W + b + rest; an entry is off by at most the radius times the sum of |W| in its column, and by the
-        roundings."""
+        """x W + b + rest; what all blocks of columns move, they move together."""
+        found = self.image(x, W, b)._replace(moved=lengths(self.moves(x, W, rest)))
+        return self.seen(found if rest is None else found + rest)
+
+    def image(self, x: Balls, W: str, b: str) -> Balls:
+        """x W + b; an entry is off by at most the radius times the sum of |W| in its column, and by the roundings."""
         weights, bias = as_matrix(W, self.tensors[W]), self.tensors[b].ravel()
         largest_column = np.abs(weights).sum(axis=0).max(initial=0.0) + len(weights) * self.unit
         sizes = np.abs(x.centre).sum(axis=1)
-        radius, moved = x.radius * largest_column + sizes / 2 + 4, lengths(self.moves(x, W, rest))
-        image = Balls(x.centre @ weights + bias, radius, moved)
-        return self.seen(image if rest is None else image + rest)
+        radius = x.radius * largest_column + sizes / 2 + 4
+        return Balls(x.centre @ weights + bias, radius, np.zeros(len(radius)))
 
     def moves(self, x: Balls, W: str, rest: Balls | None = None) -> FloatArray:
         """How far float32 programs may move x W + b, and what the sum with the rest rounds; [N, blocks of columns]."""

@@ -41,10 +41,14 @@ class Ball(NamedTuple):
         return Ball(centre, self.radius + other.radius, self.moved + other.moved)
 
 
+def root(n: int) -> int:
+    """The square root, rounded up."""
+    return isqrt(n - 1) + 1 if n else 0
+
+
 def norm(x: list[int]) -> int:
     """The Euclidean length, rounded up."""
-    square: int = sum(map(mul, x, x))
-    return isqrt(square - 1) + 1 if square else 0
+    return root(sum(map(mul, x, x)))
 
 
 def rounded(matrix: Matrix, bits: int) -> list[list[int]]:
@@ -76,6 +80,10 @@ class Linear:
         return span, half, start + half * repeat(1, len(bias), span), rows
 
     def __call__(self, x: Ball, *more: Ball) -> Ball:
+        """What all blocks move, they move together."""
+        return reduce(Ball.plus, more, self.image(x)._replace(moved=norm(self.moves(x, *more))))
+
+    def image(self, x: Ball) -> Ball:
         """Within radius * norm of the image of the centre; W costs half a unit for each entry of x, rounding 2."""
         size = -max(map(abs, x.centre)).bit_length() // 16 * -16
         if size > LONGEST:
@@ -84,8 +92,7 @@ class Linear:
         lanes = split(sum(map(mul, rows, x.centre), start), len(self.bias), span)
         low = half >> self.bits
         error = shift_up(x.radius * self.norm, self.bits) + shift_up(sum(map(abs, x.centre)), self.bits + 1) + 2
-        image = Ball([(lane >> self.bits) - low for lane in lanes], error, norm(self.moves(x, *more)))
-        return reduce(Ball.plus, more, image)
+        return Ball([(lane >> self.bits) - low for lane in lanes], error)
 
     def moves(self, x: Ball, *more: Ball) -> list[int]:
         """How far each block moves, of the rest what the sum of all rounds. In real numbers not at all."""

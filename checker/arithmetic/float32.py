@@ -8,7 +8,7 @@ from operator import mul
 from typing import NamedTuple
 
 from checker.arithmetic.activations import Activation
-from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, norm
+from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, norm, root
 from checker.arithmetic.enclosures import Enclosure, shift_up, sqrt_enclosure
 from checker.arithmetic.matrices import Matrix
 
@@ -23,11 +23,6 @@ KEPT = 48  # bits of a matrix that is squared
 def length(x: Ball) -> int:
     """At least that of any vector in the ball, and of any that is computed."""
     return norm(x.centre) + root(len(x.centre)) * x.radius + x.moved
-
-
-def root(n: int) -> int:
-    """The square root, rounded up."""
-    return isqrt(n - 1) + 1
 
 
 def off(size: int, roundings: int, bits: int) -> int:

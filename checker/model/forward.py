@@ -104,7 +104,7 @@ class Forward:
                 x = Ball([c // self.k for c in x.centre], x.radius // self.k + 2, x.moved // self.k + 1)
             for layer in self.hidden:
                 x = self.relu(layer(x))
-            logits = self.unembed(x)
+            logits = self.unembed.image(x)
             return Ball(logits.centre, logits.radius + max(self.unembed.moves(x)))
         except TooCoarse:
             return None
@@ -159,7 +159,7 @@ class Position:
     def of_heads(self, part: str) -> list[Ball]:
         """y W_part + b_part by head: the queries Q, the keys K, the values V."""
         linear = self.block.linear[part]
-        centre, radius, _ = linear(self.normed)
+        centre, radius, _ = linear.image(self.normed)
         width = len(centre) // self.block.count
         parts = [centre[start : start + width] for start in range(0, len(centre), width)]
         return [Ball(part, radius, moved) for part, moved in zip(parts, linear.moves(self.normed), strict=True)]

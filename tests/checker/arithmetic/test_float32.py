@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from checker.arithmetic import float32
-from checker.arithmetic.balls import Ball, TooCoarse, norm
-from checker.arithmetic.float32 import Columns, Float32LayerNorm, grown, length, off, root, singular_value
+from checker.arithmetic.balls import Ball, TooCoarse, norm, root
+from checker.arithmetic.float32 import Columns, Float32LayerNorm, grown, length, off, singular_value
 from checker.arithmetic.matrices import Matrix
 from tests.support.float32_any import AnyhowElse, Taped, normed, value
 
@@ -18,7 +18,7 @@ SEEDS = [range(40), pytest.param(range(40, 4000), marks=pytest.mark.slow)]
 
 
 def test_roots_and_lengths_are_rounded_up() -> None:
-    assert [root(n) for n in (1, 2, 3, 4, 5, 16, 17)] == [1, 2, 2, 2, 3, 4, 5]
+    assert [root(n) for n in (0, 1, 2, 3, 4, 5, 16, 17)] == [0, 1, 2, 2, 2, 3, 4, 5]
     assert [norm(x) for x in ([0, 0], [3, 4], [-3, -4], [1, 1], [1])] == [0, 5, 5, 2, 1]
     assert length(Ball([3, 4, 0], 3, 7)) == 5 + 2 * 3 + 7
 
@@ -122,6 +122,24 @@ def test_layer_norm_of_any_machine_is_as_near_as_is_said(
             out = np.array([value(each) for each in normed(machine, computed, eps[0] / eps[1], w, b)])
             assert np.linalg.norm(out - exact) <= moved + 1e-12, seed
     assert said > len(seeds) // 3
+
+
+@pytest.mark.parametrize(("eps", "far"), [((0, 1), 2.0**-6), ((0, 1), 0.5), ((1, 4), 2.0**-6), ((1, 4), 1.0)])
+def test_layer_norm_grows_by_the_inverse_of_the_deviation(eps: tuple[int, int], far: float) -> None:
+    """At most, whichever way a vector moves; and by hardly less across it, where half of what is said is not enough."""
+    x, across = np.array([1.0, -1.0, 3.0, -3.0]), np.array([3.0, -3.0, -1.0, 1.0])
+    ball = Ball([round(each * 2**BITS) for each in x], 0, round(far * 2**BITS))
+    moved = Float32LayerNorm(eps, [], BITS)(ball).moved / 2**BITS
+
+    def normal(x: np.ndarray) -> np.ndarray:
+        centred: np.ndarray = x - x.mean()
+        return np.asarray(centred / sqrt(centred @ centred / len(x) + eps[0] / eps[1]))
+
+    draw = np.random.default_rng(0)
+    ways = [across, -x, x, *draw.normal(size=(200, 4))]
+    parts = [np.linalg.norm(normal(x + far * way / np.linalg.norm(way)) - normal(x)) / moved for way in ways]
+    assert max(parts) <= 1
+    assert parts[0] > (0.85 if far < 0.1 else 0.5)
 
 
 class Ups(list[float]):
