@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from checker.arithmetic import float32
-from checker.arithmetic.balls import Ball, TooCoarse, norm, root
+from checker.arithmetic.balls import Ball, TooCoarse, norm
 from checker.arithmetic.enclosures import Enclosure
 from checker.arithmetic.float32 import (
     Attended,
@@ -31,9 +31,7 @@ BITS = 64
 SEEDS = [range(40), pytest.param(range(40, 4000), marks=pytest.mark.slow)]
 
 
-def test_roots_and_lengths_are_rounded_up() -> None:
-    assert [root(n) for n in (0, 1, 2, 3, 4, 5, 16, 17)] == [0, 1, 2, 2, 2, 3, 4, 5]
-    assert [norm(x) for x in ([0, 0], [3, 4], [-3, -4], [1, 1], [1])] == [0, 5, 5, 2, 1]
+def test_the_length_of_a_ball_holds_what_is_computed() -> None:
     assert length(Ball([3, 4, 0], 3, 7)) == 5 + 2 * 3 + 7
 
 
@@ -218,9 +216,11 @@ def test_summands_of_a_linear_layer(rounded: Rounded) -> None:
 
 
 def test_a_linear_layer_moves_with_its_argument(rounded: Rounded) -> None:
-    """By the largest singular value of each block."""
+    """By the largest singular value of each block, and of what all of them move by the Euclidean length."""
     layer = Float32Linear(Matrix([[3, 0], [4, 12], [0, 5]], 0), Matrix([[0, 0]], 0), BITS, blocks=2)
-    found = layer.moves(Ball([0, 0, 0], 0, 11 * ONE))
+    x = Ball([0, 0, 0], 0, 11 * ONE)
+    found = layer.moves(x)
+    assert layer(x).moved == norm(found)
     for moved, gain in zip(found, (5, 13), strict=True):
         assert 11 * gain * ONE <= moved - LOST <= 11 * gain * ONE * (1 + 1e-9)
 
@@ -235,6 +235,12 @@ def test_a_mean_and_a_deviation(rounded: Rounded) -> None:
     found = Float32LayerNorm(EPS, [], BITS).moved(x, SIGMA)
     assert rounded == [(ONE * 79 // 4, 6 * 4 + 32)]
     assert found == 16 * ONE + ceil(4 * Fraction(LOST * ONE, ONE - LOST))
+
+
+def test_the_deviation_of_a_ball_is_the_least_of_its_vectors() -> None:
+    layer = Float32LayerNorm((0, 1), [], BITS)
+    ball = Ball([3 * ONE, -3 * ONE], ONE, ONE // 2)
+    assert layer(ball).moved == layer.moved(ball, 2 * ONE) > layer.moved(ball, 3 * ONE)
 
 
 def test_a_deviation_is_at_least_twice_what_it_may_be_off_by(rounded: Rounded) -> None:
