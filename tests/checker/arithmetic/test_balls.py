@@ -150,9 +150,9 @@ def test_the_radius_of_a_layer_norm_needs_all_of_its_terms() -> None:
 def test_the_radius_of_a_layer_norm_to_the_unit() -> None:
     """sigma is 2 and the largest entry 2, or a unit more; two units for sigma and what is cut off. With weights up to
     3, or a unit more, half a unit of each weight, and two units for the rest."""
-    ball, one = Ball([4 << 8, *[-1 << 8] * 4], 128), 1 << 8
+    ball, one = Ball([4 << 8, *[-1 << 8] * 4], 100), 1 << 8
     plain = LayerNorm((0, 1), [], 8)(ball)
-    radius = -(-128 * (2 * one + 2 * one + 1) // (2 * one - 128)) + 2
+    radius = -(-100 * (2 * one + 2 * one + 1) // (2 * one - 100)) + 2
     assert plain == Ball([2 * one, *[-one // 2] * 4], radius, 0)
     weighted = LayerNorm((0, 1), [Matrix([[2, -3, 0, 0, 1]], 0), Matrix([[0, 0, 7, 0, 0]], 0)], 8)(ball)
     halves = -(-(2 * one + 1) // (2 * one))

@@ -279,8 +279,8 @@ def test_what_attention_rounds_and_how_far_it_moves(rounded: Rounded) -> None:
     positions. All of them move, and one share is not known exactly."""
     query = Ball([3 * ONE, 4 * ONE], 0, 1 << 30)
     keys = [Ball([0, ONE], 0, 1 << 20), Ball([2 * ONE, 0], 0, 1 << 10)]
-    values = [Ball([6 * ONE, 8 * ONE], 0, 1 << 31), Ball([3 * ONE, 0], 1 << 8, 1 << 34)]
-    mean, shares = Ball([3 * ONE, 4 * ONE], 1 << 12), [Enclosure(300, 301), Enclosure(100, 150)]
+    values = [Ball([6 * ONE, 8 * ONE], 0, 1 << 31), Ball([3 * ONE, 0], 1 << 40, 1 << 34)]
+    mean, shares = Ball([3 * ONE, 4 * ONE], 1 << 50), [Enclosure(300, 301), Enclosure(100, 150)]
     found = of_mean(query, Attended(keys, values, shares), mean, ONE // 2, 3, BITS)
     Q, K, V = 5 * ONE + (1 << 30), 2 * ONE + (1 << 10), 10 * ONE + (1 << 31)
     product = ceil(Fraction(Q * K, ONE))
@@ -288,7 +288,7 @@ def test_what_attention_rounds_and_how_far_it_moves(rounded: Rounded) -> None:
     assert rounded == [(product, 2 + 12), (V, exponents + 20 * 3 + 6)]
     wrong = ceil(Fraction((1 << 30) * K + (1 << 20) * Q, ONE))
     apart = ceil(Fraction(wrong + LOST, 2))
-    spread = ceil(Fraction(301 * 5 * ONE + 150 * 4 * ONE, 400)) + 2 * ((1 << 8) + (1 << 12))
+    spread = ceil(Fraction(301 * 5 * ONE + 150 * 4 * ONE, 400)) + 2 * ((1 << 40) + (1 << 50))
     assert found == (1 << 34) + ceil(Fraction(spread * grown(2 * apart, BITS), ONE)) + LOST
 
 
