@@ -5,7 +5,6 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from checker.arithmetic.balls import Ball, Linear
@@ -22,8 +21,7 @@ from checker.lemmas.float32 import (
     sizes_of,
     small,
 )
-from tests.support.any_case import Case
-from tests.support.layer_cases import layer_case
+from tests.support.layer_cases import in_eighths, layer_case
 from tests.support.problems import of_case, problem_of
 from tests.support.tiny import model_bytes, zero_tensors
 
@@ -132,16 +130,8 @@ def test_weights_move_though_all_scores_are_0() -> None:
     assert model.attention(nothing, nothing) == (1 + roundings(9 * 3), 2 * roundings(9 * 3))
 
 
-def layer(**given: Any) -> Case:
-    """A layer whose weights are multiples of 1/8, none above 5/8."""
-    case = layer_case(**given)
-    for x in case.tensors.values():
-        x[...] = ((np.arange(x.size) * 7 + 3) % 11 - 5).reshape(x.shape) / 8
-    return case
-
-
 def test_values_are_spread_from_the_lower_end_of_the_lowest_to_the_upper_end_of_the_highest() -> None:
-    model = Float32(of_case(layer(heads=2)))
+    model = Float32(of_case(in_eighths(layer_case(heads=2))))
     for table, found in zip(model.layer.values, model.spreads, strict=True):
         balls = [ball for row in table for ball in row.values()]
         lows, highs = [[[x + side * ball.radius for x in ball.centre] for ball in balls] for side in (-1, 1)]
@@ -152,7 +142,7 @@ def test_values_are_spread_from_the_lower_end_of_the_lowest_to_the_upper_end_of_
 
 def test_models_with_a_layer_norm_are_refused() -> None:
     with pytest.raises(Rejected, match="wrong-problem"):
-        Float32(of_case(layer(normalization="LNPre", norms=["pre"], eps="1/4")))
+        Float32(of_case(layer_case(normalization="LNPre", norms=["pre"], eps="1/4")))
 
 
 @pytest.mark.parametrize(
@@ -166,4 +156,4 @@ def test_models_with_a_layer_norm_are_refused() -> None:
 )
 def test_the_bound_of_small_models_to_the_unit(given: dict[str, Any], units: int) -> None:
     """Recorded, so that no unit for what is rounded or flushed goes missing."""
-    assert gap_error(of_case(layer(**given))) == units
+    assert gap_error(of_case(in_eighths(layer_case(**given)))) == units

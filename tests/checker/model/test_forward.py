@@ -1,6 +1,9 @@
-"""Attention of balls: whatever queries, keys and values they hold, what comes out is in the ball that comes out."""
+"""Attention of balls: whatever queries, keys and values they hold, what comes out is in the ball that comes out. Logits
+of all kinds of models against the definition; tests/rules/test_evaluate_inputs.py has many more of them."""
 
 import random
+from functools import reduce
+from itertools import product
 from typing import Any
 
 import pytest
@@ -11,8 +14,10 @@ from checker.arithmetic.enclosures import Power
 from checker.arithmetic.packing import side_by_side
 from checker.model.forward import Block, Forward
 from checker.model.weights import read_weights
+from tests.support.any_case import Case
 from tests.support.any_model import any_model_bytes, architecture, zeros
 from tests.support.any_oracle import precision
+from tests.support.layer_cases import in_eighths, layer_case
 
 
 class Reading:
@@ -119,3 +124,48 @@ def test_the_mean_of_heads_has_the_largest_radius() -> None:
         position.residual = lambda: Ball([0, 0], 0)
         attention(position, (position,))
         assert seen == [Ball([0, 0], 500)]
+
+
+BITS = 64
+LN = {"normalization": "LN", "eps": "1/4"}
+KINDS: list[tuple[dict[str, Any], int, int]] = [
+    ({"heads": 2}, 203, 218825573248862),
+    ({"heads": 2, "mask": "full"}, 206, 220538956149934),
+    ({"activation": "relu"}, 67, 122587816215091),
+    ({"activation": "silu", "blocks": 2}, 1702, 666870296205419),
+    ({"blocks": 2, "heads": 2, "pool": "mean"}, 6825, 743849402719322),
+    ({"blocks": 2, "mask": "full", "pool": "sum"}, 468, 525977455990740),
+    ({"blocks": 1, "readout_layers": 1, "heads": 2}, 158, 166665828878149),
+    ({**LN, "norms": ["pre", "final"], "activation": "gelu_erf"}, 6045, 3005659066445248),
+    ({**LN, "norms": ["post"], "activation": "gelu_tanh"}, 777, 1786224734281083),
+    ({**LN, "normalization": "LNPre", "norms": ["final"]}, 71, 423709109094037),
+]
+"""Architectures, and the radius of the logits for the tokens 2, 0, 1, in units of 2^-64: of real numbers, and with what
+float32 programs compute. Recorded, so that no unit goes missing; other tests say that they are large enough."""
+
+
+def logits(case: Case, tokens: tuple[int, ...], float32: bool = False) -> Ball:
+    readout = case.problem["readout"] if case.architecture["pool"] == "none" else None
+    forward = Forward(read_weights(case.data), len(tokens), readout, BITS, float32)
+    found = forward.logits(reduce(forward.after, tokens, forward.start))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("given", [given for given, *_ in KINDS], ids=str)
+def test_logits_are_those_of_the_definition(given: dict[str, Any]) -> None:
+    case = in_eighths(layer_case(**given))
+    readout = case.problem["readout"] if case.architecture["pool"] == "none" else None
+    with precision(256):
+        for tokens in product(range(3), (0, 2), range(2)):
+            found = logits(case, tokens)
+            exact = case.oracle.model_of(256).logits(tokens, readout)
+            for centre, logit in zip(found.centre, exact, strict=True):
+                assert abs(logit * arb(2) ** BITS - centre) <= found.radius < 1 << 20
+
+
+@pytest.mark.parametrize(("given", "radius", "in_float32"), KINDS, ids=str)
+def test_radii_of_logits_to_the_unit(given: dict[str, Any], radius: int, in_float32: int) -> None:
+    case = in_eighths(layer_case(**given))
+    assert logits(case, (2, 0, 1)).radius == radius
+    assert logits(case, (2, 0, 1), float32=True).radius == in_float32
