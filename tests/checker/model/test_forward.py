@@ -17,6 +17,7 @@ from checker.model.weights import read_weights
 from tests.support.any_case import Case
 from tests.support.any_model import any_model_bytes, architecture, zeros
 from tests.support.any_oracle import precision
+from tests.support.float32_unseen import UNSEEN
 from tests.support.layer_cases import in_eighths, layer_case
 
 
@@ -144,10 +145,14 @@ KINDS: list[tuple[dict[str, Any], int, int]] = [
 float32 programs compute. Recorded, so that no unit goes missing; other tests say that they are large enough."""
 
 
-def logits(case: Case, tokens: tuple[int, ...], float32: bool = False) -> Ball:
+def evaluated(case: Case, tokens: tuple[int, ...], float32: bool = False) -> Ball | None:
     readout = case.problem["readout"] if case.architecture["pool"] == "none" else None
     forward = Forward(read_weights(case.data), len(tokens), readout, BITS, float32)
-    found = forward.logits(reduce(forward.after, tokens, forward.start))
+    return forward.logits(reduce(forward.after, tokens, forward.start))
+
+
+def logits(case: Case, tokens: tuple[int, ...], float32: bool = False) -> Ball:
+    found = evaluated(case, tokens, float32)
     assert found is not None
     return found
 
@@ -169,3 +174,15 @@ def test_radii_of_logits_to_the_unit(given: dict[str, Any], radius: int, in_floa
     case = in_eighths(layer_case(**given))
     assert logits(case, (2, 0, 1)).radius == radius
     assert logits(case, (2, 0, 1), float32=True).radius == in_float32
+
+
+@pytest.mark.parametrize("case", UNSEEN.values(), ids=UNSEEN)
+def test_what_is_not_seen_must_be_a_number_in_float32_only(case: Case) -> None:
+    seen = {float32: [evaluated(case, (0, t), float32) is not None for t in (0, 1)] for float32 in (False, True)}
+    assert seen == {False: [True, True], True: [True, False]}
+
+
+def test_numbers_may_be_large_if_they_are_real() -> None:
+    case = in_eighths(layer_case(pool="sum"))
+    case.tensors["embed.W_E"] *= 1 << 25
+    assert evaluated(case, (2, 0, 1)) is not None and evaluated(case, (2, 0, 1), float32=True) is None
