@@ -66,6 +66,11 @@ def test_every_kind_of_mutation_is_found() -> None:
     assert all(one.source != SOURCE for one in mutations(SOURCE))
 
 
+def test_words_of_the_command_line_are_left_alone() -> None:
+    found = mutations("number = add('--jobs', type=positive, metavar='N', help='processes')")
+    assert [one.what for one in found] == ["without type=positive"]
+
+
 def test_lower_and_upper_are_exchanged() -> None:
     assert [one.what for one in mutations("x.of_lower = upper_end")] == [
         "of_upper for of_lower",
