@@ -201,6 +201,7 @@ EXTRA = {
         "tests/checker/lemmas/test_counting.py::test_counting_at_the_edges",
     ],
     "checker.lemmas.float32": ["tests/second_verifier/test_float32.py"],
+    "checker.arithmetic.balls": ["tests/checker/arithmetic/test_float32.py"],
     "checker.arithmetic.float32": ["tests/second_verifier/test_float32_inputs.py"],
     "checker.lemmas.evaluating": ["tests/rules/test_evaluate_inputs.py"],
     "checker.rules.region_counts": [

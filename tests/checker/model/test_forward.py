@@ -110,6 +110,32 @@ def test_means_hold_those_of_all_weights_and_values(seed: int) -> None:
     assert worst <= out.radius
 
 
+def test_the_radius_of_a_mean_to_the_unit() -> None:
+    """That of a value; twice the largest entry of any value times what weights leave open; and one unit."""
+    attention: Any = block(8, 2)
+    powers, values = [Power(40, 50, 0), Power(60, 70, 0)], [Ball([7, -9], 20), Ball([8, 1], 3)]
+    out = attention.mean(0, powers, tuple(Reading(V=value) for value in values))
+    assert out == Ball([(40 * 7 + 60 * 8) // 100, (40 * -9 + 60) // 100], 20 + -(-2 * (9 + 20) * 20 // 100) + 1)
+
+
+def test_weights_that_may_all_be_0_are_too_coarse() -> None:
+    attention: Any = block(8, 1)
+    seen = (Reading(V=Ball([5], 1)),)
+    with pytest.raises(TooCoarse):
+        attention.mean(0, [Power(0, 1, 0)], seen)
+    assert attention.mean(0, [Power(1, 1, 0)], seen) == Ball([5], 2)
+
+
+@pytest.mark.parametrize("bits", [8, 100, 4500])
+def test_no_lane_of_a_mean_reaches_into_the_next(bits: int) -> None:
+    """All entries at their largest, in turn of either sign."""
+    one, attention = 1 << bits, block(bits, 4)
+    for signs in ((1, -1, 1, -1), (-1, 1, 1, -1), (-1, -1, -1, 1)):
+        value: Any = Reading(V=Ball([s * (one - 1) for s in signs], 1))
+        out = attention.mean(0, [Power(one, one, 0)] * 2, (value, value))
+        assert out.centre == [s * (one - 1) for s in signs]
+
+
 def test_the_mean_of_heads_has_the_largest_radius() -> None:
     """Whichever head it is that knows its values badly."""
     given = architecture(heads=2)
