@@ -63,6 +63,8 @@ def test_exponentials_between_neighbours() -> None:
     assert found == [(8, 256, 256), (8, 255, 256), (9, 94, 95)]
     found = [(halvings(*one[:2]), exp_lower(*one), exp_upper(*one)) for one in [(5000, 8, 8), (12345, 12, 16)]]
     assert found == [(13, 0, 1), (10, 3217, 3218)]
+    # 254.00004 and 18.999999: so near an integer that what the last steps lose tells
+    assert [(exp_lower(x, 16, 8), exp_upper(x, 16, 8)) for x in (514, 170442)] == [(253, 255), (18, 20)]
     assert (halvings(7, 0), exp_lower(7, 0, 30), exp_upper(7, 0, 30)) == (11, 979125, 979126)
 
 
@@ -75,6 +77,7 @@ def test_exponentials_between_neighbours() -> None:
         (-256, -256, 8, 8, (173, 175, -2)),
         (-700, -600, 8, 8, (165, 249, -4)),
         (-30, 50, 8, 8, (105, 145, -1)),
+        (-1, -1, 4, 16, (32953, 35079, -1)),
         (4096, 4096, 8, 8, (232, 255, 23)),
         (12345, 12346, 12, 16, (51464, 51528, 4)),
         (177, 177, 8, 4, (8, 9, 0)),
