@@ -57,6 +57,14 @@ def test_ln2_and_pi_between_neighbours() -> None:
     assert ln2_enclosure(64) == (low, low + 1)
 
 
+@pytest.mark.parametrize(("scale", "low", "high"), [(188, -1, 1), (189, 0, 1), (644, 0, 2), (676, -1, 1)])
+def test_pi_where_it_is_near_an_integer(scale: int, low: int, high: int) -> None:
+    """So that what is allowed for the terms tells: how far the ends are from floor(2^scale pi)."""
+    flint.ctx.prec = scale + 80
+    below = whole((arb.pi() * arb(2) ** scale).floor())
+    assert pi_enclosure(scale) == (below + low, below + high)
+
+
 def test_exponentials_between_neighbours() -> None:
     """Near 0, 1, far out; e^-1 is 94.2 of 256."""
     found = [(halvings(*one[:2]), exp_lower(*one), exp_upper(*one)) for one in [(0, 8, 8), (1, 8, 8), (256, 8, 8)]]
