@@ -193,6 +193,12 @@ EXTRA = {
         "tests/checker/test_check_cert.py",
         "tests/checker/test_jobs.py",
     ],
+    "checker.jobs": [
+        "tests/checker/test_jobs.py::test_the_first_refused_step_is_told",
+        "tests/checker/test_jobs.py::test_only_the_numbers_of_all_steps_will_do",
+        "tests/checker/test_jobs.py::test_processes_spend_from_one_budget",
+        "tests/checker/test_jobs.py::test_a_process_that_cannot_be_started",
+    ],
     "checker.facts": ["tests/rules/test_sub_cubic_rules.py", "tests/checker/test_kernel.py"],
     "checker.model.one_layer": ["tests/rules/test_region_oracle.py"],
     "checker.rules.branch_sequences": ["tests/checker/lemmas/test_rivals.py"],
