@@ -226,6 +226,8 @@ def test_a_verdict_that_cannot_be_printed_ends_the_run(
         monkeypatch.setattr(sys, "stdout", full)
         assert main([model, str(cubic), str(cubic)]) == 70
     assert asked == [str(cubic)]
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main([model, str(cubic)]) == 70
 
 
 def test_an_estimate_adds_up_its_steps(model: str, cubic: Path, certificates: Path) -> None:
