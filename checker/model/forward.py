@@ -117,13 +117,14 @@ def unchanged(x: Ball) -> Ball:
 
 def work(weights: Weights, k: int, bits: int) -> int:
     """About how many operations a position takes: UNIT for 4,000 multiply-adds of 64 bits side by side, as many for an
-    exponential, or eight columns of a matrix; eight times as many for a SiLU or a GELU, and more with more bits;
-    sixteen times for the rest of a block. Weights above 16 make numbers longer from layer to layer."""
+    exponential with a score of fewer than 64 products, or eight columns of a matrix; eight times as many for a SiLU or
+    a GELU, and more with more bits; sixteen times for the rest of a block. Weights above 16 make numbers longer from
+    layer to layer."""
     tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
     growth = sum([max(0, max([max(map(abs, row)) for row in W.rows]).bit_length() + W.exponent - 4) for W in tables])
     blocks = weights.architecture.blocks
-    exponentials = max(blocks * weights.architecture.heads, 1) * k
+    exponentials = max(blocks * weights.architecture.heads, 1) * k * (1 + weights.sizes.get("d_head", 0) // 64)
     if weights.architecture.activation not in ("none", "relu"):
         exponentials += 8 * blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
     words = 1 + (bits + min(growth, LONGEST)) // 64
