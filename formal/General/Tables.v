@@ -13,7 +13,7 @@ Definition head_shaped (d n : nat) (h : head_weights) : bool :=
   && forallb (fun b => shape_test b 1 n) [attn_bias_Q h; attn_bias_K h; attn_bias_V h].
 
 Definition well_shaped (w : layer_weights) : bool :=
-  let L := layer_of w in let (v, d) := (tokens L, residual_size L) in let (n, m) := (General.head_size L, outputs L) in
+  let L := layer_of w in let (v, d) := (vocabulary_size L, residual_size L) in let (n, m) := (General.head_size L, outputs L) in
   forallb (Nat.ltb 0) [v; d; n; m; length (attn_heads w)] && forallb (head_shaped d n) (attn_heads w)
   && shape_test (embed_E w) v d && shape_test (embed_pos w) (length (rows (embed_pos w))) d && shape_test (attn_bias_O w) 1 d
   && shape_test (unembed_U w) d m && shape_test (unembed_bias w) 1 m && (0 <? scale_above w)%Z && (0 <? scale_below w)%Z.
@@ -46,7 +46,7 @@ Definition maps_of (w : layer_weights) (bits : Z) (W b : head_weights -> matrix)
 
 (** Of a position that is read, and so many that it sees. *)
 Definition tables_of_layer (w : layer_weights) (bits : Z) (r seen : nat) : layer_tables :=
-  let residuals := map (fun p => map (residual_ball w bits p) (seq 0 (tokens (layer_of w)))) (seq 0 seen) in
+  let residuals := map (fun p => map (residual_ball w bits p) (seq 0 (vocabulary_size (layer_of w)))) (seq 0 seen) in
   let here := nth r residuals [] in
   let under (l : linear) := map (map (image bits l)) residuals in
   {| of_heads := map (fun one : (linear * linear) * (linear * linear) => let '((Q, K), (V, out)) := one in
@@ -85,7 +85,7 @@ Hypothesis natural : (0 <= bits)%Z.
 Hypothesis r_seen : (r < seen)%nat.
 Hypothesis all_exist : (seen <= length (rows (embed_pos w)))%nat.
 Notation L := (layer_of w).
-Notation v := (tokens L).
+Notation v := (vocabulary_size L).
 Notation d := (residual_size L).
 Notation n := (General.head_size L).
 Notation m := (outputs L).

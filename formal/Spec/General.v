@@ -16,7 +16,7 @@ Record head := Head {
   head_b_Q : nat -> R; head_b_K : nat -> R; head_b_V : nat -> R }.
 
 Record layer := Layer {
-  tokens : nat; outputs : nat; residual_size : nat; head_size : nat;
+  vocabulary_size : nat; outputs : nat; residual_size : nat; head_size : nat;
   causal : bool; scale_squared : R;
   of_token : nat -> nat -> R; of_position : nat -> nat -> R; heads : list head; b_attention : nat -> R;
   unembed : nat -> nat -> R; b_unembed : nat -> R }.
@@ -103,20 +103,20 @@ Definition output (A : automaton) (state : list Z) : Z :=
   | _ => hd 0 state
   end.
 
-(** Of the positions [of_ones], from position [p] on; the others leave the automaton in its state. *)
-Fixpoint run (A : automaton) (of_ones : list nat) (state : list Z) (p : nat) (x : list nat) : list Z :=
+(** From the positions that are read, from position [p] on; the others leave the automaton in its state. *)
+Fixpoint run (A : automaton) (read : list nat) (state : list Z) (p : nat) (x : list nat) : list Z :=
   match x with
   | [] => state
-  | t :: rest => run A of_ones (if existsb (Nat.eqb p) of_ones then step A state p t else state) (S p) rest
+  | t :: rest => run A read (if existsb (Nat.eqb p) read then step A state p t else state) (S p) rest
   end.
 
 (** ** The problem *)
 
 (** For each position the tokens that can stand there and their weights; what reads the label, and at which positions;
     where the logits are read. *)
-Record problem := Problem { choices : list (list (nat * Z)); answer : automaton; label_of : list nat; readout : nat }.
+Record problem := Problem { allowed : list (list (nat * Z)); answer : automaton; reading : list nat; readout : nat }.
 
-Definition right_answer (P : problem) (x : list nat) : Z := output (answer P) (run (answer P) (label_of P) (start (answer P)) 0 x).
+Definition right_answer (P : problem) (x : list nat) : Z := output (answer P) (run (answer P) (reading P) (start (answer P)) 0 x).
 
 (** An input weighs the product of the weights of its tokens. *)
 Definition weight_in (row : list (nat * Z)) (t : nat) : Z :=
@@ -139,7 +139,7 @@ Definition answered (L : layer) (P : problem) (margin : R) (x : list nat) : Prop
 
 (** Different inputs that have the property [Q] weigh at least [n]. *)
 Definition weigh_at_least (P : problem) (n : Z) (Q : list nat -> Prop) : Prop :=
-  exists xs, NoDup xs /\ Forall (fun x => 0 < weight_of_input (choices P) x /\ Q x) xs /\ n <= total_weight (choices P) xs.
+  exists xs, NoDup xs /\ Forall (fun x => 0 < weight_of_input (allowed P) x /\ Q x) xs /\ n <= total_weight (allowed P) xs.
 
 (** ** The weights of a model file *)
 
@@ -156,7 +156,7 @@ Definition head_of_weights (h : head_weights) : head := {|
   head_b_Q := number (attn_bias_Q h) 0; head_b_K := number (attn_bias_K h) 0; head_b_V := number (attn_bias_V h) 0 |}.
 
 Definition layer_of (w : layer_weights) : layer := {|
-  tokens := length (rows (embed_E w)); outputs := columns (unembed_U w); residual_size := columns (embed_E w);
+  vocabulary_size := length (rows (embed_E w)); outputs := columns (unembed_U w); residual_size := columns (embed_E w);
   head_size := columns (match attn_heads w with h :: _ => attn_Q h | [] => embed_E w end);
   causal := is_causal w; scale_squared := (IZR (scale_above w) / IZR (scale_below w))%R;
   of_token := number (embed_E w); of_position := number (embed_pos w); heads := map head_of_weights (attn_heads w);
