@@ -193,6 +193,7 @@ Qed.
 
 Definition head_right (h : head_weights) (one : one_head_tables) : Prop :=
   length (answering one) = seen /\ (forall p, (p < seen)%nat -> length (nth p (answering one) []) = v) /\
+  (length (adding one) = seen /\ forall p, (p < seen)%nat -> length (nth p (adding one) []) = v) /\
   (forall t, (t < v)%nat -> holds_vector bits (nth t (asking one) (Ball [] 0)) n (seen_as L (head_Q (head_of_weights h)) (head_b_Q (head_of_weights h)) r t)) /\
   (forall p t, (p < seen)%nat -> (t < v)%nat ->
     holds_vector bits (at2 (Ball [] 0) (answering one) p t) n (seen_as L (head_K (head_of_weights h)) (head_b_K (head_of_weights h)) p t) /\
@@ -220,8 +221,9 @@ Proof.
     inversion rV as [|? lV ? Vs' oV]; subst; cbn [map combine]; constructor.
   2:{ apply IH; try assumption; intros; [apply shapes | apply out]; auto; now right. }
   destruct (shapes h (or_introl eq_refl)) as (SQ & SK & SV & SO & Sq & Sk & Sv).
-  unfold head_right. cbn [answering asking adding]. split; [now rewrite map_length|]. split; [|split].
+  unfold head_right. cbn [answering asking adding]. split; [now rewrite map_length|]. split; [|split; [|split]].
   - intros p P. rewrite (nth_map _ _ _ _ p [] []) by lia. rewrite map_length. now apply RC.
+  - split; [now rewrite !map_length|]. intros p P. rewrite !map_map, (nth_map _ _ _ _ p [] []) by lia. rewrite !map_length. now apply RC.
   - intros t I. rewrite (nth_map _ _ _ _ t (Ball [] 0)) by (rewrite RC; assumption).
     fold (at2 (Ball [] 0) residuals r t). rewrite RT by assumption.
     apply read_holds with (W := attn_Q) (b := attn_bias_Q); try assumption. now apply residual_holds.
@@ -236,7 +238,7 @@ Qed.
 Lemma power_right : forall h one q p t a, head_right h one -> (q < v)%nat -> (p < seen)%nat -> (t < v)%nat ->
   at2 None (powers_of (scaled T) r q one) p t = Some a -> encloses bits a (weighs L (head_of_weights h) r q p t).
 Proof.
-  intros h one q p t a (LA & LR & asks & answers) Q P I E. destruct layer_shapes as (_ & _ & _ & _ & _ & above & below).
+  intros h one q p t a (LA & LR & _ & asks & answers) Q P I E. destruct layer_shapes as (_ & _ & _ & _ & _ & above & below).
   unfold powers_of, at2 in E.
   rewrite (nth_map _ _ _ _ p (0%nat, []) []) in E by (rewrite combine_length, seq_length; lia).
   rewrite combine_nth in E by apply seq_length. rewrite seq_nth in E by lia. cbn [Nat.add] in E.
