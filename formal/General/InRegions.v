@@ -13,6 +13,10 @@ Proof.
   f_equal. apply sum_ext. intros i _. cbn [nth]. now replace (p + S i)%nat with (S p + i)%nat by lia.
 Qed.
 
+(** Of the weights of all inputs of a region, at least and at most. *)
+Definition least_sum (rg : region) (ends : list (list (Z * Z))) : Z := (- longest (as_table (map (map (fun e => - fst e)%Z) ends)) (layers rg))%Z.
+Definition most_sum (rg : region) (ends : list (list (Z * Z))) : Z := longest (as_table (map (map snd) ends)) (layers rg).
+
 Section Region.
 Variables (w : layer_weights) (P : problem) (bits : Z) (groups : list group) (rg : region) (x : list nat).
 Hypothesis fits : problem_fits w P = true.
@@ -135,6 +139,34 @@ Proof.
   apply le_IZR. rewrite along_table by apply terms_rectangle. rewrite seen_right in up. simpl (IZR 0).
   rewrite (sum_ext seen _ (fun p => IZR (worst (- K) (as_table gains p (at_ p)) (at2 (0, 0)%Z ends p (at_ p))))); [exact up|].
   intros p Hp. now rewrite terms_at.
+Qed.
+(** Ends of the sums of the weights of all inputs. *)
+Lemma shares_of_one : forall mean_ T, (0 < least_sum rg ends)%Z ->
+  T = map (map (share (least_sum rg ends) (most_sum rg ends))) (worst_terms mean_ gains ends) ->
+  rectangle seen v T /\ mean * pow2 bits - IZR mean_ <= sum seen (fun p => IZR (as_table T p (at_ p))).
+Proof.
+  intros bound T positive_ ->. destruct weights_enclosed as [RE (unit & positive & enclosed)].
+  assert (RT : rectangle seen v (map (map (share (least_sum rg ends) (most_sum rg ends))) (worst_terms bound gains ends)))
+    by (apply map2_rectangle, terms_rectangle).
+  split; [exact RT|]. pose proof (fits_parts w P fits) as (_ & R & _).
+  assert (between_ : IZR (least_sum rg ends) <= denominator L x r H * unit <= IZR (most_sum rg ends)).
+  { pose proof (denominator_ends L x r H unit (at2 (0, 0)%Z ends) enclosed) as [D1 D2]. rewrite seen_right in D1, D2. split.
+    - apply Rle_trans with (2 := D1). unfold least_sum. set (T := map _ ends).
+      assert (RT' : rectangle seen v T) by (apply map2_rectangle; exact RE).
+      pose proof (longest_upper (as_table T) r (allowed P) groups R rg x among input inside) as up. apply IZR_le in up.
+      rewrite along_table in up by exact RT'. rewrite opp_IZR.
+      rewrite (sum_ext seen (fun p => IZR (as_table T p (at_ p))) (fun p => -1 * IZR (fst (at2 (0, 0)%Z ends p (at_ p))))) in up.
+      + rewrite sum_scale in up. lra.
+      + intros p Hp. unfold as_table, T. rewrite (map2_at seen v _ _ _ _ (0, 0)%Z) by (auto using token_small). rewrite opp_IZR. ring.
+    - apply Rle_trans with (1 := D2). unfold most_sum. set (T := map _ ends).
+      assert (RT' : rectangle seen v T) by (apply map2_rectangle; exact RE).
+      pose proof (longest_upper (as_table T) r (allowed P) groups R rg x among input inside) as up. apply IZR_le in up.
+      rewrite along_table in up by exact RT'. apply Rle_trans with (2 := up). right. apply sum_ext. intros p Hp. unfold as_table, T.
+      now rewrite (map2_at seen v _ _ _ _ (0, 0)%Z) by (auto using token_small). }
+  pose proof (mean_shared L x r bits H seen_some unit (at2 (0, 0)%Z ends) (as_table gains) (fun p t => value_of_head L H p t y - value_of_head L H p t c) positive enclosed gains_above bound _ _ positive_ between_) as G.
+  rewrite seen_right in G. apply Rle_trans with (1 := G). right. apply sum_ext. intros p Hp. symmetry. unfold as_table at 1.
+  rewrite (map2_at seen v _ _ _ _ 0%Z) by (auto using token_small, terms_rectangle).
+  fold (as_table (worst_terms bound gains ends) p (at_ p)). now rewrite terms_at.
 Qed.
 End Class.
 End Head.
