@@ -1,6 +1,6 @@
 (** The inputs of a problem: at each position one of its tokens, which have weights; and what sets of inputs weigh. *)
 
-From Coq Require Import ZArith List Lia Bool Permutation.
+From Coq Require Import ZArith List Lia Bool.
 From Compact Require Import Count.Counting Count.Packed.
 Import ListNotations.
 Open Scope Z_scope.

@@ -76,7 +76,7 @@ Fixpoint regions_from (n : nat) (groups : list group) : list region :=
 
 Definition regions_of : list group -> list region := regions_from 0.
 
-(** What its members have in common, for all positions and tokens. *)
+(** Whether an input is in the region. *)
 Definition member (rg : region) (x : list nat) : bool := in_region (group_of rg) r (query rg) (part rg) x.
 
 Definition built_right (rg : region) : Prop :=
@@ -84,7 +84,8 @@ Definition built_right (rg : region) : Prop :=
 
 Lemma build_head : forall g p rows live j, hd None (fst (build g p rows live)) = Some j -> j = 0.
 Proof.
-  intros g p rows live j E. destruct rows as [|row rest]; cbn [build fst] in E; destruct live as [|s live]; cbn [map numbers hd] in E; try discriminate.
+  intros g p rows live j E. destruct rows as [|row rest]; cbn [build fst] in E;
+    (destruct live as [|s live]; cbn [map numbers hd] in E; [discriminate|]).
   - destruct (is_number p _); [congruence | discriminate].
   - destruct (moves_of _ _ _ _); cbn [numbers hd] in E; [discriminate | congruence].
 Qed.
@@ -170,7 +171,8 @@ Proof.
       clear - I small. revert r small. induction I as [|t row x rows T _ IH]; intros [|r] small; try (simpl in small; lia); [assumption|].
       cbn [nth]. apply IH. simpl in small. lia.
     + apply in_flat_map. exists p. split; [|assumption]. apply in_parts_of. unfold part_of in P. destruct (follow g 0 x) as [s|]; [|discriminate].
-      rewrite <- P. apply nth_In. destruct (Nat.lt_ge_cases s (length (parts g))); [assumption|]. rewrite nth_overflow in P by assumption. discriminate.
+      rewrite <- P. apply nth_In. destruct (Nat.lt_ge_cases s (length (parts g))); [assumption|].
+      rewrite nth_overflow in P by assumption. discriminate.
   - unfold member. rewrite E, Q, P'. auto 6.
 Qed.
 

@@ -12,8 +12,9 @@ Open Scope Z_scope.
 Section Steps.
 Variable T : nat -> nat -> Z.  (** position, token *)
 
-(** ** The table, asked once for each token: entries with weights, and what each state leads to at most *)
+(** ** The table, asked once for each token *)
 
+(** Of a layer: the entries in the place of the tokens, with the weights; and the largest sum from each state on. *)
 Record known := Known { entries : list (list (Z * Z)); ways_on : list (list (nat * nat)); best : list Z }.
 
 Definition best_after (ks : list known) : list Z := match ks with [] => [0] | k :: _ => best k end.
@@ -78,7 +79,8 @@ Fixpoint traces (p : nat) (ls : list layer) (s : nat) : list (list (nat * Z) * Z
   | [] => if Nat.eqb s 0 then [([], 0)] else []
   | l :: rest =>
       flat_map (fun m => flat_map (fun a =>
-        map (fun t => (a :: fst t, loss steps allowance (nth s (best_after (look T p ls)) 0 - nth (snd m) (best_after (look T (S p) rest)) 0 - T p (fst a)) + snd t))
+        let lost := nth s (best_after (look T p ls)) 0 - nth (snd m) (best_after (look T (S p) rest)) 0 - T p (fst a) in
+        map (fun t => (a :: fst t, loss steps allowance lost + snd t))
           (traces (S p) rest (snd m))) (nth (fst m) (tokens l) [])) (nth s (moves l) [])
   end.
 
@@ -177,7 +179,8 @@ Proof.
         if loss steps allowance (top - after - fst a) <=? steps
         then Z.shiftl (snd a) (w * loss steps allowance (top - after - fst a)) else 0)
         (nth (fst m) (map (map (fun a => (T p (fst a), snd a))) (tokens l)) [])))
-      (add_up (map term (flat_map (fun a => map (fun t => (a :: fst t, loss steps allowance (top - after - T p (fst a)) + snd t)) (traces (S p) rest (snd m)))
+      (add_up (map term (flat_map (fun a =>
+          map (fun t => (a :: fst t, loss steps allowance (top - after - T p (fst a)) + snd t)) (traces (S p) rest (snd m)))
         (nth (fst m) (tokens l) []))))) as [k' ->] by (exists (k + k'); ring).
     destruct (IH (S p) (snd m)) as [C _]. set (found := nth (snd m) (lanes_from _ _ _ _) 0) in *.
     specialize (R m ltac:(now left)). fold after in R.
