@@ -83,7 +83,7 @@ Proof.
 Qed.
 
 Lemma constant_ge : forall w bits margin c ys y b f, well_shaped w = true -> (0 < snd margin)%Z ->
-  holds_vector bits b (outputs (layer_of w)) f -> (c < outputs (layer_of w))%nat -> (y < outputs (layer_of w))%nat -> In y ys ->
+  holds_vector bits b (size_m w) f -> (c < size_m w)%nat -> (y < size_m w)%nat -> In y ys ->
   (f y - f c + (b_unembed (layer_of w) y - b_unembed (layer_of w) c + value_of margin)) * pow2 bits <= IZR (constant_of w bits margin c ys b).
 Proof.
   intros w bits margin c ys y b f shaped positive H C Y I.

@@ -36,8 +36,8 @@ Hypothesis among : In rg (regions_of (readout P) (allowed P) groups).
 Hypothesis input : In x (inputs (allowed P)).
 Hypothesis inside : member (readout P) rg x = true.
 Notation L := (layer_of w).
-Notation v := (vocabulary_size L).
-Notation m := (outputs L).
+Notation v := (size_v w).
+Notation m := (size_m w).
 Notation r := (readout P).
 Notation seen := (seen_positions w P).
 Notation flags := (flags_of w P rg).

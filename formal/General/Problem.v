@@ -15,7 +15,7 @@ Fixpoint all_different (l : list nat) : bool :=
   match l with [] => true | t :: rest => negb (existsb (Nat.eqb t) rest) && all_different rest end.
 
 Definition row_fits (row : list (nat * Z)) : bool :=
-  forallb (fun a => Nat.ltb (fst a) (vocabulary_size (layer_of w)) && (0 <? snd a)) row && all_different (map fst row).
+  forallb (fun a => Nat.ltb (fst a) (size_v w) && (0 <? snd a)) row && all_different (map fst row).
 
 Definition problem_fits : bool :=
   well_shaped w && Nat.ltb (readout P) (length (allowed P)) && Nat.leb (length (allowed P)) (length (rows (embed_pos w)))
@@ -27,7 +27,7 @@ Hypothesis fits : problem_fits = true.
 
 Lemma fits_parts : well_shaped w = true /\ (readout P < length (allowed P))%nat /\ (length (allowed P) <= length (rows (embed_pos w)))%nat /\
   distinct (allowed P) /\ positive (allowed P) /\
-  Forall (Forall (fun a => (fst a < vocabulary_size (layer_of w))%nat)) (allowed P).
+  Forall (Forall (fun a => (fst a < size_v w)%nat)) (allowed P).
 Proof.
   unfold problem_fits in fits. rewrite !andb_true_iff, Nat.ltb_lt, Nat.leb_le, forallb_forall in fits. destruct fits as [[[S R] N] all].
   repeat split; try assumption; apply Forall_forall; intros row I; specialize (all row I); unfold row_fits in all;
@@ -47,7 +47,7 @@ Proof. pose proof fits_parts as (_ & R & _). unfold seen_positions. destruct (is
 Lemma input_length : forall x, In x (inputs (allowed P)) -> length x = length (allowed P).
 Proof. apply inputs_length. Qed.
 
-Lemma input_token : forall x p, In x (inputs (allowed P)) -> (p < length (allowed P))%nat -> (nth p x 0 < vocabulary_size (layer_of w))%nat.
+Lemma input_token : forall x p, In x (inputs (allowed P)) -> (p < length (allowed P))%nat -> (nth p x 0 < size_v w)%nat.
 Proof.
   pose proof fits_parts as (_ & _ & _ & _ & _ & small). revert small. generalize (allowed P) as c. intros c small x p I.
   apply in_product in I. revert p. remember (map (map fst) c) as rows eqn:E. revert c small E.
@@ -83,11 +83,11 @@ Qed.
 
 (** ** The label *)
 
-Definition step_read (p t : nat) (state : list Z) : list Z := if existsb (Nat.eqb p) (reading P) then step (answer P) state p t else state.
+Definition step_read (p t : nat) (state : list Z) : list Z := if existsb (Nat.eqb p) (reading P) then advance (answer P) state p t else state.
 
 (** A label that is no output of the model is not told from others of this kind. *)
 Definition label_number (state : list Z) : nat :=
-  let m := outputs (layer_of w) in let l := output (answer P) state in
+  let m := size_m w in let l := output (answer P) state in
   if (0 <=? l) && (l <? Z.of_nat m) then Z.to_nat l else m.
 
 Definition label_of_input (x : list nat) : nat := label (start (answer P)) step_read label_number x.
@@ -95,10 +95,10 @@ Definition label_of_input (x : list nat) : nat := label (start (answer P)) step_
 Lemma run_read : forall x p state, read step_read p state x = run (answer P) (reading P) state p x.
 Proof. induction x as [|t x IH]; intros p state; [reflexivity|]. cbn [read run]. apply IH. Qed.
 
-Lemma label_right : forall x c, label_of_input x = c -> (c < outputs (layer_of w))%nat -> Z.of_nat c = right_answer P x.
+Lemma label_right : forall x c, label_of_input x = c -> (c < size_m w)%nat -> Z.of_nat c = right_answer P x.
 Proof.
   intros x c E C. unfold label_of_input, label, label_number in E. rewrite run_read in E. fold (right_answer P x) in E.
-  destruct ((0 <=? right_answer P x) && (right_answer P x <? Z.of_nat (outputs (layer_of w)))) eqn:T; [|lia].
+  destruct ((0 <=? right_answer P x) && (right_answer P x <? Z.of_nat (size_m w))) eqn:T; [|lia].
   rewrite andb_true_iff, Z.leb_le, Z.ltb_lt in T. lia.
 Qed.
 
@@ -123,7 +123,7 @@ Qed.
 Definition read_tokens (l : layer) : list nat := map fst (flat_map (fun i => nth i (tokens l) []) (once (map fst (concat (moves l))))).
 
 Definition flags_of (rg : region) : list (list bool) :=
-  map (fun l => let those := read_tokens l in map (fun t => existsb (Nat.eqb t) those) (seq 0 (vocabulary_size (layer_of w))))
+  map (fun l => let those := read_tokens l in map (fun t => existsb (Nat.eqb t) those) (seq 0 (size_v w)))
     (firstn seen_positions (layers rg)).
 
 Lemma paths_read : forall ls s a, In a (paths ls s) -> length a = length ls /\
@@ -153,7 +153,7 @@ Proof.
   exists a. split; [|reflexivity]. now apply Permutation_in with (1 := Permutation_sym B).
 Qed.
 
-Lemma flags_rectangle : rectangle seen_positions (vocabulary_size (layer_of w)) (flags_of rg).
+Lemma flags_rectangle : rectangle seen_positions (size_v w) (flags_of rg).
 Proof.
   destruct region_path as (a & I & E). destruct (paths_read _ _ _ I) as [La _]. pose proof seen_fits as [_ S].
   assert (length (layers rg) = length (allowed P)) by (rewrite <- La, <- (input_length x input), <- E; now rewrite map_length).

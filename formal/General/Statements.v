@@ -3,7 +3,7 @@
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Integer.Dyadic Integer.Tables Facts.
 From Compact Require Import Regions.Inputs Regions.Groups Regions.Listing Regions.Labels.
-From Compact Require Import General.Ends General.Problem.
+From Compact Require Import General.Tables General.Ends General.Problem.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -21,10 +21,10 @@ Notation L := (layer_of w).
 
 (** Every input that reaches a part of the group has its label; the classes hold outputs other than this. *)
 Definition group_right (g : group) : bool :=
-  valid (start (answer P)) (step_read P) (label_number w P) same_state state_before (readout P) (allowed P) g (vocabulary_size L) (outputs L).
+  valid (start (answer P)) (step_read P) (label_number w P) same_state state_before (readout P) (allowed P) g (size_v w) (size_m w).
 
 Definition class_behind (bits : Z) (rg : region) (mask gap : Z) : Prop :=
-  forall x y, In x (inputs (allowed P)) -> member (readout P) rg x = true -> In y (outputs_in (outputs L) mask) ->
+  forall x y, In x (inputs (allowed P)) -> member (readout P) rg x = true -> In y (outputs_in (size_m w) mask) ->
     ((logit_at L x (readout P) y - logit_at L x (readout P) (Groups.label_of (group_of rg)) + margin) * pow2 bits <= IZR gap)%R.
 
 Definition all_behind (bits : Z) (groups : list group) (gaps : list (list Z)) : Prop :=

@@ -12,8 +12,14 @@ Definition head_shaped (d n : nat) (h : head_weights) : bool :=
   forallb (fun A => shape_test A d n) [attn_Q h; attn_K h; attn_V h] && shape_test (attn_O h) n d
   && forallb (fun b => shape_test b 1 n) [attn_bias_Q h; attn_bias_K h; attn_bias_V h].
 
+(** The sizes of [layer_of w]. *)
+Definition size_v (w : layer_weights) : nat := length (rows (embed_E w)).
+Definition size_d (w : layer_weights) : nat := columns (embed_E w).
+Definition size_n (w : layer_weights) : nat := columns (match attn_heads w with h :: _ => attn_Q h | [] => embed_E w end).
+Definition size_m (w : layer_weights) : nat := columns (unembed_U w).
+
 Definition well_shaped (w : layer_weights) : bool :=
-  let L := layer_of w in let (v, d) := (vocabulary_size L, residual_size L) in let (n, m) := (General.head_size L, outputs L) in
+  let (v, d) := (size_v w, size_d w) in let (n, m) := (size_n w, size_m w) in
   forallb (Nat.ltb 0) [v; d; n; m; length (attn_heads w)] && forallb (head_shaped d n) (attn_heads w)
   && shape_test (embed_E w) v d && shape_test (embed_pos w) (length (rows (embed_pos w))) d && shape_test (attn_bias_O w) 1 d
   && shape_test (unembed_U w) d m && shape_test (unembed_bias w) 1 m && (0 <? scale_above w)%Z && (0 <? scale_below w)%Z.
@@ -36,7 +42,7 @@ Record layer_tables := Layer_tables { of_heads : list one_head_tables; passing :
 Definition residual_ball (w : layer_weights) (bits : Z) (p t : nat) : ball :=
   {| centre := hd [] (nearest bits (add_row (row_of (embed_E w) t) (row_of (embed_pos w) p))); radius := 1 |}.
 
-Definition no_bias (w : layer_weights) : matrix := zero_row (outputs (layer_of w)).
+Definition no_bias (w : layer_weights) : matrix := zero_row (size_m w).
 Definition output_map (w : layer_weights) (bits : Z) (h : head_weights) : linear :=
   linear_of bits (mul (attn_O h) (unembed_U w)) (no_bias w).
 Definition direct_map (w : layer_weights) (bits : Z) : linear := linear_of bits (unembed_U w) (mul (attn_bias_O w) (unembed_U w)).
@@ -46,7 +52,7 @@ Definition maps_of (w : layer_weights) (bits : Z) (W b : head_weights -> matrix)
 
 (** Of a position that is read, and so many that it sees. *)
 Definition tables_of_layer (w : layer_weights) (bits : Z) (r seen : nat) : layer_tables :=
-  let residuals := map (fun p => map (residual_ball w bits p) (seq 0 (vocabulary_size (layer_of w)))) (seq 0 seen) in
+  let residuals := map (fun p => map (residual_ball w bits p) (seq 0 (size_v w))) (seq 0 seen) in
   let here := nth r residuals [] in
   let under (l : linear) := map (map (image bits l)) residuals in
   {| of_heads := map (fun one : (linear * linear) * (linear * linear) => let '((Q, K), (V, out)) := one in
@@ -85,10 +91,10 @@ Hypothesis natural : (0 <= bits)%Z.
 Hypothesis r_seen : (r < seen)%nat.
 Hypothesis all_exist : (seen <= length (rows (embed_pos w)))%nat.
 Notation L := (layer_of w).
-Notation v := (vocabulary_size L).
-Notation d := (residual_size L).
-Notation n := (General.head_size L).
-Notation m := (outputs L).
+Notation v := (size_v w).
+Notation d := (size_d w).
+Notation n := (size_n w).
+Notation m := (size_m w).
 Notation T := (tables_of_layer w bits r seen).
 
 Lemma layer_sizes : (0 < v)%nat /\ (0 < d)%nat /\ (0 < n)%nat /\ (0 < m)%nat /\ (0 < length (attn_heads w))%nat.
@@ -252,7 +258,7 @@ Proof.
   cbn [precision scaling_of squared fst snd] in enclosed. unfold weighs. 
   replace (scored L (head_of_weights h) r q p t / sqrt (scale_squared L))
     with (- (- scored L (head_of_weights h) r q p t / sqrt (IZR (scale_above w) / IZR (scale_below w)))) by (unfold layer_of, Rdiv; cbn [scale_squared]; unfold Rdiv; ring).
-  apply enclosed. unfold scored.
+  apply enclosed. unfold scored. change (General.head_size L) with n.
   set (S := sum n _) in *. apply Rabs_between in near. pose proof (pow2_pos (- (2 * bits))) as unit. pose proof (pow2_opp (2 * bits)) as inv.
   replace (- 2 * bits)%Z with (- (2 * bits))%Z by lia. rewrite !minus_IZR, opp_IZR.
   assert (ES : S = S * pow2 (2 * bits) * pow2 (- (2 * bits))) by (rewrite Rmult_assoc, inv; ring).

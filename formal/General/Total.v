@@ -1,7 +1,7 @@
 (** rules.md, total: the sum of all counts, where inputs have weights. *)
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
-From Compact Require Import Spec.Model Spec.General Integer.Tables Count.Counting Facts General.Problem General.Statements.
+From Compact Require Import Spec.Model Spec.General Integer.Tables Count.Counting Facts General.Tables General.Problem General.Statements.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -9,8 +9,8 @@ Section Total.
 Variables (w : layer_weights) (P : problem).
 
 Definition is_cell (e : entry_of_tally) : bool :=
-  (0 <=? Facts.of_label e) && (Facts.of_label e <? Z.of_nat (outputs (layer_of w)))
-  && (0 <? Facts.queries e) && (Facts.queries e <? Z.shiftl 1 (Z.of_nat (vocabulary_size (layer_of w))))
+  (0 <=? Facts.of_label e) && (Facts.of_label e <? Z.of_nat (size_m w))
+  && (0 <? Facts.queries e) && (Facts.queries e <? Z.shiftl 1 (Z.of_nat (size_v w)))
   && (0 <? ns e) && (ns e <? Z.shiftl 1 (Z.of_nat (length (allowed P)))) && (0 <=? right e) && (0 <=? missed e).
 
 (** No label and query are in both. *)
@@ -22,7 +22,7 @@ Fixpoint all_disjoint (l : list entry_of_tally) : bool :=
 
 (** The same, label by label: there may be many. *)
 Definition disjoint_by_label (l : list entry_of_tally) : bool :=
-  forallb (fun label => all_disjoint (filter (fun e => Facts.of_label e =? Z.of_nat label) l)) (seq 0 (outputs (layer_of w))).
+  forallb (fun label => all_disjoint (filter (fun e => Facts.of_label e =? Z.of_nat label) l)) (seq 0 (size_m w)).
 
 Fixpoint counts_of (premises : list statement) : outcome (list entry_of_tally) :=
   match premises with
@@ -41,7 +41,7 @@ Definition total_of_weights (premises : list statement) : outcome statement :=
       (Fine (Accuracy_of_weights (add_up (map right entries)) (add_up (map missed entries)))))
   end.
 
-Lemma disjoint_by_label_all : forall l, (forall e, In e l -> 0 <= Facts.of_label e < Z.of_nat (outputs (layer_of w))) ->
+Lemma disjoint_by_label_all : forall l, (forall e, In e l -> 0 <= Facts.of_label e < Z.of_nat (size_m w)) ->
   disjoint_by_label l = true -> all_disjoint l = true.
 Proof.
   intros l. unfold disjoint_by_label. rewrite forallb_forall. induction l as [|e l IH]; intros small each; [reflexivity|].

@@ -11,7 +11,7 @@ Open Scope Z_scope.
 Section Program.
 Variables (w : layer_weights) (P : problem) (margin : fraction) (budget bits : Z).
 Notation L := (layer_of w).
-Notation m := (outputs L).
+Notation m := (size_m w).
 Notation r := (readout P).
 Notation c := (allowed P).
 
@@ -26,7 +26,7 @@ Definition counted_in (ready : prepared) (rg : region) (weights : list weighed) 
       (require ((Z.log2 total + 2) * (steps + 1) <=? budget) over_budget
       (require (Nat.eqb (length weights) 1 || forallb (fun e => 0 <? its_least e) weights) too_coarse
       (let K := constant_in w margin bits ready rg (its_outputs class) in
-       let T := joint (seen_positions w P) (vocabulary_size L) K (its_gains class) weights means in
+       let T := joint (seen_positions w P) (size_v w) K (its_gains class) weights means in
        Fine (reaching (layers rg) (as_table T) total steps)))))
   end.
 
@@ -112,7 +112,7 @@ Definition watched_by (groups : list group) (l : nat) (numbers : list nat) : Z :
 Definition weights_of_labels (groups : list group) : list (list (nat * Z)) :=
   map (fun q => if existsb (fun g => asks g q) groups
                 then label_weights (start (answer P)) (step_read P) (label_number w P) same_state state_before (with_query r c q) else [])
-    (seq 0 (vocabulary_size L)).
+    (seq 0 (size_v w)).
 
 Definition entry_of_pair (groups : list group) (labels : list (list (nat * Z))) (kept : list kept_part) (pair : nat * nat) : entry_of_tally :=
   let (l, q) := pair in
@@ -141,7 +141,7 @@ Hypothesis natural : 0 <= bits.
 Hypothesis positive : 0 < snd margin.
 Hypothesis right : Forall (fun g => group_right w P g = true) groups.
 Notation L := (layer_of w).
-Notation m := (outputs L).
+Notation m := (size_m w).
 Notation r := (readout P).
 Notation c := (allowed P).
 Notation ready := (prepare w P bits groups).
@@ -313,7 +313,7 @@ Proof.
   unfold entry_weighs, entry_of_pair. cbn [Facts.right Facts.missed Facts.of_label Facts.queries]. split; [|lia].
   set (ns := numbers_for groups l q). set (W := weight_of_label (nth q (weights_of_labels w P groups) []) l).
   set (all := fun x => Nat.eqb (label_of_input w P x) l && Nat.eqb q (nth r x 0%nat)).
-  assert (q_small : (q < vocabulary_size L)%nat).
+  assert (q_small : (q < size_v w)%nat).
   { pose proof (fits_parts w P fits) as (_ & _ & _ & _ & _ & small). rewrite Forall_forall in small.
     specialize (small (nth r c []) ltac:(apply nth_In, r_small)). rewrite in_map_iff in Q. destruct Q as (a & <- & Q). rewrite Forall_forall in small. now apply small. }
   assert (EW : W = weigh all c).
@@ -334,7 +334,7 @@ Proof.
     + intros n rg _ _. apply Z.le_refl.
   - intros x input T. apply andb_prop in T. destruct T as [T each]. unfold all in T. apply andb_prop in T. destruct T as [Lab Qx].
     apply Nat.eqb_eq in Lab, Qx. pose proof (label_right w P x l Lab l_small) as answer_. split; [|split].
-    + exists l. split; [exact answer_|]. split; [exact l_small|]. intros y Y other.
+    + exists l. split; [exact answer_|]. split; [exact l_small|]. intros y Y other. change (y < m)%nat in Y.
       assert (B : Z.testbit (watched_by groups l ns) (Z.of_nat y) = true) by (rewrite whole; apply Z.ones_spec_low; lia).
       destruct (watched_some l ns y B other) as (n & g' & mask & N & G' & Mask & Bit). rewrite forallb_forall in each. specialize (each n N).
       unfold Union.kept in each. apply existsb_exists in each. destruct each as (rg & I & K). unfold regions_with in I. apply filter_In in I.

@@ -10,7 +10,7 @@ Open Scope Z_scope.
 Section Program.
 Variables (w : layer_weights) (P : problem) (margin : fraction) (bits : Z).
 Notation L := (layer_of w).
-Notation m := (outputs L).
+Notation m := (size_m w).
 Notation r := (readout P).
 
 (** What is needed of the layer, worked out once: by query, then by head, what each token weighs at each position. *)
@@ -19,7 +19,7 @@ Record prepared := Prepared { its_tables : layer_tables; its_powers : list (list
 Definition prepare (groups : list group) : prepared :=
   let tables := tables_of_layer w bits r (seen_positions w P) in
   Prepared tables (map (fun q => if existsb (fun g => asks g q) groups then map (powers_of (scaled tables) r q) (of_heads tables) else [])
-    (seq 0 (vocabulary_size L))).
+    (seq 0 (size_v w))).
 
 (** A class of wrong outputs, and what each gains by head, position and token. *)
 Record watched := Watched { its_outputs : list nat; its_gains : list (list (list Z)) }.
@@ -103,7 +103,7 @@ Hypothesis natural : 0 <= bits.
 Hypothesis positive : 0 < snd margin.
 Hypothesis right : Forall (fun g => group_right w P g = true) groups.
 Notation L := (layer_of w).
-Notation m := (outputs L).
+Notation m := (size_m w).
 Notation r := (readout P).
 Notation ready := (prepare w P bits groups).
 Notation all_regions := (regions_of r (allowed P) groups).

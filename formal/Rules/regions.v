@@ -2,16 +2,16 @@
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Facts.
-From Compact Require Import Regions.Groups Regions.Listing Regions.Labels General.Problem General.Statements.
+From Compact Require Import Regions.Groups Regions.Listing Regions.Labels General.Tables General.Problem General.Statements.
 Import ListNotations.
 Open Scope Z_scope.
 
 Section Rule.
 Variables (w : layer_weights) (P : problem).
-Notation m := (outputs (layer_of w)).
+Notation m := (size_m w).
 
 Definition require_group (g : group) : outcome unit :=
-  require (automaton_fits g (vocabulary_size (layer_of w))) bad_automaton
+  require (automaton_fits g (size_v w)) bad_automaton
   (require (Nat.ltb (Groups.label_of g) m && forallb (watches g m) (Groups.rivals g) && queries_fit (readout P) (allowed P) g) no_such_region
   (require (labels_fit (start (answer P)) (step_read P) (label_number w P) same_state state_before (readout P) (allowed P) g) wrong_label (Fine tt))).
 

@@ -75,7 +75,7 @@ Fixpoint insert (t : Z) (state : list Z) : list Z :=
 Definition occurrences (t : Z) (state : list Z) : nat := length (filter (Z.eqb t) state).
 
 (** The state after reading the token [t] at the position [p]. *)
-Definition step (A : automaton) (state : list Z) (p t : nat) : list Z :=
+Definition advance (A : automaton) (state : list Z) (p t : nat) : list Z :=
   let token := Z.of_nat t in
   match A with
   | Max => match state with s :: _ => [Z.max s token] | [] => [token] end
@@ -107,7 +107,7 @@ Definition output (A : automaton) (state : list Z) : Z :=
 Fixpoint run (A : automaton) (read : list nat) (state : list Z) (p : nat) (x : list nat) : list Z :=
   match x with
   | [] => state
-  | t :: rest => run A read (if existsb (Nat.eqb p) read then step A state p t else state) (S p) rest
+  | t :: rest => run A read (if existsb (Nat.eqb p) read then advance A state p t else state) (S p) rest
   end.
 
 (** ** The problem *)
