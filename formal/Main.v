@@ -1,7 +1,7 @@
 (** The theorem: if the checker accepts, the claim is true of the model as a function of real numbers. *)
 
 From Coq Require Import Reals ZArith List Lia.
-From Compact Require Import Spec.Model Integer.Tables Count.Counting Kernel.
+From Compact Require Import Spec.Model Spec.General Integer.Tables Count.Counting Kernel General.Steps.
 Import ListNotations.
 
 Theorem accepted_claims_are_true :
@@ -35,3 +35,10 @@ Proof.
     { induction row as [|c row IHrow]; [reflexivity|]. cbn [flat_map length]. rewrite app_length, map_length, IHrow. lia. }
     rewrite G, seq_length. lia.
 Qed.
+
+(** The same for any problem of an attention-only model with one block; of wrong inputs nothing is claimed. *)
+Theorem accepted_claims_about_problems_are_true :
+  forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
+  check_general w P budget (numerator, denominator) steps right missed = Verified ->
+  weigh_at_least P right (answered (layer_of w) P (IZR numerator / IZR denominator)%R) /\ (missed <= 0)%Z.
+Proof. intros w P budget numerator denominator. exact (check_general_sound w P budget (numerator, denominator)). Qed.
