@@ -749,6 +749,11 @@ def test_a_verdict_that_cannot_be_printed_is_no_verdict_on_the_proof(files: File
         assert done.returncode == 70
 
 
+def test_the_module_itself_is_a_command(files: Files) -> None:
+    command = [sys.executable, "-m", "checker.cli", str(files["model"]), str(files["1"])]
+    assert subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=60).returncode == 1
+
+
 @pytest.mark.parametrize("option", [[], ["--json"]])
 def test_a_standard_output_that_is_closed_is_no_success(option: list[str], files: Files) -> None:
     """Closed by the shell (`>&-`): print does nothing then, and raises nothing."""

@@ -21,6 +21,7 @@ from checker.errors import Malformed, Refusal, Rejected, ResourceLimit
 from checker.facts import AtMargin
 from checker.kernel import Verdict, one_by_one, problem_of
 from checker.problem import Problem
+from checker.version import __version__
 
 DIGEST = "0" * 64
 ENTRY = (
@@ -191,6 +192,42 @@ def test_one_process_unless_more_are_asked_for(model: str, cubic: Path, monkeypa
     monkeypatch.setattr(cli, "side_by_side", recorded)
     assert cli.check(model, str(cubic)) == cli.check(model, str(cubic), jobs=2)
     assert used == [2]
+
+
+@pytest.mark.parametrize(("options", "jobs"), [([], 1), (["--jobs", "3"], 3)])
+def test_processes_of_the_command_line(
+    options: list[str], jobs: int, model: str, cubic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(cli, "check", lambda *arguments: used.append(arguments[-1]))
+    with pytest.raises(AttributeError):  # nothing is returned
+        main([model, str(cubic), *options])
+    assert used == [jobs]
+
+
+def test_the_command_says_its_name_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().out) == (0, f"check-cert {__version__}\n")
+
+
+def test_a_verdict_that_cannot_be_printed_ends_the_run(
+    model: str, cubic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, when it is printed, and not again when the output is closed."""
+    asked, true = [], cli.check
+
+    def recorded(*arguments: Any) -> Verdict:
+        asked.append(arguments[1])
+        return true(*arguments)
+
+    monkeypatch.setattr(cli, "check", recorded)
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main([model, str(cubic), str(cubic)]) == 70
+    assert asked == [str(cubic)]
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main([model, str(cubic)]) == 70
 
 
 def test_an_estimate_adds_up_its_steps(model: str, cubic: Path, certificates: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import random
 import re
 import zlib
 from collections.abc import Callable
@@ -247,6 +248,12 @@ def test_truncated_gzip(length: int) -> None:
     assert code(PACKED[:length]) == "bad-gzip"
 
 
+def test_gzip_looks_back_as_far_as_it_may() -> None:
+    """30,000 bytes."""
+    block = random.Random(0).randbytes(30_000)
+    assert decompress(gzip.compress(block * 2)) == block * 2
+
+
 def test_truncation_below_the_magic_number() -> None:
     assert code(PACKED[:1]) == code(PACKED[:0]) == "not-json"
 
@@ -288,6 +295,45 @@ def test_byte_order_mark() -> None:
 
 
 # Typed values
+
+
+def test_numbers_in_a_range() -> None:
+    """Both ends belong to it."""
+    decoder = decode.bounded(-1, 2)
+    assert [decoder(value, "") for value in (-1, 0, 2)] == [-1, 0, 2]
+    for value in (-2, 3):
+        assert refusal(decoder, value, "p").code == "out-of-range"
+
+
+def test_objects_with_these_fields() -> None:
+    value = {"a": 1, "b": 2}
+    assert decode.record(value, "", ("a", "b")) == decode.record(value, "", ("a",), ("b", "c")) == value
+    assert refusal(decode.record, value, "p", ("a",), ("c",)).code == "unknown-field"
+    assert refusal(decode.record, value, "p", ("c",), ("a", "b")).code == "missing-field"
+
+
+def test_matrices_have_rows_of_one_length() -> None:
+    assert decode.matrix([[1, 2], [3, 4]], "") == ((1, 2), (3, 4))
+    others: list[object] = [[], [[]], [[], []], [[1], [2, 3]], [[1, 2], [3]]]
+    for value in others:
+        assert refusal(decode.matrix, value, "p").code == "not-a-matrix"
+    assert refusal(decode.matrix, [[1], [2, True]], "p").path == "p[1][1]"
+
+
+def test_constants_and_choices() -> None:
+    """1 is not true."""
+    decode.constant(1, "", 1)
+    for value in (True, 2, "1"):
+        assert refusal(decode.constant, value, "p", 1).code == "unsupported"
+    assert decode.choice("a", "b")("b", "") == "b"
+    assert refusal(decode.choice("a", "b"), "c", "p").code == "unsupported"
+
+
+def test_fractions_with_a_sign() -> None:
+    for text in ("-1/2", "1/2", "-7", "0"):
+        assert Fraction(*decode.signed_fraction(text, "")) == Fraction(text)
+    for text in ("-0", "--1", "+1", "-2/4", "-3/1"):
+        assert refusal(decode.signed_fraction, text, "p").code == "bad-fraction"
 
 
 @pytest.mark.parametrize("text", ["0", "1", "7", "1/8", "3/4", "4/3", "9" * 1000, f"1/{'9' * 1000}"])

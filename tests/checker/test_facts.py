@@ -6,20 +6,25 @@ from typing import Any
 
 import pytest
 
-from checker.errors import Rejected
+from checker.errors import Malformed, Rejected
 from checker.facts import (
+    EXPONENT,
+    NATURAL,
     Accuracy,
     AtMargin,
     AttentionRanges,
     Count,
     CubicTokens,
     Fact,
+    MaxTokenPath,
     Profile,
     RegionGaps,
     Regions,
     ScoreApproximation,
     Tally,
     UpperTable,
+    decode_count,
+    decode_precisions,
 )
 
 SOME = range(-3, 4)
@@ -153,3 +158,60 @@ def test_smaller_numbers_and_larger_losses_follow_at_the_same_margins() -> None:
         assert refusal(derived, Profile(3, 2, profile, (2, 3))) == ("wrong-shape", "profile")
     moved = (AtMargin(4, 1, (-1, 3)), derived.profile[1])
     assert refusal(derived, Profile(3, 2, moved, (2, 3))) == ("wrong-margin", "profile[0].margin")
+
+
+def malformed(decoder: Any, value: object) -> str:
+    """Its code; an empty string for what is decoded as it is."""
+    try:
+        found = decoder(value, "p")
+    except Malformed as refused:
+        return refused.code
+    assert found == (tuple(value) if isinstance(value, list) else value)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("decoder", "low", "high"), [(EXPONENT, -16384, 16384), (NATURAL, 0, 10**4000)], ids=["exponent", "natural"]
+)
+def test_both_ends_of_a_range_belong_to_it(decoder: Any, low: int, high: int) -> None:
+    assert [malformed(decoder, value) for value in (low, high)] == ["", ""]
+    assert [malformed(decoder, value) for value in (low - 1, high + 1)] == ["out-of-range"] * 2
+
+
+def test_one_to_eight_precisions() -> None:
+    assert [malformed(decode_precisions, list(range(8, 8 + n))) for n in (1, 8)] == ["", ""]
+    assert [malformed(decode_precisions, list(range(8, 8 + n))) for n in (0, 9)] == ["out-of-range"] * 2
+    assert [malformed(decode_precisions, bits) for bits in ([9, 9], [10, 9])] == ["not-increasing"] * 2
+
+
+def test_counts_are_five_numbers() -> None:
+    """No number of wrong inputs is stated in fewer words."""
+    assert decode_count([1, 2, 3, 4, 5], "") == Count(1, 2, 3, 4, 5)
+    assert Count(1, 2, 3, 4).wrong == 0
+    assert [malformed(decode_count, [1] * n) for n in (4, 6)] == ["wrong-type"] * 2
+
+
+def test_a_path_of_the_maximum_has_no_smaller_spreads_and_lines() -> None:
+    derived = MaxTokenPath(UpperTable(0, ((3,),)), UpperTable(0, ((1, 2),)))
+    for spread, line, said in [
+        (3, 2, ENTAILED),
+        (4, 3, ENTAILED),
+        (2, 2, ("bound-too-small", "spread.rows[0][0]")),
+        (3, 1, ("bound-too-small", "lines.rows[0][1]")),
+    ]:
+        assert refusal(derived, MaxTokenPath(UpperTable(0, ((spread,),)), UpperTable(0, ((1, line),)))) == said
+
+
+def test_margins_of_a_profile_are_decoded() -> None:
+    rows = [{"margin": "1/2", "correct": 1, "wrong": 2}]
+    value = {"correct": 3, "wrong": 4, "profile": rows, "mean_loss": "5/2"}
+    assert Profile.decode(value, "") == Profile(3, 4, (AtMargin(1, 2, (1, 2)),), (5, 2))
+
+
+def test_ranges_are_decoded_cell_by_cell() -> None:
+    value = {"bits": 8, "ranges": [[[[0, 1, 2], []]], [[[3]], [[4]]]]}
+    ranges = ((((0, 1, 2), ()),), (((3,),), ((4,),)))
+    assert AttentionRanges.decode(value, "") == AttentionRanges(8, ranges)
+    with pytest.raises(Malformed) as caught:
+        AttentionRanges.decode({"bits": 8, "ranges": [[[[0, "1"]]]]}, "p")
+    assert caught.value.path == "p.ranges[0][0][0][1]"

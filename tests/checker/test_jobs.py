@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -184,6 +184,51 @@ def test_a_failure_in_any_step_is_no_success(
     bend(monkeypatch, rule_at(tiny, index), end)
     found, line = ended(model, tiny, 2, capsys)
     assert (found, line.split()[1]) == (code, word)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Of the clock: waiting takes no time of the processor."""
+
+    def late(*_: object) -> NoReturn:
+        pytest.fail("still waiting")  # which nothing catches
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_process_that_is_lost_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, model: str, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last one: others have no end of its pipe."""
+    bend(monkeypatch, rule_at(tiny, 1), lambda *_: os._exit(0))
+    with within(10):
+        assert ended(model, tiny, 2, capsys)[0] == 70
+
+
+def test_a_process_that_still_works_is_ended(
+    monkeypatch: pytest.MonkeyPatch, model: str, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bend(monkeypatch, rule_at(tiny, 0), raises(KeyError))
+    bend(monkeypatch, rule_at(tiny, 1), lambda *_: time.sleep(20))
+    with within(10):
+        assert ended(model, tiny, 2, capsys) == (70, "INTERNAL-ERROR KeyError in CERT\n")
+
+
+def test_a_process_prints_numbers_whatever_the_environment_says(model: str, tiny: str) -> None:
+    certificate, before = decode_certificate(Path(tiny).read_bytes()), sys.get_int_max_str_digits()
+    asked = read_weights(Path(model).read_bytes()), certificate.problem, certificate.margin, 1 << 20, 0
+    sys.set_int_max_str_digits(640)
+    try:
+        jobs.answer(None, range(0), *asked, certificate.steps)
+        assert sys.get_int_max_str_digits() == 4300
+    finally:
+        sys.set_int_max_str_digits(before)
 
 
 def says(*outcomes: object) -> Ends:

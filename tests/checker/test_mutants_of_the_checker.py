@@ -1,20 +1,24 @@
 """The mutator finds what it should, its runner tells the dead from the living, and the list of survivors is true."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from checker.problem.labels import Task, label_of
 from tests.mutants.checker import (
     ROOT,
+    SCORE,
     Survivor,
     fate,
     justified,
     killed_by_corpus,
     killed_by_tests,
+    known,
     sources,
     with_tests,
 )
+from tests.mutants.score import Fates, Score, table
 from tests.mutants.source import mutations
 
 SOURCE = '''
@@ -60,6 +64,11 @@ def test_every_kind_of_mutation_is_found() -> None:
     assert not [what for line, what in found if line in (4, 5)]
     assert not [what for line, what in found if line == 7 and what != "without raise Rejected"]
     assert all(one.source != SOURCE for one in mutations(SOURCE))
+
+
+def test_words_of_the_command_line_are_left_alone() -> None:
+    found = mutations("number = add('--jobs', type=positive, metavar='N', help='processes')")
+    assert [one.what for one in found] == ["without type=positive"]
 
 
 def test_lower_and_upper_are_exchanged() -> None:
@@ -135,3 +144,47 @@ def test_soundness_comes_first() -> None:
     assert names[:2] == ["kernel.py", "facts.py"]
     assert names[2].startswith("rules/")
     assert len(names) > 60
+
+
+def test_a_score_holds_for_one_text_and_for_its_mutants(tmp_path: Path) -> None:
+    found = Fates({"killed": 5, "justified": 1, "undecided": 2})
+    Score(tmp_path / "score.tsv").add("checker/a.py", "text", found)
+    score = Score(tmp_path / "score.tsv")
+    assert score.of("checker/a.py", "text", 8) == found
+    assert score.of("checker/a.py", "texts", 8) == {"not run": 8}
+    assert score.of("checker/a.py", "text", 9) == {"not run": 9}
+    assert score.of("checker/b.py", "text", 8) == {"not run": 8}
+
+
+def test_a_score_is_replaced_by_one_that_decides_as_much(tmp_path: Path) -> None:
+    path = tmp_path / "score.tsv"
+    first, less = Fates({"killed": 5, "open": 1, "undecided": 2}), Fates({"killed": 5, "undecided": 3})
+    reason = Fates({"killed": 5, "justified": 1, "undecided": 2})
+    for text, found, kept in [
+        ("text", first, first),
+        ("text", less, first),
+        ("text", reason, reason),
+        ("other", Fates({"not run": 8}), Fates({"not run": 8})),
+        ("nothing to change", Fates(), Fates({"not run": 8})),
+    ]:
+        Score(path).add("checker/a.py", text, found)
+        assert Score(path).of("checker/a.py", text if found else "other", 8) == kept
+
+
+def test_the_table_sums_by_folder() -> None:
+    """99.99 % is not 100 %, and what was not run or not decided does not count."""
+    found = {
+        "checker/kernel.py": Fates({"killed": 9_999, "open": 1}),
+        "checker/rules/a.py": Fates({"same": 1, "undecided": 2}),
+        "checker/rules/b.py": Fates({"justified": 5, "not run": 3}),
+    }
+    *_, kernel, rules, whole, _, score = table(found)
+    assert kernel == "| `kernel.py` | 10,000 | 9,999 | – | – | 1 | – | – |"
+    assert rules == "| `rules/` | 11 | – | 1 | 5 | – | 2 | 3 |"
+    assert whole == "| `all` | 10,011 | 9,999 | 1 | 5 | 1 | 2 | 3 |"
+    assert score.startswith("10,008 of 10,011 were run, and 10,005 of these are decided: 99.99 % of them")
+
+
+def test_the_score_that_is_kept_is_of_files_that_there_are() -> None:
+    kept = Score(SCORE)
+    assert kept.rows and kept.rows.keys() <= known().keys()

@@ -33,6 +33,8 @@ OPERATORS: dict[type[ast.operator], list[type[ast.operator]]] = {
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "lower": "upper", "upper": "lower"}
 REFUSALS = {"Malformed", "Rejected", "OtherModel", "ResourceLimit", "InternalError", "show", "show_set"}
 """Calls whose arguments are words for a reader; the first one, a code, is asserted by many tests."""
+HELP = {"help", "metavar", "description", "epilog"}
+"""Arguments of the command line that are words for a reader."""
 
 
 Way = list[tuple[str, int | None]]  # from a tree to one of its nodes: fields, and places in lists
@@ -117,6 +119,8 @@ def variants(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
                 yield ast.unparse(new_range), new_range
         case ast.Call(keywords=[_, *_]):
             for place, keyword in enumerate(node.keywords):
+                if keyword.arg in HELP:
+                    continue
                 others = [one for at, one in enumerate(node.keywords) if at != place]
                 yield f"without {ast.unparse(keyword)}", ast.Call(node.func, node.args, others)
         case ast.Subscript(slice=ast.Slice(lower=lower, upper=upper, step=step)):

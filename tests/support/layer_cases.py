@@ -43,6 +43,13 @@ def layer_case(seed: int = 0, problem: Json = PROBLEM, outputs: int = 3, v: int 
     return Case(any_tensors(np.random.default_rng(seed), "normal", form, sizes), form, problem)
 
 
+def in_eighths(case: Case) -> Case:
+    """The same with weights that are multiples of 1/8, none above 5/8; those of LayerNorm are 1 more."""
+    for name, x in case.tensors.items():
+        x[...] = ((np.arange(x.size) * 7 + 3) % 11 - 5).reshape(x.shape) / 8 + name.endswith(".w")
+    return case
+
+
 def by_label(case: Case, parts: int = 1) -> list[Json]:
     """For every label that occurs, and all queries, the automaton that knows every input; in so many parts."""
     inputs = Inputs(case.problem)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from flint import arb, fmpq
 
-from checker.arithmetic.balls import LONGEST, Ball, LayerNorm, Linear, TooCoarse, rounded
+from checker.arithmetic.balls import Ball, LayerNorm, Linear, TooCoarse, norm, root, rounded
 from checker.arithmetic.matrices import Matrix
 from tests.support.any_oracle import precision
 
@@ -64,11 +64,29 @@ def test_linear_layers_contain_the_images_of_corners(seed: int) -> None:
             assert max(shares) > 0.5, "not much larger than it has to be"
 
 
+def test_every_rounding_of_a_linear_layer_may_go_one_way() -> None:
+    """Half a unit of each entry of W, for 512 of x; half a unit of b; and nearly one where the sum is cut off."""
+    half = (1 << 19) - 1
+    W, b = Matrix([[(1 << 20) + half], [half]], -28), Matrix([[half]], -28)
+    ball = Ball([511, 1], 0)
+    out = Linear(W, b, 8)(ball)
+    with precision(WORST):
+        assert require_inside(image(real(ball, [0, 0], 8), W, b), out, 8) * out.radius > 2
+    assert out.radius == 3
+
+
+def test_real_numbers_do_not_move() -> None:
+    layer = Linear(Matrix([[1, 2]], 0), Matrix([[0, 0]], 0), 8, blocks=2)
+    assert layer.moves(Ball([1], 1, 5), Ball([1, 1], 1, 5)) == [0, 0]
+    assert layer(Ball([1], 1)).moved == 0
+
+
 def test_a_linear_layer_refuses_numbers_that_are_too_long() -> None:
-    one = Matrix([[1]], 0)
-    assert Linear(one, one, 8)(Ball([1 << (LONGEST - 1)], 1)).centre == [(1 << (LONGEST - 1)) + 256]
+    """Of 2^14 bits and more."""
+    one, longest = Matrix([[1]], 0), 16384
+    assert Linear(one, one, 8)(Ball([1 << (longest - 1)], 1)).centre == [(1 << (longest - 1)) + 256]
     with pytest.raises(TooCoarse):
-        Linear(one, one, 8)(Ball([1 << LONGEST], 1))
+        Linear(one, one, 8)(Ball([1 << longest], 1))
 
 
 def normalized(x: Vector, eps: Fraction) -> Vector:
@@ -100,9 +118,8 @@ def test_layer_norms_contain_the_images_of_corners(seed: int) -> None:
     centre[0] *= rng.choice([1, 4])
     ball = Ball(centre, rng.choice([1, spread // 100 + 1, spread // 5, spread]))
     parts = [Matrix([[rng.randint(-3000, 3000) for _ in range(n)]], -10) for _ in range(2)] if seed % 2 else []
-    norm = LayerNorm(eps.as_integer_ratio(), parts, bits)
     try:
-        out = norm(ball)
+        out = LayerNorm(eps.as_integer_ratio(), parts, bits)(ball)
     except TooCoarse:
         assert eps == 0
         return
@@ -130,6 +147,19 @@ def test_the_radius_of_a_layer_norm_needs_all_of_its_terms() -> None:
     assert abs(moved) <= out.radius < 4 * abs(moved)
 
 
+def test_the_radius_of_a_layer_norm_to_the_unit() -> None:
+    """sigma is 2 and the largest entry 2, or a unit more; two units for sigma and what is cut off. With weights up to
+    3, or a unit more, half a unit of each weight, and two units for the rest."""
+    ball, one = Ball([4 << 8, *[-1 << 8] * 4], 100), 1 << 8
+    plain = LayerNorm((0, 1), [], 8)(ball)
+    radius = -(-100 * (2 * one + 2 * one + 1) // (2 * one - 100)) + 2
+    assert plain == Ball([2 * one, *[-one // 2] * 4], radius, 0)
+    weighted = LayerNorm((0, 1), [Matrix([[2, -3, 0, 0, 1]], 0), Matrix([[0, 0, 7, 0, 0]], 0)], 8)(ball)
+    halves = -(-(2 * one + 1) // (2 * one))
+    assert weighted.radius == -(-radius * (3 * one + 1) // one) + halves + 2
+    assert weighted.centre == [4 * one, 3 * one // 2, 7 * one, 0, -one // 2]
+
+
 @pytest.mark.parametrize("centre", [[5], [7, 7], [0, 0, 0]])
 def test_dividing_by_zero_is_too_coarse(centre: list[int]) -> None:
     with pytest.raises(TooCoarse):
@@ -144,10 +174,16 @@ def test_a_ball_that_holds_a_constant_vector_is_too_coarse() -> None:
     LayerNorm((0, 1), [], 8)(Ball([7, 1], 2))
 
 
-def test_rounding_is_to_nearest_and_sums_add_radii() -> None:
+def test_roots_and_lengths_are_rounded_up() -> None:
+    assert [root(n) for n in (0, 1, 2, 3, 4, 5, 16, 17)] == [0, 1, 2, 2, 2, 3, 4, 5]
+    assert [norm(x) for x in ([0, 0], [3, 4], [-3, -4], [1, 1], [1])] == [0, 5, 5, 2, 1]
+
+
+def test_rounding_is_to_nearest_and_sums_add_radii_and_moves() -> None:
     assert rounded(Matrix([[5, 6, -5, -6, -7]], -2), 0) == [[1, 2, -1, -1, -2]]
+    assert rounded(Matrix([[5, 6, -5]], -1), 0) == [[3, 3, -2]]
     assert rounded(Matrix([[5]], 3), 2) == [[160]]
-    assert Ball([1, -2], 3).plus(Ball([4, 4], 5)) == Ball([5, 2], 8)
+    assert Ball([1, -2], 3, 10).plus(Ball([4, 4], 5, 20)) == Ball([5, 2], 8, 30)
 
 
 @pytest.mark.parametrize("bits", [8, 40])

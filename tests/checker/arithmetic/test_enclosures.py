@@ -17,6 +17,9 @@ from checker.arithmetic.enclosures import (
     Power,
     aligned,
     exp_enclosure,
+    exp_lower,
+    exp_upper,
+    halvings,
     largest_product,
     ln2_enclosure,
     partial_sums,
@@ -30,6 +33,69 @@ from tests.support.derivations import whole
 
 BITS = st.sampled_from([8, 9, 16, 32, 36, 64, 100, 200, 300])
 FEW_ULP = arb(1) + arb(1) / 256  # each end of an enclosure is closer than this to the value, in units of 2^-bits
+
+
+# To the unit
+def test_numbers_are_rounded_to_the_next_ones() -> None:
+    numbers = [(7, 1), (-7, 1), (5, 0), (5, -2), (-5, -2), (8, 3)]
+    assert [shift_down(*each) for each in numbers] == [3, -4, 5, 20, -20, 1]
+    assert [shift_up(*each) for each in numbers] == [4, -3, 5, 20, -20, 1]
+
+
+def test_roots_between_neighbours() -> None:
+    roots = {(2, 1, 8): (362, 363), (9, 4, 8): (384, 384), (2, 1, -1): (0, 1), (0, 1, 4): (0, 0), (1, 3, 5): (18, 19)}
+    roots |= {(50, 1, -1): (3, 4), (36, 1, -1): (3, 3)}
+    assert {asked: sqrt_enclosure(*asked) for asked in roots} == roots
+
+
+def test_ln2_and_pi_between_neighbours() -> None:
+    assert [ln2_enclosure(scale) for scale in (0, 1, 8, 20)] == [(0, 1), (1, 2), (177, 178), (726817, 726818)]
+    assert [pi_enclosure(scale) for scale in (0, 1, 8, 20)] == [(3, 4), (6, 7), (804, 805), (3294198, 3294199)]
+    low = 57952155664616982739  # floor(2^64 pi)
+    assert pi_enclosure(64) == (low, low + 1)
+    low = 12786308645202655659  # floor(2^64 ln 2)
+    assert ln2_enclosure(64) == (low, low + 1)
+
+
+@pytest.mark.parametrize(("scale", "low", "high"), [(188, -1, 1), (189, 0, 1), (644, 0, 2), (676, -1, 1)])
+def test_pi_where_it_is_near_an_integer(scale: int, low: int, high: int) -> None:
+    """So that what is allowed for the terms tells: how far the ends are from floor(2^scale pi)."""
+    flint.ctx.prec = scale + 80
+    below = whole((arb.pi() * arb(2) ** scale).floor())
+    assert pi_enclosure(scale) == (below + low, below + high)
+
+
+def test_exponentials_between_neighbours() -> None:
+    """Near 0, 1, far out; e^-1 is 94.2 of 256."""
+    found = [(halvings(*one[:2]), exp_lower(*one), exp_upper(*one)) for one in [(0, 8, 8), (1, 8, 8), (256, 8, 8)]]
+    assert found == [(8, 256, 256), (8, 255, 256), (9, 94, 95)]
+    found = [(halvings(*one[:2]), exp_lower(*one), exp_upper(*one)) for one in [(5000, 8, 8), (12345, 12, 16)]]
+    assert found == [(13, 0, 1), (10, 3217, 3218)]
+    # 254.00004 and 18.999999: so near an integer that what the last steps lose tells
+    assert [(exp_lower(x, 16, 8), exp_upper(x, 16, 8)) for x in (514, 170442)] == [(253, 255), (18, 20)]
+    assert (halvings(7, 0), exp_lower(7, 0, 30), exp_upper(7, 0, 30)) == (11, 979125, 979126)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "scale", "bits", "power"),
+    [
+        (0, 0, 8, 8, (256, 256, 0)),
+        (256, 256, 8, 8, (188, 189, 1)),
+        (100, 140, 8, 8, (148, 174, 0)),
+        (-256, -256, 8, 8, (173, 175, -2)),
+        (-700, -600, 8, 8, (165, 249, -4)),
+        (-30, 50, 8, 8, (105, 145, -1)),
+        (-1, -1, 4, 16, (32953, 35079, -1)),
+        (4096, 4096, 8, 8, (232, 255, 23)),
+        (12345, 12346, 12, 16, (51464, 51528, 4)),
+        (177, 177, 8, 4, (8, 9, 0)),
+        (178, 178, 8, 4, (15, 16, 1)),
+        (1 << 30, (1 << 30) + 1, 24, 24, (13323868, 13323942, 92)),
+    ],
+)
+def test_powers_to_the_unit(lower: int, upper: int, scale: int, bits: int, power: tuple[int, int, int]) -> None:
+    """Recorded; the next tests say that they are enclosures. ln 2 is 177.4 of 256."""
+    assert exp_enclosure(lower, upper, scale, bits, ln2_enclosure(scale)) == power
 
 
 # Rounding

@@ -2,14 +2,28 @@
 compute it."""
 
 import random
-from math import isqrt, sqrt
+from fractions import Fraction
+from math import ceil, isqrt, sqrt
 
 import numpy as np
 import pytest
 
 from checker.arithmetic import float32
-from checker.arithmetic.balls import Ball, TooCoarse, norm, root
-from checker.arithmetic.float32 import Columns, Float32LayerNorm, grown, length, off, singular_value
+from checker.arithmetic.balls import Ball, TooCoarse, norm
+from checker.arithmetic.enclosures import Enclosure
+from checker.arithmetic.float32 import (
+    Attended,
+    Columns,
+    Float32Activation,
+    Float32LayerNorm,
+    Float32Linear,
+    grown,
+    length,
+    of_mean,
+    of_sum,
+    off,
+    singular_value,
+)
 from checker.arithmetic.matrices import Matrix
 from tests.support.float32_any import AnyhowElse, Taped, normed, value
 
@@ -17,9 +31,7 @@ BITS = 64
 SEEDS = [range(40), pytest.param(range(40, 4000), marks=pytest.mark.slow)]
 
 
-def test_roots_and_lengths_are_rounded_up() -> None:
-    assert [root(n) for n in (0, 1, 2, 3, 4, 5, 16, 17)] == [0, 1, 2, 2, 2, 3, 4, 5]
-    assert [norm(x) for x in ([0, 0], [3, 4], [-3, -4], [1, 1], [1])] == [0, 5, 5, 2, 1]
+def test_the_length_of_a_ball_holds_what_is_computed() -> None:
     assert length(Ball([3, 4, 0], 3, 7)) == 5 + 2 * 3 + 7
 
 
@@ -52,6 +64,12 @@ def test_more_squares_are_closer() -> None:
     assert found == sorted(found, reverse=True)
     assert singular_value([[0, 0], [0, 0]]) < 1 << 8 and singular_value([[3 << 47, 0]], 0) >> 47 == 3
     assert found[-1] >= float(np.linalg.norm(np.array(rows), 2)) - 1e-9
+
+
+def test_a_matrix_is_squared_four_times() -> None:
+    """Of nine equal singular values the power 32 is added up."""
+    rows = [[(i == j) << 40 for j in range(9)] for i in range(9)]
+    assert singular_value(rows) / (1 << 40) == pytest.approx(9 ** (1 / 32), rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (5, 2), (3, 1), (1, 1)])
@@ -163,3 +181,120 @@ def test_a_root_that_may_be_too_small_is_refused() -> None:
     assert isqrt(2) == 1  # so that what has moved counts whole for two entries
     with pytest.raises(TooCoarse):
         layer(Ball([one, one - 4 * wrong - one // 10**8], 1, wrong // 2 + one // 10**8))
+
+
+# What each step rounds: how large the summands are together, and how often each of them is rounded
+
+ONE = 1 << BITS
+LOST = 1000  # what stands for each rounding
+Rounded = list[tuple[int, int]]
+
+
+@pytest.fixture
+def rounded(monkeypatch: pytest.MonkeyPatch) -> Rounded:
+    """Of every step that is asked for, the size and the number of roundings."""
+    found: Rounded = []
+
+    def lost(size: int, roundings: int, bits: int) -> int:
+        assert bits == BITS
+        found.append((size, roundings))
+        return LOST
+
+    monkeypatch.setattr(float32, "off", lost)
+    return found
+
+
+def test_summands_of_a_linear_layer(rounded: Rounded) -> None:
+    """x F + |b| + the residual for each block of columns; a product, a sum for each other summand, and the end."""
+    W = Matrix([[3, 0], [4, 12], [0, 5]], 0)
+    layer = Float32Linear(W, Matrix([[2, -6]], 0), BITS, blocks=2)
+    x, residual = Ball([2 * ONE, 3 * ONE, 6 * ONE], 0), Ball([0, 0], 0, 7 * ONE)
+    assert layer.moves(x, residual) == [LOST, LOST]
+    of_roots = 2  # root(3), for entries of W and of b that were rounded
+    sizes = [7 * (5 * ONE + of_roots) + 2 * ONE, 7 * (13 * ONE + of_roots) + 6 * ONE]
+    assert rounded == [(size + of_roots + 7 * ONE, 3 + 3) for size in sizes]
+
+
+def test_a_linear_layer_moves_with_its_argument(rounded: Rounded) -> None:
+    """By the largest singular value of each block, and of what all of them move by the Euclidean length."""
+    layer = Float32Linear(Matrix([[3, 0], [4, 12], [0, 5]], 0), Matrix([[0, 0]], 0), BITS, blocks=2)
+    x = Ball([0, 0, 0], 0, 11 * ONE)
+    found = layer.moves(x)
+    assert layer(x).moved == norm(found)
+    for moved, gain in zip(found, (5, 13), strict=True):
+        assert 11 * gain * ONE <= moved - LOST <= 11 * gain * ONE * (1 + 1e-9)
+
+
+EPS, SIGMA = (1, 4), 9 * ONE
+
+
+def test_a_mean_and_a_deviation(rounded: Rounded) -> None:
+    """Of entries up to 3 + 1/4 + 16, and the root of eps, which is 1/2: they are off by D; the vector by m/s + 4 D/(s -
+    D), s = 9 - 16/2, four entries."""
+    x = Ball([3 * ONE, -ONE, ONE, 0], ONE // 4, 16 * ONE)
+    found = Float32LayerNorm(EPS, [], BITS).moved(x, SIGMA)
+    assert rounded == [(ONE * 79 // 4, 6 * 4 + 32)]
+    assert found == 16 * ONE + ceil(4 * Fraction(LOST * ONE, ONE - LOST))
+
+
+def test_the_deviation_of_a_ball_is_the_least_of_its_vectors() -> None:
+    layer = Float32LayerNorm((0, 1), [], BITS)
+    ball = Ball([3 * ONE, -3 * ONE], ONE, ONE // 2)
+    assert layer(ball).moved == layer.moved(ball, 2 * ONE) > layer.moved(ball, 3 * ONE)
+
+
+def test_a_deviation_is_at_least_twice_what_it_may_be_off_by(rounded: Rounded) -> None:
+    layer = Float32LayerNorm((0, 1), [], BITS)
+    assert layer.moved(Ball([ONE, 0], 0), 2 * LOST) == ceil(4 * Fraction(LOST * ONE, LOST))
+    assert layer.moved(Ball([ONE, 0], 0, 7), 2 * LOST + 7)
+    for moved, sigma in ((0, 2 * LOST - 1), (7, 2 * LOST + 6)):
+        with pytest.raises(TooCoarse):
+            layer.moved(Ball([ONE, 0], 0, moved), sigma)
+
+
+def test_the_weights_of_a_layer_norm(rounded: Rounded) -> None:
+    """The largest may be a unit larger, the bias a unit in each of four entries, of length 2."""
+    x = Ball([3 * ONE, -ONE, ONE, 0], 0, 16 * ONE)
+    before = Float32LayerNorm(EPS, [], BITS).moved(x, SIGMA)
+    weights = [Matrix([[2, -3, 1, 0]], 0), Matrix([[3, 0, -4, 0]], 0)]
+    found = Float32LayerNorm(EPS, weights, BITS).moved(x, SIGMA)
+    scale = 3 + Fraction(1, ONE)
+    assert rounded[2:] == [(ceil((2 * ONE + before) * scale) + 5 * ONE + 2, 8)]
+    assert found == ceil(before * scale) + LOST
+
+
+def test_an_activation_moves_by_its_slope_and_what_it_rounds(rounded: Rounded) -> None:
+    act = Float32Activation("silu", BITS)
+    assert act.moved(Ball([3 * ONE, 4 * ONE], 0, 7)) == ceil(7 * Fraction(*act.slope)) + LOST
+    assert Fraction(*act.slope) > 1 and rounded == [(5 * ONE + 7, 16)]
+
+
+def test_summands_of_a_sum_of_vectors(rounded: Rounded) -> None:
+    assert of_sum([Ball([3, 4], 1), Ball([5, 12], 0, 100)], BITS) == LOST
+    assert rounded == [(5 + 2 + 13 + 100, 2 + 3)]
+
+
+def test_what_attention_rounds_and_how_far_it_moves(rounded: Rounded) -> None:
+    """Scores of a query of length 5 and keys of lengths 1 and 2; values of lengths 10 and 5, in a mean of three
+    positions. All of them move, and one share is not known exactly."""
+    query = Ball([3 * ONE, 4 * ONE], 0, 1 << 30)
+    keys = [Ball([0, ONE], 0, 1 << 20), Ball([2 * ONE, 0], 0, 1 << 10)]
+    values = [Ball([6 * ONE, 8 * ONE], 0, 1 << 31), Ball([3 * ONE, 0], 1 << 40, 1 << 34)]
+    mean, shares = Ball([3 * ONE, 4 * ONE], 1 << 50), [Enclosure(300, 301), Enclosure(100, 150)]
+    found = of_mean(query, Attended(keys, values, shares), mean, ONE // 2, 3, BITS)
+    Q, K, V = 5 * ONE + (1 << 30), 2 * ONE + (1 << 10), 10 * ONE + (1 << 31)
+    product = ceil(Fraction(Q * K, ONE))
+    exponents = ceil(Fraction(17 * product, 2 * ONE))
+    assert rounded == [(product, 2 + 12), (V, exponents + 20 * 3 + 6)]
+    wrong = ceil(Fraction((1 << 30) * K + (1 << 20) * Q, ONE))
+    apart = ceil(Fraction(wrong + LOST, 2))
+    spread = ceil(Fraction(301 * 5 * ONE + 150 * 4 * ONE, 400)) + 2 * ((1 << 40) + (1 << 50))
+    assert found == (1 << 34) + ceil(Fraction(spread * grown(2 * apart, BITS), ONE)) + LOST
+
+
+def test_more_exponents_count_where_scores_are_large(rounded: Rounded) -> None:
+    """17 roundings for each unit of a score, rounded up."""
+    query, key, value = Ball([0, 10 * ONE], 0), Ball([0, 10 * ONE], 0), Ball([0, 0], 0)
+    for scale, exponents in ((ONE, 1700), (ONE + 1, 1701)):
+        of_mean(query, Attended([key], [value], [Enclosure(1, 1)]), value, scale, 1, BITS)
+        assert rounded[-1] == (0, exponents + 26)

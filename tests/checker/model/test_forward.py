@@ -1,6 +1,9 @@
-"""Attention of balls: whatever queries, keys and values they hold, what comes out is in the ball that comes out."""
+"""Attention of balls: whatever queries, keys and values they hold, what comes out is in the ball that comes out. Logits
+of all kinds of models against the definition; tests/rules/test_evaluate_inputs.py has many more of them."""
 
 import random
+from functools import reduce
+from itertools import product
 from typing import Any
 
 import pytest
@@ -11,8 +14,11 @@ from checker.arithmetic.enclosures import Power
 from checker.arithmetic.packing import side_by_side
 from checker.model.forward import Block, Forward
 from checker.model.weights import read_weights
+from tests.support.any_case import Case
 from tests.support.any_model import any_model_bytes, architecture, zeros
 from tests.support.any_oracle import precision
+from tests.support.float32_unseen import UNSEEN
+from tests.support.layer_cases import in_eighths, layer_case
 
 
 class Reading:
@@ -104,6 +110,32 @@ def test_means_hold_those_of_all_weights_and_values(seed: int) -> None:
     assert worst <= out.radius
 
 
+def test_the_radius_of_a_mean_to_the_unit() -> None:
+    """That of a value; twice the largest entry of any value times what weights leave open; and one unit."""
+    attention: Any = block(8, 2)
+    powers, values = [Power(40, 50, 0), Power(60, 70, 0)], [Ball([7, -9], 20), Ball([8, 1], 3)]
+    out = attention.mean(0, powers, tuple(Reading(V=value) for value in values))
+    assert out == Ball([(40 * 7 + 60 * 8) // 100, (40 * -9 + 60) // 100], 20 + -(-2 * (9 + 20) * 20 // 100) + 1)
+
+
+def test_weights_that_may_all_be_0_are_too_coarse() -> None:
+    attention: Any = block(8, 1)
+    seen = (Reading(V=Ball([5], 1)),)
+    with pytest.raises(TooCoarse):
+        attention.mean(0, [Power(0, 1, 0)], seen)
+    assert attention.mean(0, [Power(1, 1, 0)], seen) == Ball([5], 2)
+
+
+@pytest.mark.parametrize("bits", [8, 100, 4500])
+def test_no_lane_of_a_mean_reaches_into_the_next(bits: int) -> None:
+    """All entries at their largest, in turn of either sign."""
+    one, attention = 1 << bits, block(bits, 4)
+    for signs in ((1, -1, 1, -1), (-1, 1, 1, -1), (-1, -1, -1, 1)):
+        value: Any = Reading(V=Ball([s * (one - 1) for s in signs], 1))
+        out = attention.mean(0, [Power(one, one, 0)] * 2, (value, value))
+        assert out.centre == [s * (one - 1) for s in signs]
+
+
 def test_the_mean_of_heads_has_the_largest_radius() -> None:
     """Whichever head it is that knows its values badly."""
     given = architecture(heads=2)
@@ -119,3 +151,64 @@ def test_the_mean_of_heads_has_the_largest_radius() -> None:
         position.residual = lambda: Ball([0, 0], 0)
         attention(position, (position,))
         assert seen == [Ball([0, 0], 500)]
+
+
+BITS = 64
+LN = {"normalization": "LN", "eps": "1/4"}
+KINDS: list[tuple[dict[str, Any], int, int]] = [
+    ({"heads": 2}, 203, 218825573248862),
+    ({"heads": 2, "mask": "full"}, 206, 220538956149934),
+    ({"activation": "relu"}, 67, 122587816215091),
+    ({"activation": "silu", "blocks": 2}, 1702, 666870296205419),
+    ({"blocks": 2, "heads": 2, "pool": "mean"}, 6825, 743849402719322),
+    ({"blocks": 2, "mask": "full", "pool": "sum"}, 468, 525977455990740),
+    ({"blocks": 1, "readout_layers": 1, "heads": 2}, 158, 166665828878149),
+    ({**LN, "norms": ["pre", "final"], "activation": "gelu_erf"}, 6045, 3005659066445248),
+    ({**LN, "norms": ["post"], "activation": "gelu_tanh"}, 777, 1786224734281083),
+    ({**LN, "normalization": "LNPre", "norms": ["final"]}, 71, 423709109094037),
+]
+"""Architectures, and the radius of the logits for the tokens 2, 0, 1, in units of 2^-64: of real numbers, and with what
+float32 programs compute. Recorded, so that no unit goes missing; other tests say that they are large enough."""
+
+
+def evaluated(case: Case, tokens: tuple[int, ...], float32: bool = False) -> Ball | None:
+    readout = case.problem["readout"] if case.architecture["pool"] == "none" else None
+    forward = Forward(read_weights(case.data), len(tokens), readout, BITS, float32)
+    return forward.logits(reduce(forward.after, tokens, forward.start))
+
+
+def logits(case: Case, tokens: tuple[int, ...], float32: bool = False) -> Ball:
+    found = evaluated(case, tokens, float32)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("given", [given for given, *_ in KINDS], ids=str)
+def test_logits_are_those_of_the_definition(given: dict[str, Any]) -> None:
+    case = in_eighths(layer_case(**given))
+    readout = case.problem["readout"] if case.architecture["pool"] == "none" else None
+    with precision(256):
+        for tokens in product(range(3), (0, 2), range(2)):
+            found = logits(case, tokens)
+            exact = case.oracle.model_of(256).logits(tokens, readout)
+            for centre, logit in zip(found.centre, exact, strict=True):
+                assert abs(logit * arb(2) ** BITS - centre) <= found.radius < 1 << 20
+
+
+@pytest.mark.parametrize(("given", "radius", "in_float32"), KINDS, ids=str)
+def test_radii_of_logits_to_the_unit(given: dict[str, Any], radius: int, in_float32: int) -> None:
+    case = in_eighths(layer_case(**given))
+    assert logits(case, (2, 0, 1)).radius == radius
+    assert logits(case, (2, 0, 1), float32=True).radius == in_float32
+
+
+@pytest.mark.parametrize("case", UNSEEN.values(), ids=UNSEEN)
+def test_what_is_not_seen_must_be_a_number_in_float32_only(case: Case) -> None:
+    seen = {float32: [evaluated(case, (0, t), float32) is not None for t in (0, 1)] for float32 in (False, True)}
+    assert seen == {False: [True, True], True: [True, False]}
+
+
+def test_numbers_may_be_large_if_they_are_real() -> None:
+    case = in_eighths(layer_case(pool="sum"))
+    case.tensors["embed.W_E"] *= 1 << 25
+    assert evaluated(case, (2, 0, 1)) is not None and evaluated(case, (2, 0, 1), float32=True) is None
