@@ -133,15 +133,15 @@ def work(weights: Weights, k: int, bits: int) -> int:
 
 
 def forward_memory(weights: Weights, choices: list[dict[int, int]], passes: int, bits: int) -> int:
-    """Bytes of a model in packed rows, and of every token at every position in the first block, with attention between
-    any two that are seen together; of one input in the other blocks."""
+    """Bytes of a model's weights, which are also packed in lanes of four sizes; of every token at every position in the
+    first block, with attention between any two that are seen together; of one input in the other blocks."""
     a, sizes, tables = weights.architecture, weights.sizes, weights.tensors.values()
     places, k = sum(map(len, choices)), len(choices)
     growth = sum([max(0, max([max(map(int.bit_length, row)) for row in W.rows]) + W.exponent - 4) for W in tables])
     length = number(2 * bits + min(growth, LONGEST))
     width = 6 * sizes["d_model"] + 4 * a.heads * sizes.get("d_head", 0) + 2 * sizes.get("d_mlp", 0)
     pairs = min(places * places, passes * k) * a.heads * (130 + 2 * number(bits)) * min(a.blocks, 1)
-    weights_packed = 8 * sum([len(W.rows) * len(W.rows[0]) for W in tables]) * length
+    weights_packed = sum([len(W.rows) * len(W.rows[0]) for W in tables]) * (number(bits) + 4 * (length - 30))
     return weights_packed + pairs + (places + k * (a.blocks + 1)) * width * length
 
 
