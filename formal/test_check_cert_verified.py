@@ -83,7 +83,7 @@ def model_of(data: bytes) -> Path:
 
 def is_covered(architecture: Architecture) -> bool:
     """Whether the theorem about any problem is about models of this kind."""
-    plain = not architecture.has_mlp and not architecture.norms and architecture.pool == "none"
+    plain = architecture.activation in ("none", "relu") and not architecture.norms and architecture.pool == "none"
     return plain and architecture.blocks == 1 and not architecture.readout_layers
 
 
@@ -283,7 +283,7 @@ def test_all_strategies(tmp_path: Path) -> None:
     assert words == ["VERIFIED" for _ in STRATEGIES]
 
 
-PLAIN = {"activation": "none", "normalization": "none", "norms": [], "eps": "0"}
+PLAIN = {"normalization": "none", "norms": [], "eps": "0"}
 
 
 def about_regions(case: Case, groups: list[Any], rng: random.Random) -> dict[str, Any]:
@@ -317,10 +317,12 @@ def greedier(stated: dict[str, Any], rng: random.Random) -> Iterator[dict[str, A
 
 
 def test_the_same_of_regions(tmp_path: Path) -> None:
-    """Any number of heads, either mask, any label, weights of inputs and margin: the same line, or the same refusal."""
+    """Any number of heads, either mask, an MLP or none, any label, weights of inputs and margin: the same line, or the
+    same refusal."""
     seen: Counter[str] = Counter()
-    for seed in range(60):
-        (case, groups), rng = region_case(seed, **PLAIN), random.Random(seed)
+    for seed in range(80):
+        activation = "relu" if seed % 2 else "none"
+        (case, groups), rng = region_case(seed, activation=activation, **PLAIN), random.Random(seed)
         path = case.write(tmp_path / "model.safetensors")
         try:
             stated = about_regions(case, groups, rng)
@@ -330,6 +332,7 @@ def test_the_same_of_regions(tmp_path: Path) -> None:
         seen["proved"] += 1
         seen[f"{case.architecture['heads']} heads"] += 1
         seen[case.architecture["mask"]] += 1
+        seen[activation] += 1
         seen[case.problem["label"]["name"]] += 1
         for one in (stated, *greedier(stated, rng)):
             (tmp_path / "cert.json").write_text(json.dumps(one))
@@ -342,14 +345,15 @@ def test_the_same_of_regions(tmp_path: Path) -> None:
                 seen[refusal.code] += 1
             else:
                 assert line == describe(verdict)[0], seed
-    assert min(seen[what] for what in ("causal", "full", "1 heads", "2 heads", "3 heads")) >= 5, seen
+    assert min(seen[what] for what in ("causal", "full", "none", "relu", "1 heads", "2 heads", "3 heads")) >= 5, seen
     assert min(seen[code] for code in ("mean-above-bound", "bound-too-small", "count-too-large")) >= 15, seen
+    assert seen["range-too-narrow"] >= 1, seen
     assert seen["proved"] >= 30 and set(seen) >= {"automaton", "max", "min", "sum-mod", "argmax", "majority"}, seen
 
 
 def test_problem_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The problem that is asked for, or another; and all that a verdict says of a model with an architecture."""
-    case, groups = region_case(3, **PLAIN)
+    case, groups = region_case(3, activation="relu", **PLAIN)
     path, problem = case.write(tmp_path / "model.safetensors"), tmp_path / "problem.json"
     (tmp_path / "cert.json").write_text(json.dumps(about_regions(case, groups, random.Random(3))))
     other = copy.deepcopy(case.problem)
@@ -373,7 +377,7 @@ def test_problem_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_what_is_not_covered_is_named(tmp_path: Path) -> None:
     """Kinds of models, and rules about max-of-k where they are not about the problem, or beside regions."""
-    for name, field in (("two-blocks", "blocks"), ("two-heads-relu", "activation"), ("final-norm", "norms")):
+    for name, field in (("two-blocks", "blocks"), ("three-heads", "activation"), ("final-norm", "norms")):
         code, line = run(MODELS / f"{name}.safetensors", CERTIFICATES / "accept" / "tiny--regions.cert.json")
         assert code == NOT_PROVED and line.startswith(f"NOT-PROVED not-proved-architecture {field} in MODEL")
     path = CERTIFICATES / "accept" / "tiny--cubic-of-a-problem-file.cert.json"
