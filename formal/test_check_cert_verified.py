@@ -8,7 +8,7 @@ import struct
 import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from operator import sub
@@ -35,7 +35,6 @@ from checker.facts import (
     UpperTable,
 )
 from checker.kernel import verify
-from checker.model.architecture import Architecture
 from checker.model.weights import read_weights
 from tests.support.any_case import Case
 from tests.support.any_case import certificate as certificate_of
@@ -46,12 +45,14 @@ from tests.support.hints import bent_scores, by_hand, in_any_units, small_peels,
 from tests.support.region_attacks import changed
 from tests.support.region_cases import region_case
 from tests.support.region_proofs import BUDGET, problem_of, prove
+from tests.support.region_readings import READINGS, TRAPS
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 FORMAL = Path(__file__).resolve().parent
 CHECKER = FORMAL / "build" / "check-cert-verified"
 TESTS = FORMAL.parent / "tests"
 CERTIFICATES, MODELS = TESTS / "certificates", TESTS / "models"
+PLAIN_ENTRY = '{"activation":"none","blocks":1,"norms":[],"pool":"none","readout_layers":0}'  # of a file without one
 ABOUT_REGIONS = {"regions", "region_gaps", "region_counts"}
 PROVED = {path.stem for path in (FORMAL / "Rules").glob("*.v")}
 ACCEPTED, NOT_PROVED = 0, 6
@@ -81,10 +82,10 @@ def model_of(data: bytes) -> Path:
     return path if path.is_file() else MODELS / "tiny.safetensors"
 
 
-def is_covered(architecture: Architecture) -> bool:
+def is_covered(architecture: Mapping[str, Any]) -> bool:
     """Whether the theorem about any problem is about models of this kind."""
-    plain = not architecture.has_mlp and not architecture.norms and architecture.pool == "none"
-    return plain and architecture.blocks == 1 and not architecture.readout_layers
+    plain = {"blocks": 1, "norms": [], "pool": "none", "readout_layers": 0}
+    return architecture["activation"] in ("none", "relu") and plain.items() <= architecture.items()
 
 
 def uses_proved_rules_only(data: bytes) -> bool:
@@ -92,7 +93,9 @@ def uses_proved_rules_only(data: bytes) -> bool:
     decoded, rules = decode_certificate(data), {step.rule for step in decode_certificate(data).steps}
     if isinstance(decoded.problem, int) and not rules & ABOUT_REGIONS:
         return rules <= PROVED
-    return rules <= {*ABOUT_REGIONS, "total"} and is_covered(read_weights(model_of(data).read_bytes()).architecture)
+    return rules <= {*ABOUT_REGIONS, "total"} and is_covered(
+        json.loads(read_weights(model_of(data).read_bytes()).entry or PLAIN_ENTRY)
+    )
 
 
 def test_corpus() -> None:
@@ -283,17 +286,21 @@ def test_all_strategies(tmp_path: Path) -> None:
     assert words == ["VERIFIED" for _ in STRATEGIES]
 
 
-PLAIN = {"activation": "none", "normalization": "none", "norms": [], "eps": "0"}
+PLAIN = {"normalization": "none", "norms": [], "eps": "0"}
 
 
 def about_regions(case: Case, groups: list[Any], rng: random.Random) -> dict[str, Any]:
     """A certificate by the rules about regions, with the best hints that check-cert accepts."""
-    problem = problem_of(case)
-    steps = prove(problem, groups, rng.choice((8, 12, 16, 24, 40)), rng.choice((1, 3, 50, 200)), rng)
+    bits, steps = rng.choice((8, 12, 16, 24, 40)), rng.choice((1, 3, 50, 200))
+    return with_total(case, prove(problem_of(case), groups, bits, steps, rng))
+
+
+def with_total(case: Case, steps: list[Any]) -> dict[str, Any]:
+    """The certificate of these three steps, and of their sum."""
     correct = sum([count[3] for count in steps[-1]["conclusion"]["counts"]])
     claim = {"correct": correct, "wrong": 0}
     total = {"rule": "total", "premises": [2], "args": {}, "conclusion": claim}
-    return certificate_of(case, [8], [], steps=[*steps, total], claim={**claim, "total": problem.total})
+    return certificate_of(case, [8], [], steps=[*steps, total], claim={**claim, "total": problem_of(case).total})
 
 
 def greedier(stated: dict[str, Any], rng: random.Random) -> Iterator[dict[str, Any]]:
@@ -317,10 +324,12 @@ def greedier(stated: dict[str, Any], rng: random.Random) -> Iterator[dict[str, A
 
 
 def test_the_same_of_regions(tmp_path: Path) -> None:
-    """Any number of heads, either mask, any label, weights of inputs and margin: the same line, or the same refusal."""
+    """Any number of heads, either mask, an MLP or none, any label, weights of inputs and margin: the same line, or the
+    same refusal."""
     seen: Counter[str] = Counter()
-    for seed in range(60):
-        (case, groups), rng = region_case(seed, **PLAIN), random.Random(seed)
+    for seed in range(80):
+        activation = "relu" if seed % 2 else "none"
+        (case, groups), rng = region_case(seed, activation=activation, **PLAIN), random.Random(seed)
         path = case.write(tmp_path / "model.safetensors")
         try:
             stated = about_regions(case, groups, rng)
@@ -330,6 +339,7 @@ def test_the_same_of_regions(tmp_path: Path) -> None:
         seen["proved"] += 1
         seen[f"{case.architecture['heads']} heads"] += 1
         seen[case.architecture["mask"]] += 1
+        seen[activation] += 1
         seen[case.problem["label"]["name"]] += 1
         for one in (stated, *greedier(stated, rng)):
             (tmp_path / "cert.json").write_text(json.dumps(one))
@@ -342,14 +352,30 @@ def test_the_same_of_regions(tmp_path: Path) -> None:
                 seen[refusal.code] += 1
             else:
                 assert line == describe(verdict)[0], seed
-    assert min(seen[what] for what in ("causal", "full", "1 heads", "2 heads", "3 heads")) >= 5, seen
+    assert min(seen[what] for what in ("causal", "full", "none", "relu", "1 heads", "2 heads", "3 heads")) >= 5, seen
     assert min(seen[code] for code in ("mean-above-bound", "bound-too-small", "count-too-large")) >= 15, seen
+    assert seen["range-too-narrow"] >= 1, seen
     assert seen["proved"] >= 30 and set(seen) >= {"automaton", "max", "min", "sum-mod", "argmax", "majority"}, seen
+
+
+def test_wrong_readings_are_refused(tmp_path: Path) -> None:
+    """What a checker would accept that reads the rules wrongly, and claims too much by it."""
+    refused = 0
+    for name, reading in READINGS.items():
+        trap = TRAPS[name]()
+        with reading():
+            steps = prove(problem_of(trap.case), trap.groups, trap.bits, 50, random.Random(trap.seed), trap.shares)
+        (tmp_path / "cert.json").write_text(json.dumps(with_total(trap.case, steps)))
+        code, _ = run(trap.case.write(tmp_path / "model.safetensors"), tmp_path / "cert.json")
+        assert code in (1, NOT_PROVED), name
+        assert (code == NOT_PROVED) == (not is_covered(trap.case.architecture)), name
+        refused += code == 1
+    assert refused >= 30
 
 
 def test_problem_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The problem that is asked for, or another; and all that a verdict says of a model with an architecture."""
-    case, groups = region_case(3, **PLAIN)
+    case, groups = region_case(3, activation="relu", **PLAIN)
     path, problem = case.write(tmp_path / "model.safetensors"), tmp_path / "problem.json"
     (tmp_path / "cert.json").write_text(json.dumps(about_regions(case, groups, random.Random(3))))
     other = copy.deepcopy(case.problem)
@@ -373,7 +399,7 @@ def test_problem_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_what_is_not_covered_is_named(tmp_path: Path) -> None:
     """Kinds of models, and rules about max-of-k where they are not about the problem, or beside regions."""
-    for name, field in (("two-blocks", "blocks"), ("two-heads-relu", "activation"), ("final-norm", "norms")):
+    for name, field in (("two-blocks", "blocks"), ("three-heads", "activation"), ("final-norm", "norms")):
         code, line = run(MODELS / f"{name}.safetensors", CERTIFICATES / "accept" / "tiny--regions.cert.json")
         assert code == NOT_PROVED and line.startswith(f"NOT-PROVED not-proved-architecture {field} in MODEL")
     path = CERTIFICATES / "accept" / "tiny--cubic-of-a-problem-file.cert.json"
