@@ -1,7 +1,8 @@
 (** The theorem: if the checker accepts, the claim is true of the model as a function of real numbers. *)
 
 From Coq Require Import Reals ZArith List Lia.
-From Compact Require Import Spec.Model Integer.Tables Count.Counting Kernel.
+From Compact Require Import Spec.Model Spec.General Integer.Tables Count.Counting Kernel General.Steps General.MaxOfK.
+From Compact Require Import Regions.Inputs General.Problem.
 Import ListNotations.
 
 Theorem accepted_claims_are_true :
@@ -34,4 +35,27 @@ Proof.
     assert (G : forall row : list nat, length (flat_map (fun c => map (cons c) rest) row) = (length row * length rest)%nat).
     { induction row as [|c row IHrow]; [reflexivity|]. cbn [flat_map length]. rewrite app_length, map_length, IHrow. lia. }
     rewrite G, seq_length. lia.
+Qed.
+
+(** Of max-of-k by one head the rules about regions say the same; of wrong sequences they claim nothing. *)
+Theorem accepted_claims_by_regions_are_true :
+  forall (w : weights) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
+  check_regions w budget (numerator, denominator) steps right missed = Verified ->
+  at_least right (correct (model_of w) (IZR numerator / IZR denominator)%R) /\ (missed <= 0)%Z.
+Proof. intros w budget numerator denominator. exact (check_regions_sound w budget (numerator, denominator)). Qed.
+
+(** And of any problem of a model with one block. *)
+Theorem accepted_claims_about_problems_are_true :
+  forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
+  check_general w P budget (numerator, denominator) steps right missed = Verified ->
+  weigh_at_least P right (answered (layer_of w) P (IZR numerator / IZR denominator)%R) /\ (missed <= 0)%Z.
+Proof. intros w P budget numerator denominator. exact (check_general_sound w P budget (numerator, denominator)). Qed.
+
+(** The total of a claim about a problem is the weight of all inputs: the product of what the tokens of each position weigh. *)
+Theorem all_inputs : forall rows, Forall (fun row => NoDup (map fst row)) rows -> Forall (Forall (fun choice => (0 < snd choice)%Z)) rows ->
+  exists xs, NoDup xs /\ (forall x, In x xs <-> (0 < weight_of_input rows x)%Z) /\
+    total_weight rows xs = fold_right (fun row rest => fold_right (fun choice sum => snd choice + sum) 0 row * rest)%Z 1%Z rows.
+Proof.
+  intros rows distinct_ positive_. exists (inputs rows). split; [now apply inputs_NoDup|]. split; [|now apply total_of_inputs].
+  intros x. now apply input_by_weight.
 Qed.

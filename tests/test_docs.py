@@ -199,9 +199,8 @@ def test_pictures_and_tables_are_those_of_the_measurements(tmp_path: Path) -> No
 def test_the_record_has_rows_that_can_be_measured_again() -> None:
     measured = loaded(ROOT / "bench" / "measured.py")
     record = measured.load()
-    rows = {str(row): row for row in measured.ROWS}
-    assert [line.row for line in record] == [name for name in rows if name in {line.row for line in record}]
-    assert [line.length_ops is not None for line in record] == [rows[line.row].length for line in record]
+    assert [line.row for line in record] == list(map(str, measured.ROWS))
+    assert all((line.length_ops is not None) == (line.check_s < measured.MOST_SECONDS) for line in record)
 
 
 def test_no_kind_of_models_is_proved_better_than_it_is() -> None:
@@ -227,9 +226,11 @@ def test_the_record_agrees_with_the_verdicts_that_are_shown() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [line.row for line in loaded(ROOT / "bench" / "measured.py").load()])
+@pytest.mark.parametrize(
+    "name", [line.row for line in loaded(ROOT / "bench" / "measured.py").load() if line.check_s < 2]
+)
 def test_measuring_again_gives_the_record(name: str) -> None:
-    """Claims and lengths."""
+    """Claims and lengths of proofs that are quickly checked; `bench/measured.py --again` makes all of them."""
     measured = loaded(ROOT / "bench" / "measured.py")
     (row,) = (row for row in measured.ROWS if str(row) == name)
     (line,) = (line for line in measured.load() if line.row == name)

@@ -30,7 +30,7 @@ OF_EXPONENTIAL = {30: 230, 36: 284}  # by the bits that are kept
 # Of a group: per member of a mask; per query, a token and a position; per query, pool and token; a loss in a table
 OF_MEMBER, OF_QUERY, OF_TOKEN_WEIGHT, OF_POSITION_WEIGHT = 5, 50, 8, 13
 OF_PRODUCT, OF_WEIGHTED_GAIN, OF_LARGEST_GAIN = 2, 3, 1.36
-OF_PEAK, OF_LOSS, OF_TERM = 1.3, 9.4, 5.4
+OF_PEAK, OF_LOSS, OF_TERM = 1.3, 11, 6
 # Of a branched query: per wrong token, position and token; per position and token, and rival
 OF_BRANCHED_ENTRY, OF_BRANCHED_TOKEN, OF_RIVAL = 4.7, 17, 4
 LANE = 77  # bits for each rival
@@ -106,35 +106,56 @@ def of_counts(plan: Plan, v: int, k: int, counting: float) -> float:
 
 
 class Losses(NamedTuple):
-    """Of a table: how many there are, how many of these are within the steps, how many differ, and how many lanes these
-    take."""
+    """Of a table: how many there are, how many differ among those within the steps, the largest of these, and the
+    largest of those but the final token's."""
 
     entries: int
-    terms: int
     distinct: int
-    lanes: int
+    largest: int
+    others: int
 
 
 def of_polynomials(losses: list[Losses], uses: list[int], width: int, steps: int) -> float:
-    """Counting all choices, and those without the final token; `width` bits are a lane."""
-    cost, top, mask = 0.0, 0, words(width * (steps + 1))
-    for (entries, terms, distinct, lanes), count in zip(losses, uses, strict=True):
-        cost += entries + terms + OF_TERM * distinct + words(width * lanes) * (log2(distinct + 1) + 3)
-        power = min(lanes - 1, steps)  # the degree of what is squared
+    """Counting all choices, and those without the final token, whose loss is often the largest by far; `width` bits are
+    a lane."""
+    cost = 3.0 * words(width * (steps + 1))
+    for entries, distinct, largest, _ in losses:
+        cost += OF_LOSS * entries + OF_TERM * distinct + words(width * (largest + 1)) * (log2(distinct + 1) + 3)
+    every, others = [row.largest for row in losses], [row.others for row in losses]
+    return cost + sum(of_powers(largest, others, uses, width, steps) for largest in (every, others))
+
+
+def of_powers(largest: list[int], others: list[int], uses: list[int], width: int, steps: int) -> float:
+    """The product of the powers of polynomials of these degrees, and the sum of its lanes.
+
+    A coefficient counts the choices so far: of all its bits a lane fills the share of the uses that are multiplied in.
+    """
+    mask, total = words(width * (steps + 1)), sum(uses)
+
+    def size(degree: int, factors: int) -> int:
+        return words(width * (degree + factors / total))
+
+    cost, top, done = 0.0, 0, 0
+    for degree, other, count in zip(largest, others, uses, strict=True):
+        factors = 1
         while count:
+            power = within(degree, other, factors, steps)
+            long = size(power, factors)
             if count % 2:
-                cost += 2 * of_product(width, top, power, mask)
-                top = min(top + power, steps)
+                found = size(top, done)
+                cost += found * long + max(found + long, mask)
+                top, done = min(top + power, steps), done + factors
             count //= 2
             if count:
-                cost += 2 * of_product(width, power, power, mask)
-                power = min(2 * power, steps)
-    return cost + 3 * mask + words(width * (top + 1)) * words(width)
+                cost += long * long + max(2 * long, mask)
+                factors *= 2
+    return cost + size(top, done) * words(width)
 
 
-def of_product(width: int, left: int, right: int, mask: int) -> int:
-    """Of polynomials of these degrees, cut by a mask of so many words."""
-    return words(width * (left + 1)) * words(width * (right + 1)) + max(words(width * (left + right + 1)), mask)
+def within(largest: int, others: int, factors: int, steps: int) -> int:
+    """The degree of a power that is cut at `steps`: of its factors some lose the largest loss, the rest the others'."""
+    sums = [others * factors + (largest - others) * n for n in range(factors + 1)]
+    return max([total for total in sums if total <= steps], default=steps)
 
 
 def of_branching(q: int, m: int, found: Decided, v: int, k: int) -> float:

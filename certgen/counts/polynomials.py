@@ -60,8 +60,7 @@ def count_reached(tables: list[FloatArray], uses: list[int], last_has_final: boo
         return NONE
     kept = [np.minimum(row - low, most + 1).astype(int) for row, low in zip(losses, lows, strict=True)]
     finals = [int(row[-1]) for row in kept[:-1]] + [int(kept[-1][-1]) if last_has_final else most + 1]
-    found = count_within(kept, finals, uses, most)
-    return Reached(found.number, found.cost + costs.OF_LOSS * sum(map(len, losses)))
+    return count_within(kept, finals, uses, most)
 
 
 def count_within(losses: list[IntArray], finals: list[int], uses: list[int], most: int) -> Reached:
@@ -78,5 +77,6 @@ def count_within(losses: list[IntArray], finals: list[int], uses: list[int], mos
         without = polynomial - (1 << (width * final)) if final <= most else polynomial
         for _ in range(count):
             every, others = (every * polynomial) & lanes, (others * without) & lanes
-        sizes.append(costs.Losses(len(row), len(within), len(distinct), len(multiplicity)))
+        degrees = [max(number.bit_length() - 1, 0) // width for number in (polynomial, without)]
+        sizes.append(costs.Losses(len(row), len(distinct), *degrees))
     return Reached((every - others) % ((1 << width) - 1), costs.of_polynomials(sizes, uses, width, most))

@@ -35,13 +35,15 @@ def passes(model: Model, task: Task) -> int:
 def work(model: Model, k: int, bits: int, together: int = 1000) -> int:
     """Of one position of an input of k tokens, when `bits` bits are kept.
 
-    An exponential counts as one, and so do eight columns of a matrix; a SiLU or a GELU as eight, and more with more
-    bits; the rest of a block as sixteen. Weights above 16 make numbers longer from layer to layer.
+    An exponential with a score of fewer than 64 products counts as one, and so do eight columns of a matrix; a SiLU or
+    a GELU as eight, and more with more bits; the rest of a block as sixteen. Weights above 16 make numbers longer from
+    layer to layer.
     """
     architecture = model.architecture
     tables = [array for name, array in model.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     growth = sum(max(0, math.frexp(np.abs(array).max(initial=0.0))[1] - 4) for array in tables)
-    exponentials = max(architecture.blocks * architecture.heads, 1) * k
+    scores = max(architecture.blocks * architecture.heads, 1) * k
+    exponentials = scores * (1 + model.sizes.get("d_head", 0) // 64)
     if architecture.activation not in ("none", "relu"):
         exponentials += 8 * architecture.blocks * model.sizes.get("d_mlp", 0) * (1 + bits // 64)
     products = sum(array.size for array in tables) // together

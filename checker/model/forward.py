@@ -117,13 +117,14 @@ def unchanged(x: Ball) -> Ball:
 
 def work(weights: Weights, k: int, bits: int) -> int:
     """About how many operations a position takes: UNIT for 4,000 multiply-adds of 64 bits side by side, as many for an
-    exponential, or eight columns of a matrix; eight times as many for a SiLU or a GELU, and more with more bits;
-    sixteen times for the rest of a block. Weights above 16 make numbers longer from layer to layer."""
+    exponential with a score of fewer than 64 products, or eight columns of a matrix; eight times as many for a SiLU or
+    a GELU, and more with more bits; sixteen times for the rest of a block. Weights above 16 make numbers longer from
+    layer to layer."""
     tables = [W for name, W in weights.tensors.items() if not name.startswith(("embed.", "pos_embed."))]
     products = sum([len(W.rows) * len(W.rows[0]) for W in tables])
     growth = sum([max(0, max([max(map(abs, row)) for row in W.rows]).bit_length() + W.exponent - 4) for W in tables])
     blocks = weights.architecture.blocks
-    exponentials = max(blocks * weights.architecture.heads, 1) * k
+    exponentials = max(blocks * weights.architecture.heads, 1) * k * (1 + weights.sizes.get("d_head", 0) // 64)
     if weights.architecture.activation not in ("none", "relu"):
         exponentials += 8 * blocks * weights.sizes.get("d_mlp", 0) * (1 + bits // 64)
     words = 1 + (bits + min(growth, LONGEST)) // 64
@@ -132,15 +133,15 @@ def work(weights: Weights, k: int, bits: int) -> int:
 
 
 def forward_memory(weights: Weights, choices: list[dict[int, int]], passes: int, bits: int) -> int:
-    """Bytes of a model in packed rows, and of every token at every position in the first block, with attention between
-    any two that are seen together; of one input in the other blocks."""
+    """Bytes of a model's weights, which are also packed in lanes of four sizes; of every token at every position in the
+    first block, with attention between any two that are seen together; of one input in the other blocks."""
     a, sizes, tables = weights.architecture, weights.sizes, weights.tensors.values()
     places, k = sum(map(len, choices)), len(choices)
     growth = sum([max(0, max([max(map(int.bit_length, row)) for row in W.rows]) + W.exponent - 4) for W in tables])
     length = number(2 * bits + min(growth, LONGEST))
     width = 6 * sizes["d_model"] + 4 * a.heads * sizes.get("d_head", 0) + 2 * sizes.get("d_mlp", 0)
     pairs = min(places * places, passes * k) * a.heads * (130 + 2 * number(bits)) * min(a.blocks, 1)
-    weights_packed = 8 * sum([len(W.rows) * len(W.rows[0]) for W in tables]) * length
+    weights_packed = sum([len(W.rows) * len(W.rows[0]) for W in tables]) * (number(bits) + 4 * (length - 30))
     return weights_packed + pairs + (places + k * (a.blocks + 1)) * width * length
 
 

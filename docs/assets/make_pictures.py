@@ -336,7 +336,7 @@ def scaling() -> None:
     rows = growth()
     names = list(dict.fromkeys(strategy for _, strategy in rows))
     svg = Svg(760, 400 + 20 * len(names), "Proof length against d_vocab and k")
-    for panel, (size, ticks) in enumerate((("d_vocab", (32, 64, 128)), ("k", (2, 4, 8, 12, 20)))):
+    for panel, (size, ticks) in enumerate((("d_vocab", (32, 64, 128, 256)), ("k", (2, 4, 8, 12, 20)))):
         left, right, top, bottom = 60 + 370 * panel, 380 + 370 * panel, 20, 340
         chosen = {name: [r for r in rows.get((size, name), []) if r["length_ops"]] for name in names}
         lengths = [float(r["length_ops"]) for members in chosen.values() for r in members]
@@ -585,12 +585,10 @@ def bound(row: dict[str, str], places: int) -> str:
 
 def million(row: dict[str, str]) -> str:
     """The length, in millions of operations."""
-    return f"{int(row['length_ops']) / 1e6:.1f}" if row["length_ops"] else "–"
+    return f"{int(row['length_ops']) / 1e6:,.1f}" if row["length_ops"] else "–"
 
 
 def seconds(text: str) -> str:
-    if not text:
-        return "–"
     return f"{float(text):.1f} s" if float(text) < 10 else f"{float(text):.0f} s"
 
 

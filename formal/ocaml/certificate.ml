@@ -2,16 +2,19 @@
 
 open Refusal
 
+(* Steps by the rules about max-of-k, or by those about any problem. *)
+type proof = Of_one_head of Checked.step list | Of_regions of Checked.general_step list
+
 type t = {
   file_digest : string;
   tensor_digests : (string * string) list;
   sizes : (string * Z.t) list;
-  k : Z.t;
+  problem : Problem_file.stated;
   margin : Z.t * Z.t;
   correct : Z.t;
   wrong : Z.t;
   total : Z.t;
-  steps : Checked.step list;
+  proof : proof;
 }
 
 let statement_type = "https://in-toto.io/Statement/v1"
@@ -22,44 +25,33 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss"; "float32_any_order"; "float32_inputs" ]
+  [ "evaluate_inputs"; "expected_loss"; "float32_any_order"; "float32_inputs" ]
 
-(* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
-let fraction ?(signed = false) path value =
-  let bad () = malformed "bad-fraction" path in
-  let digits ~zero s =
-    let n = String.length s in
-    n >= 1 && n <= 1000 && String.for_all (fun c -> c >= '0' && c <= '9') s && (s.[0] <> '0' || (zero && s = "0"))
-  in
-  let above, below =
-    match String.split_on_char '/' (Json.text path value) with
-    | [ a ] -> (a, None)
-    | [ a; b ] -> (a, Some b)
-    | _ -> bad ()
-  in
-  let negative = signed && String.length above > 0 && above.[0] = '-' in
-  let size = if negative then String.sub above 1 (String.length above - 1) else above in
-  if not (digits ~zero:(not negative) size) then bad ();
-  match below with
-  | None -> (Z.of_string above, Z.one)
-  | Some b ->
-      if (not (digits ~zero:false b)) || b = "1" then bad ();
-      let p, q = (Z.of_string above, Z.of_string b) in
-      if Z.equal (Z.gcd p q) Z.one then (p, q) else bad ()
+(* Rules about max-of-k by one head: not about other problems, nor beside regions. *)
+let rules_of_one_head =
+  [
+    "enumerate_sequences"; "branch_sequences"; "pure_sequences"; "direct_path_upper"; "value_path_upper";
+    "cubic_tokens"; "count_cubic"; "score_exact"; "score_residual_spread"; "score_product_spread";
+    "score_recursive_spread"; "score_singular_value"; "separable_counts"; "direct_path_spread";
+    "direct_path_centred_spread"; "value_path_spread"; "max_token_drop"; "max_token_mean";
+    "max_token_envelope"; "attention_ranges"; "gap_cells"
+  ]
 
 let digest path value =
   let s = Json.text path value in
   let hex c = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') in
   if String.length s = 64 && String.for_all hex s then s else malformed "bad-digest" path
 
-let tally path value =
+let counts path value =
   let fields = Json.record path [ "counts" ] value in
   let entry path value =
     match Json.array path Json.integer value with
     | [ of_label; queries; ns; right; missed ] -> { Checked.of_label; queries; ns; right; missed }
     | _ -> malformed "wrong-type" path
   in
-  Checked.Tally (Json.array (path ^ ".counts") entry (fields "counts"))
+  Json.array (path ^ ".counts") entry (fields "counts")
+
+let tally path value = Checked.Tally (counts path value)
 
 let rows path = Json.array path (fun path -> Json.array path Json.integer)
 
@@ -74,9 +66,13 @@ let cubic_tokens path value =
   let fields = Json.record path [ "masks" ] value in
   Checked.Cubic_tokens (Json.array (path ^ ".masks") rows (fields "masks"))
 
-let accuracy path value =
+let right_and_missed path value =
   let fields = Json.record path [ "correct"; "wrong" ] value in
-  Checked.Accuracy (natural (path ^ ".correct") (fields "correct"), natural (path ^ ".wrong") (fields "wrong"))
+  (natural (path ^ ".correct") (fields "correct"), natural (path ^ ".wrong") (fields "wrong"))
+
+let accuracy path value =
+  let right, missed = right_and_missed path value in
+  Checked.Accuracy (right, missed)
 
 let scores path value =
   let fields = Json.record path [ "exponent"; "kept"; "error" ] value in
@@ -139,10 +135,85 @@ let group path value =
     pools_of = Json.array (path ^ ".pools") Json.integer (fields "pools");
     shared_classes = classes (path ^ ".classes") (fields "classes"); blocks = Json.array (path ^ ".blocks") block (fields "blocks") }
 
-let step path value =
+(* What regions are about: an automaton and its parts. A number that is none of the automaton is one beyond all of them. *)
+let beyond = 1 lsl 30
+let index n = if Z.sign n >= 0 && Z.lt n (Z.of_int beyond) then Z.to_int n else beyond
+let index_or_none n = if Z.equal n Z.minus_one then None else Some (index n)
+
+let part_or_none path value =
+  let n = Json.integer path value in
+  if Z.geq n (Z.of_int beyond) then refuse Not_proved "not-proved-part" path;
+  index_or_none n
+
+(* Below -1 there is no part. *)
+let require_parts path value =
+  let below path value = if Z.lt (Json.integer path value) Z.minus_one then refuse Rejected "bad-automaton" path in
+  ignore (Json.array path below value)
+
+let region_group ~argument path value =
+  let fields = Json.record path [ "label"; "queries"; "rivals"; "symbols"; "next"; "parts" ] value in
+  let at name = path ^ "." ^ name in
+  let list name item = Json.array (at name) item (fields name) in
+  if argument then require_parts (at "parts") (fields "parts");
+  { Checked.label_of = index (Json.integer (at "label") (fields "label")); queries0 = Json.integer (at "queries") (fields "queries");
+    rivals0 = list "rivals" Json.integer; symbols = List.map index (list "symbols" Json.integer);
+    next = List.map (List.map index_or_none) (matrix Z.zero (at "next") (fields "next")).Checked.rows; parts0 = list "parts" part_or_none }
+
+let region_groups ~argument path = Json.array path (region_group ~argument)
+let hints path = Json.array path rows
+
+let regions_of path value =
+  let fields = Json.record path [ "bits"; "groups"; "ranges" ] value in
+  (bits (path ^ ".bits") (fields "bits"), region_groups ~argument:false (path ^ ".groups") (fields "groups"), rows (path ^ ".ranges") (fields "ranges"))
+
+let regions path value =
+  let bits, groups, ranges = regions_of path value in
+  Checked.Regions (bits, groups, ranges)
+
+let region_gaps path value =
+  let fields = Json.record path [ "regions"; "gaps" ] value in
+  let bits, groups, ranges = regions_of (path ^ ".regions") (fields "regions") in
+  Checked.Region_gaps (bits, groups, ranges, rows (path ^ ".gaps") (fields "gaps"))
+
+(* The parts of a step: its rule, arguments, margin, premises and conclusion. *)
+type parts_of_step = {
+  name : string;
+  args : string list -> string -> Json.t;
+  margin : (Z.t * Z.t) option;
+  premises : Z.t list;
+  concluded : Json.t;
+}
+
+let parts_of_step path value =
   let fields = Json.record ~optional:[ "margin" ] path [ "rule"; "premises"; "args"; "conclusion" ] value in
-  let name = Json.text (path ^ ".rule") (fields "rule") in
-  let args names = Json.record (path ^ ".args") names (fields "args") in
+  { name = Json.text (path ^ ".rule") (fields "rule"); args = (fun names -> Json.record (path ^ ".args") names (fields "args"));
+    margin = Option.map (Json.fraction ~signed:true (path ^ ".margin")) (Json.optional "margin" value);
+    premises = Json.array (path ^ ".premises") Json.integer (fields "premises"); concluded = fields "conclusion" }
+
+let rules_about_regions = [ "regions"; "region_gaps"; "region_counts" ]
+
+let general_step path value =
+  let { name; args; margin; premises; concluded } = parts_of_step path value in
+  let arg decode args name = decode (path ^ ".args." ^ name) (args name) in
+  let uses, concludes =
+    match name with
+    | "regions" ->
+        let args = args [ "bits"; "groups"; "hints" ] in
+        (Checked.Apply_regions (arg bits args "bits", arg (region_groups ~argument:true) args "groups", arg hints args "hints"), regions)
+    | "region_gaps" -> (Checked.Apply_region_gaps (arg hints (args [ "hints" ]) "hints"), region_gaps)
+    | "region_counts" ->
+        (Checked.Apply_region_counts (arg hints (args [ "hints" ]) "hints"), fun path value -> Checked.Tally_of_weights (counts path value))
+    | "total" ->
+        let _none : string -> Json.t = args [] in
+        (Checked.Apply_total_of_weights, fun path value -> let right, missed = right_and_missed path value in Checked.Accuracy_of_weights (right, missed))
+    | _ when List.mem name not_proved -> refuse Not_proved ("not-proved-rule " ^ name) (path ^ ".rule")
+    | _ when List.mem name rules_of_one_head -> refuse Not_proved ("not-proved-here " ^ name) (path ^ ".rule")
+    | _ -> malformed "unknown-rule" (path ^ ".rule")
+  in
+  { Checked.uses; own_margin = margin; premise_numbers = premises; concluded = concludes (path ^ ".conclusion") concluded }
+
+let step path value =
+  let { name; args; margin; premises; concluded } = parts_of_step path value in
   let arg decode args name = decode (path ^ ".args." ^ name) (args name) in
   let applied, concludes =
     match name with
@@ -213,13 +284,15 @@ let step path value =
     | _ when List.mem name not_proved -> refuse Not_proved ("not-proved-rule " ^ name) (path ^ ".rule")
     | _ -> malformed "unknown-rule" (path ^ ".rule")
   in
-  let at_margin = match value with
-    | Json.Object all -> Option.map (fraction ~signed:true (path ^ ".margin")) (List.assoc_opt "margin" all)
-    | _ -> None in
-  let premises = Json.array (path ^ ".premises") Json.integer (fields "premises") in
-  { Checked.applied; at_margin; premises; conclusion = concludes (path ^ ".conclusion") (fields "conclusion") }
+  { Checked.applied; at_margin = margin; premises; conclusion = concludes (path ^ ".conclusion") concluded }
 
-let read data =
+let uses_regions steps =
+  let name = function Json.Object fields -> List.assoc_opt "rule" fields | _ -> None in
+  let is_one step = match name step with Some (Json.String name) -> List.mem name rules_about_regions | _ -> false in
+  match steps with Json.List steps -> List.exists is_one steps | _ -> false
+
+(* Of a model whose file says its architecture, or not. *)
+let read ~architecture data =
   let content = Json.parse (Member.content data) in
   (match content with
   | Json.Object fields when List.mem_assoc "dsseEnvelope" fields || (List.mem_assoc "payload" fields && List.mem_assoc "signatures" fields) ->
@@ -250,18 +323,18 @@ let read data =
   if List.mem_assoc "profile" claim then refuse Not_proved "not-proved-claim" "predicate.claim";
   let claim = Json.record "predicate.claim" [ "correct"; "wrong"; "total" ] (Json.Object claim) in
   let number name = natural ("predicate.claim." ^ name) (claim name) in
-  let task = Json.mapping "predicate.task" (predicate "task") in
-  if not (List.mem_assoc "name" task) then refuse Not_proved "not-proved-task" "predicate.task";
-  let task = Json.record "predicate.task" [ "name"; "k" ] (Json.Object task) in
-  Json.constant "predicate.task.name" (Json.String "max-of-k") (task "name");
+  let problem = Problem_file.decode "predicate.task" (predicate "task") in
+  let about_regions = architecture || uses_regions (predicate "steps") || (match problem with Problem_file.File _ -> true | Max_of_k _ -> false) in
   {
     file_digest = digest "subject[0].digest.sha256" (file_digest "sha256");
     tensor_digests = List.map (fun (name, value) -> (name, digest "predicate.model.tensors" value)) tensors;
     sizes = List.map (fun (name, value) -> (name, Json.integer "predicate.model" value)) (List.remove_assoc "tensors" model);
-    k = Json.integer "predicate.task.k" (task "k");
-    margin = fraction "predicate.margin" (predicate "margin");
+    problem;
+    margin = Json.fraction "predicate.margin" (predicate "margin");
     correct = number "correct";
     wrong = number "wrong";
     total = number "total";
-    steps = Json.array "predicate.steps" step (predicate "steps");
+    proof =
+      (if about_regions then Of_regions (Json.array "predicate.steps" general_step (predicate "steps"))
+       else Of_one_head (Json.array "predicate.steps" step (predicate "steps")));
   }

@@ -1,5 +1,5 @@
-(* check-cert-verified [--budget N] [--json] MODEL CERT [CERT ...]: the checker that the theorem of Main.v is about, on
-   files. *)
+(* check-cert-verified [--problem FILE] [--budget N] [--json] MODEL CERT [CERT ...]: the checker that the theorems of Main.v
+   are about, on files. *)
 
 open Refusal
 
@@ -44,16 +44,12 @@ let code_of = function
   | Checked.Over_budget -> "over-budget"
   | Checked.Out_of_range -> "out-of-range"
   | Checked.Bad_weights -> "bad-shape"
+  | Checked.Bad_automaton -> "bad-automaton"
+  | Checked.Wrong_label -> "wrong-label"
+  | Checked.Mean_above_bound -> "mean-above-bound"
+  | Checked.Too_coarse -> "too-coarse"
 
 let sorted l = List.sort compare l
-
-(* The weight of all inputs, v^k, or nothing if it has more than 4,000 digits. *)
-let all_sequences v k =
-  let most = Z.pow (Z.of_int 10) Json.max_digits in
-  let rec go n total = if n = 0 then Some total else
-    let total = Z.mul total (Z.of_int v) in
-    if Z.geq total most then None else if v = 1 then Some total else go (n - 1) total in
-  go k Z.one
 
 let decimal units = Z.to_string (Z.div units (Z.of_int 100000)) ^ "." ^ Printf.sprintf "%05d" (Z.to_int (Z.rem units (Z.of_int 100000)))
 let rounded_down n total = decimal (Z.div (Z.mul n (Z.of_int 100000)) total)
@@ -63,14 +59,17 @@ let rounded_up n total = decimal (Z.cdiv (Z.mul n (Z.of_int 100000)) total)
 let quoted text = "\"" ^ text ^ "\""
 let json fields = "{" ^ String.concat ", " (List.map (fun (name, value) -> quoted name ^ ": " ^ value) fields) ^ "}"
 
-let verified (model : Model_file.t) (c : Certificate.t) total file =
-  let text = Z.to_string in
+let verified (model : Model_file.t) (c : Certificate.t) (problem : Problem_file.t) file =
+  let text = Z.to_string and total = problem.total in
   let most = Z.sub total c.wrong in
   let above, below = c.margin in
   let margin = if Z.equal below Z.one then text above else text above ^ "/" ^ text below in
   let about =
-    [ ("task", "max-of-" ^ text c.k); ("d_vocab", string_of_int (List.assoc "d_vocab" model.sizes)); ("semantics", "exact-real");
-      ("margin", margin); ("model", "sha256:" ^ model.file_digest) ]
+    [ ("task", problem.text); ("d_vocab", string_of_int (List.assoc "d_vocab" model.sizes)) ]
+    @ (if model.architecture.entry = None then [] else [ ("arch", model.architecture.brief) ])
+    @ [ ("semantics", "exact-real"); ("margin", margin) ]
+    @ Option.fold ~none:[] ~some:(fun digest -> [ ("problem", "sha256:" ^ digest) ]) problem.digest
+    @ [ ("model", "sha256:" ^ model.file_digest) ]
   in
   let line =
     Printf.sprintf "VERIFIED accuracy %s %s/%s (%s) %s%s%s"
@@ -84,7 +83,8 @@ let verified (model : Model_file.t) (c : Certificate.t) total file =
   in
   let counts = [ ("correct", text c.correct); ("wrong", text c.wrong); ("total", text total) ] in
   let about = List.map (fun (name, value) -> (name, if name = "d_vocab" then value else quoted value)) about in
-  (0, line, [ ("verdict", quoted "verified"); ("exit_code", "0"); ("file", quoted file) ] @ counts @ about)
+  let architecture = Option.fold ~none:[] ~some:(fun entry -> [ ("architecture", Json.written ~colon:": " ~comma:", " entry) ]) model.architecture.entry in
+  (0, line, [ ("verdict", quoted "verified"); ("exit_code", "0"); ("file", quoted file) ] @ counts @ about @ architecture)
 
 (* [expected] and [got], which check-cert can say more of, are empty. *)
 let refused word exit_code code file path =
@@ -93,48 +93,68 @@ let refused word exit_code code file path =
   let fields = List.map (fun (name, value) -> (name, quoted value)) texts in
   (exit_code, line, ("verdict", quoted (String.lowercase_ascii word)) :: ("exit_code", string_of_int exit_code) :: fields)
 
-let check budget model_path certificate_path file =
+let check problem_path budget model_path certificate_path file =
   let about name work = try Ok (work ()) with Refusal r -> Error (name, r.kind, r.code, r.path) in
+  let ( let* ) = Result.bind in
   let outcome =
-    Result.bind (about "MODEL" (fun () -> Model_file.read (read model_path))) (fun (model : Model_file.t) ->
-        about file (fun () ->
-            let c = Certificate.read (read certificate_path) in
-            if c.file_digest <> model.file_digest then refuse Other_model "model-digest" "subject[0].digest.sha256";
-            if sorted c.tensor_digests <> sorted model.tensor_digests then refuse Other_model "tensor-digest" "predicate.model.tensors";
-            let sizes = List.map (fun (name, n) -> (name, Z.of_int n)) model.sizes in
-            if sorted c.sizes <> sorted sizes then refuse Rejected "wrong-size" "predicate.model";
-            let v = List.assoc "d_vocab" model.sizes and k = List.assoc "n_ctx" model.sizes in
-            if not (Z.equal c.k (Z.of_int k)) || v * k > 1 lsl 24 then refuse Rejected "wrong-task" "predicate.task";
-            let total = match all_sequences v k with Some total -> total | None -> refuse Rejected "wrong-task" "predicate.task" in
-            if not (Z.equal c.total total) then refuse Rejected "wrong-total" "predicate.claim.total";
-            match Checked.check model.weights budget c.margin c.steps c.correct c.wrong with
-            | Checked.Verified -> verified model c total file
-            | Checked.Not_verified (why, at) ->
-                let path = match at with Some n -> Printf.sprintf "predicate.steps[%d]" n | None -> "predicate.claim" in
-                refuse (kind_of why) (code_of why) path))
+    let* (model : Model_file.t) = about "MODEL" (fun () -> Model_file.read (read model_path)) in
+    let size name = List.assoc name model.sizes in
+    let architecture = model.architecture.entry <> None in
+    let of_model at = Problem_file.of_model at ~v:(size "d_vocab") ~n_ctx:(size "n_ctx") ~outputs:(size (if architecture then "d_vocab_out" else "d_vocab")) in
+    let* wanted =
+      match problem_path with
+      | None -> Ok None
+      | Some path -> about "PROBLEM" (fun () -> Some (Problem_file.decode "" (Json.parse (read path)))) in
+    let* (c, problem) =
+      about file (fun () ->
+          let c = Certificate.read ~architecture (read certificate_path) in
+          if c.file_digest <> model.file_digest then refuse Other_model "model-digest" "subject[0].digest.sha256";
+          if sorted c.tensor_digests <> sorted model.tensor_digests then refuse Other_model "tensor-digest" "predicate.model.tensors";
+          let sizes = List.map (fun (name, n) -> (name, Z.of_int n)) model.sizes in
+          if sorted c.sizes <> sorted sizes then refuse Rejected "wrong-size" "predicate.model";
+          (c, of_model "predicate.task." c.problem)) in
+    let* wanted = about "PROBLEM" (fun () -> Option.map (of_model "") wanted) in
+    about file (fun () ->
+        (match wanted with
+        | Some (wanted : Problem_file.t) -> if wanted.normal <> problem.normal then refuse Rejected "other-problem" "predicate.task"
+        | None -> ());
+        if not (Z.equal c.total problem.total) then refuse Rejected "wrong-total" "predicate.claim.total";
+        let outcome =
+          match c.proof, model.weights, c.problem with
+          | Of_one_head steps, Some weights, _ -> Checked.check weights budget c.margin steps c.correct c.wrong
+          | Of_regions steps, Some weights, Max_of_k _ -> Checked.check_regions weights budget c.margin steps c.correct c.wrong
+          | Of_regions steps, _, _ -> Checked.check_general model.layer problem.checked budget c.margin steps c.correct c.wrong
+          | Of_one_head _, None, _ -> assert false
+        in
+        match outcome with
+        | Checked.Verified -> verified model c problem file
+        | Checked.Not_verified (why, at) ->
+            let path = match at with Some n -> Printf.sprintf "predicate.steps[%d]" n | None -> "predicate.claim" in
+            refuse (kind_of why) (code_of why) path)
   in
   match outcome with
   | Ok verdict -> verdict
   | Error (name, kind, code, path) -> refused (word kind) (exit_code kind) code name path
 
 let usage () =
-  prerr_endline "usage: check-cert-verified [--budget N] [--json] MODEL CERT [CERT ...]";
+  prerr_endline "usage: check-cert-verified [--problem FILE] [--budget N] [--json] MODEL CERT [CERT ...]";
   exit 2
 
-let rec options budget as_json = function
-  | "--json" :: rest -> options budget true rest
+let rec options problem budget as_json = function
+  | "--json" :: rest -> options problem budget true rest
+  | "--problem" :: path :: rest -> options (Some path) budget as_json rest
   | "--budget" :: n :: rest -> (
-      match int_of_string_opt n with Some b when b > 0 -> options (Z.of_int b) as_json rest | _ -> usage ())
-  | files -> (budget, as_json, files)
+      match int_of_string_opt n with Some b when b > 0 -> options problem (Z.of_int b) as_json rest | _ -> usage ())
+  | files -> (problem, budget, as_json, files)
 
 let () =
-  match options default_budget false (List.tl (Array.to_list Sys.argv)) with
-  | budget, as_json, model :: (_ :: _ as certificates) ->
+  match options None default_budget false (List.tl (Array.to_list Sys.argv)) with
+  | problem, budget, as_json, model :: (_ :: _ as certificates) ->
       let several = List.length certificates > 1 in
       let code_of_one i path =
         let file = if several then Printf.sprintf "CERT %d" (i + 1) else "CERT" in
         let code, line, fields =
-          try check budget model path file
+          try check problem budget model path file
           with Stack_overflow | Out_of_memory | Z.Overflow | Invalid_argument _ | Not_found | Failure _ ->
             refused "INTERNAL-ERROR" 70 "unexpected" file ""
         in

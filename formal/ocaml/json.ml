@@ -163,6 +163,9 @@ let record ?(optional = []) path names value =
     Refusal.malformed "unknown-field" path;
   fun name -> List.assoc name fields
 
+(* The value of a field that may be left out. *)
+let optional name = function Object fields -> List.assoc_opt name fields | _ -> None
+
 let array path item = function
   | List items -> List.mapi (fun i x -> item (Printf.sprintf "%s[%d]" path i) x) items
   | _ -> Refusal.malformed "wrong-type" path
@@ -175,3 +178,46 @@ let bounded low high path value =
   if Z.lt n low || Z.gt n high then Refusal.malformed "out-of-range" path else n
 
 let constant ?(code = "unsupported") path expected value = if value <> expected then Refusal.malformed code path
+
+let choice path names value =
+  let name = text path value in
+  if List.mem name names then name else Refusal.malformed "unsupported" path
+
+(* "p" or "p/q" in lowest terms, with a minus only if it is negative and may be. *)
+let fraction ?(signed = false) path value =
+  let bad () = Refusal.malformed "bad-fraction" path in
+  let digits ~zero s =
+    let n = String.length s in
+    n >= 1 && n <= 1000 && String.for_all (fun c -> c >= '0' && c <= '9') s && (s.[0] <> '0' || (zero && s = "0"))
+  in
+  let above, below =
+    match String.split_on_char '/' (text path value) with
+    | [ a ] -> (a, None)
+    | [ a; b ] -> (a, Some b)
+    | _ -> bad ()
+  in
+  let negative = signed && String.length above > 0 && above.[0] = '-' in
+  let size = if negative then String.sub above 1 (String.length above - 1) else above in
+  if not (digits ~zero:(not negative) size) then bad ();
+  match below with
+  | None -> (Z.of_string above, Z.one)
+  | Some b ->
+      if (not (digits ~zero:false b)) || b = "1" then bad ();
+      let p, q = (Z.of_string above, Z.of_string b) in
+      if Z.equal (Z.gcd p q) Z.one then (p, q) else bad ()
+
+(* Sorted keys, ASCII. Texts of the formats that are written so have no character that would be escaped. *)
+let rec written ~colon ~comma value =
+  let inside = written ~colon ~comma in
+  let quoted s = "\"" ^ s ^ "\"" in
+  match value with
+  | Null -> "null"
+  | Bool b -> string_of_bool b
+  | Int n -> Z.to_string n
+  | String s -> quoted s
+  | List items -> "[" ^ String.concat comma (List.map inside items) ^ "]"
+  | Object fields ->
+      let pair (key, value) = quoted key ^ colon ^ inside value in
+      "{" ^ String.concat comma (List.map pair (List.sort (fun (a, _) (b, _) -> compare a b) fields)) ^ "}"
+
+let canonical = written ~colon:":" ~comma:","

@@ -1,8 +1,9 @@
-(* The model file: CERTIFICATE.md, section 2, for a file that says no architecture. *)
+(* The model file: CERTIFICATE.md, section 2, for a file that says no architecture, or one that the theorem covers. *)
 
 open Refusal
 
-type t = { weights : Checked.weights; file_digest : string; tensor_digests : (string * string) list; sizes : (string * int) list }
+(* [weights] of a file that says no architecture: what the theorem about max-of-k is about. *)
+type t = { weights : Checked.weights option; layer : Checked.layer_weights; architecture : Architecture.t; file_digest : string; tensor_digests : (string * string) list; sizes : (string * int) list }
 
 let max_extent = Z.of_int (1 lsl 28)
 let max_header = 1 lsl 20
@@ -10,14 +11,19 @@ let max_header = 1 lsl 20
 (* Bytes per number, bits of the exponent and of the stored significand. *)
 let formats = [ ("F64", (8, 11, 52)); ("F32", (4, 8, 23)); ("F16", (2, 5, 10)); ("BF16", (2, 8, 7)) ]
 
-let axes_of =
+let axes_of ~relu ~out =
   let bias = [ "d_model" ] in
   let block name axes = ("blocks.0.attn." ^ name, "n_heads" :: axes) in
   [ ("embed.W_E", [ "d_vocab"; "d_model" ]); ("pos_embed.W_pos", [ "n_ctx"; "d_model" ]) ]
   @ List.map (fun x -> block ("W_" ^ x) [ "d_model"; "d_head" ]) [ "Q"; "K"; "V" ]
   @ [ block "W_O" [ "d_head"; "d_model" ] ]
   @ List.map (fun x -> block ("b_" ^ x) [ "d_head" ]) [ "Q"; "K"; "V" ]
-  @ [ ("blocks.0.attn.b_O", bias); ("unembed.W_U", [ "d_model"; "d_vocab" ]); ("unembed.b_U", [ "d_vocab" ]) ]
+  @ [ ("blocks.0.attn.b_O", bias) ]
+  @ (if relu then
+       [ ("blocks.0.mlp.W_in", [ "d_model"; "d_mlp" ]); ("blocks.0.mlp.b_in", [ "d_mlp" ]); ("blocks.0.mlp.W_out", [ "d_mlp"; "d_model" ]);
+         ("blocks.0.mlp.b_out", bias) ]
+     else [])
+  @ [ ("unembed.W_U", [ "d_model"; out ]); ("unembed.b_U", [ out ]) ]
 
 (* Little-endian floating-point numbers as integers times one power of two. *)
 let dyadic name (size, exponent_bits, significand_bits) raw =
@@ -56,12 +62,11 @@ let read data =
   let length = Z.to_int length in
   let header = Json.mapping "tensors" (Json.parse (String.sub data 8 length)) in
   let body = String.sub data (8 + length) (String.length data - 8 - length) in
-  (match List.assoc_opt "__metadata__" header with
-  | None -> ()
-  | Some value ->
-      let strings = Json.mapping "__metadata__" value in
-      List.iter (fun (_, s) -> ignore (Json.text "__metadata__" s)) strings;
-      if List.mem_assoc "architecture" strings then refuse Not_proved "not-proved-architecture" "__metadata__.architecture");
+  let metadata = Option.fold ~none:[] ~some:(Json.mapping "__metadata__") (List.assoc_opt "__metadata__" header) in
+  let strings = List.map (fun (name, s) -> (name, Json.text "__metadata__" s)) metadata in
+  let architecture = Option.map Architecture.read (List.assoc_opt "architecture" strings) in
+  let relu = match architecture with Some a -> a.relu | None -> false in
+  let axes_of = axes_of ~relu ~out:(if architecture = None then "d_vocab" else "d_vocab_out") in
   let entries = List.remove_assoc "__metadata__" header in
   let field = Json.record "tensors" (List.map fst axes_of) (Json.Object entries) in
   let tensors =
@@ -93,7 +98,7 @@ let read data =
   if not (Z.equal filled (Z.of_int (String.length body))) then bad "data";
   (* one extent for every axis *)
   let sizes = Hashtbl.create 8 in
-  Hashtbl.add sizes "n_heads" Z.one;
+  Hashtbl.add sizes "n_heads" (Z.of_int (match architecture with Some a -> a.heads | None -> 1));
   List.iter
     (fun (name, axes, _, shape, _) ->
       let bad () = malformed "bad-shape" (name ^ ".shape") in
@@ -118,26 +123,64 @@ let read data =
     { Checked.rows = in_rows (Z.to_int (List.nth shape (List.length shape - 1))) numbers; exponent = Z.of_int exponent }
   in
   let attn name = matrix ("blocks.0.attn." ^ name) in
-  let weights =
+  let mlp name = matrix ("blocks.0.mlp." ^ name) in
+  let size name = Z.to_int (Hashtbl.find sizes name) in
+  let architecture, named =
+    match architecture with
+    | Some a -> (a, [ "n_heads"; "d_vocab_out" ] @ if a.relu then [ "d_mlp" ] else [])
+    | None -> (Architecture.one_head (size "d_head"), []) in
+  (* the heads of a tensor stand one after another *)
+  let by_head name =
+    let { Checked.rows; exponent } = attn name in
+    let each = List.length rows / architecture.heads in
+    List.init architecture.heads (fun h -> { Checked.rows = List.filteri (fun i _ -> i / each = h) rows; exponent }) in
+  let q, k, v, o = (by_head "W_Q", by_head "W_K", by_head "W_V", by_head "W_O") in
+  let b_q, b_k, b_v = (by_head "b_Q", by_head "b_K", by_head "b_V") in
+  let head h =
+    let at l = List.nth l h in
+    { Checked.attn_Q = at q; attn_K = at k; attn_V = at v; attn_O = at o; attn_bias_Q = at b_q; attn_bias_K = at b_k; attn_bias_V = at b_v } in
+  let layer =
     {
-      Checked.embed_W_E = matrix "embed.W_E";
-      pos_embed_W_pos = matrix "pos_embed.W_pos";
-      attn_W_Q = attn "W_Q";
-      attn_W_K = attn "W_K";
-      attn_W_V = attn "W_V";
-      attn_W_O = attn "W_O";
-      unembed_W_U = matrix "unembed.W_U";
-      attn_b_Q = attn "b_Q";
-      attn_b_K = attn "b_K";
-      attn_b_V = attn "b_V";
-      attn_b_O = attn "b_O";
-      unembed_b_U = matrix "unembed.b_U";
+      Checked.embed_E = matrix "embed.W_E";
+      embed_pos = matrix "pos_embed.W_pos";
+      attn_heads = List.init architecture.heads head;
+      attn_bias_O = attn "b_O";
+      mlp_of_layer =
+        (if relu then
+           Some { Checked.mlp_in = mlp "W_in"; mlp_bias_in = mlp "b_in"; mlp_out = mlp "W_out"; mlp_bias_out = mlp "b_out" }
+         else None);
+      unembed_U = matrix "unembed.W_U";
+      unembed_bias = matrix "unembed.b_U";
+      is_causal = architecture.causal;
+      scale_above = fst architecture.scale_squared;
+      scale_below = snd architecture.scale_squared;
     }
   in
-  let size name = (name, Z.to_int (Hashtbl.find sizes name)) in
+  let weights =
+    match architecture.entry with
+    | Some _ -> None
+    | None ->
+        Some
+          {
+            Checked.embed_W_E = layer.embed_E;
+            pos_embed_W_pos = layer.embed_pos;
+            attn_W_Q = attn "W_Q";
+            attn_W_K = attn "W_K";
+            attn_W_V = attn "W_V";
+            attn_W_O = attn "W_O";
+            unembed_W_U = layer.unembed_U;
+            attn_b_Q = attn "b_Q";
+            attn_b_K = attn "b_K";
+            attn_b_V = attn "b_V";
+            attn_b_O = layer.attn_bias_O;
+            unembed_b_U = layer.unembed_bias;
+          }
+  in
   {
     weights;
+    layer;
+    architecture;
     file_digest = digest data;
     tensor_digests = List.map (fun (name, (_, _, bytes)) -> (name, digest bytes)) raw;
-    sizes = List.map size [ "d_vocab"; "d_model"; "d_head"; "n_ctx" ];
+    sizes = List.map (fun name -> (name, size name)) ([ "d_vocab"; "d_model"; "d_head"; "n_ctx" ] @ named);
   }

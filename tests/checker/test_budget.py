@@ -1,17 +1,20 @@
 """The budget of a check: refused before the work, with what was asked for; what is declared bounds what is done."""
 
+from functools import reduce
 from pathlib import Path
 
 import pytest
 
-from certgen.length import length_of
+from certgen.length import Meter, length_of
 from checker.budget import LEAST, MEMORY, MOST, Budget, Cost, Span, allowed, longest, memory_of, product, span, words
 from checker.certificate import decode_certificate
 from checker.errors import ResourceLimit
 from checker.kernel import declared, one_by_one, problem_of
+from checker.model.forward import Forward, work
 from checker.model.weights import read_weights
 from checker.rules import RULES
 from checker.rules.costs import BY_VALUES, COSTS
+from tests.support.any_model import any_model_bytes, architecture, zeros
 from tests.support.corpus import content, model_of
 
 
@@ -121,3 +124,16 @@ def test_what_is_declared_bounds_what_is_done(name: str, certificates: Path) -> 
     assert done <= 4 * spent
     assert spent <= 30 * done
     assert problem.budget.spent == 0 or BY_VALUES & {step.rule for step in certificate.steps}
+
+
+@pytest.mark.parametrize("width", [8, 256, 1024])
+def test_scores_of_wide_heads_and_many_positions_are_declared(width: int) -> None:
+    """Nearly all of the work is products of queries and keys, of which a matrix has none."""
+    given, k, bits = architecture(blocks=2), 40, 30
+    sizes = {"d_vocab": 1, "d_model": 1, "n_ctx": k, "d_vocab_out": 1, "n_heads": 1, "d_head": width}
+    data = any_model_bytes(zeros(given, sizes), given)
+    meter = Meter()
+    weights = read_weights(data, meter.read)
+    forward, before = Forward(weights, k, k - 1, bits), meter.length
+    forward.logits(reduce(forward.after, [0] * k, forward.start))
+    assert meter.length - before <= 4 * k * work(weights, k, bits)
