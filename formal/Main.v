@@ -36,9 +36,10 @@ Proof.
     rewrite G, seq_length. lia.
 Qed.
 
-(** The same for any problem of an attention-only model with one block; of wrong inputs nothing is claimed. *)
+(** The same for any problem of an attention-only model with one block. *)
 Theorem accepted_claims_about_problems_are_true :
   forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
   check_general w P budget (numerator, denominator) steps right missed = Verified ->
-  weigh_at_least P right (answered (layer_of w) P (IZR numerator / IZR denominator)%R) /\ (missed <= 0)%Z.
+  let margin := (IZR numerator / IZR denominator)%R in
+  weigh_at_least P right (answered (layer_of w) P margin) /\ weigh_at_least P missed (fun x => ~ answered (layer_of w) P margin x).
 Proof. intros w P budget numerator denominator. exact (check_general_sound w P budget (numerator, denominator)). Qed.

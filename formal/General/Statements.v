@@ -30,17 +30,20 @@ Definition class_behind (bits : Z) (rg : region) (mask gap : Z) : Prop :=
 Definition all_behind (bits : Z) (groups : list group) (gaps : list (list Z)) : Prop :=
   Forall2 (fun rg row => Forall2 (class_behind bits rg) (Groups.rivals (group_of rg)) row) (regions_of (readout P) (allowed P) groups) gaps.
 
-(** Of the inputs with this label and a query of the set, at least [right] are correct, by weight; of wrong ones it says nothing. *)
+(** Of the inputs with this label and a query of the set, at least [right] are correct and at least [missed] are not, by weight. *)
+Definition of_cell (e : entry_of_tally) (x : list nat) : Prop :=
+  right_answer P x = Facts.of_label e /\ Z.testbit (Facts.queries e) (Z.of_nat (nth (readout P) x 0%nat)) = true.
+
 Definition entry_weighs (e : entry_of_tally) : Prop :=
-  weigh_at_least P (right e) (fun x => answered L P margin x /\ right_answer P x = Facts.of_label e /\
-    Z.testbit (Facts.queries e) (Z.of_nat (nth (readout P) x 0%nat)) = true) /\ missed e <= 0.
+  weigh_at_least P (right e) (fun x => answered L P margin x /\ of_cell e x) /\
+  weigh_at_least P (missed e) (fun x => ~ answered L P margin x /\ of_cell e x).
 
 Definition means (f : statement) : Prop :=
   match f with
   | Regions bits groups _ => 0 <= bits /\ Forall (fun g => group_right g = true) groups
   | Region_gaps bits groups _ gaps => 0 <= bits /\ Forall (fun g => group_right g = true) groups /\ all_behind bits groups gaps
   | Tally_of_weights counts => Forall entry_weighs counts
-  | Accuracy_of_weights right missed => weigh_at_least P right (answered L P margin) /\ missed <= 0
+  | Accuracy_of_weights right missed => weigh_at_least P right (answered L P margin) /\ weigh_at_least P missed (fun x => ~ answered L P margin x)
   end.
 End Meaning.
 
@@ -120,8 +123,9 @@ Proof.
   - apply each_sound in E. destruct E as [Len E]. apply Forall_forall. intros e I. apply (In_nth _ _ e) in I. destruct I as (i & I & <-).
     specialize (E i e e I). apply require_fine in E. destruct E as [same E]. apply require_fine in E. destruct E as [less _].
     rewrite !andb_true_iff, !Z.eqb_eq in same. rewrite andb_true_iff, !Z.leb_le in less. destruct same as [[SL SQ] SN].
-    rewrite Forall_forall in D. destruct (D (nth i counts e)) as [R M]; [apply nth_In; lia|]. split; [|lia].
-    apply weigh_less with (1 := R); [lia|]. intros x (A & Lab & Q). repeat split; [exact A | congruence | now rewrite <- SQ].
-  - apply require_fine in E. destruct E as [E _]. rewrite andb_true_iff, !Z.leb_le in E. destruct D as [D M]. split; [|lia].
-    apply weigh_less with (1 := D); [lia | auto].
+    rewrite Forall_forall in D. destruct (D (nth i counts e)) as [R M]; [apply nth_In; lia|].
+    assert (same : forall x, of_cell P (nth i counts e) x -> of_cell P (nth i counts' e) x) by (intros x (Lab & Q); split; [congruence | now rewrite <- SQ]).
+    split; [apply weigh_less with (1 := R) | apply weigh_less with (1 := M)]; try lia; intros x [A C]; auto.
+  - apply require_fine in E. destruct E as [E _]. rewrite andb_true_iff, !Z.leb_le in E. destruct D as [D M].
+    split; [apply weigh_less with (1 := D) | apply weigh_less with (1 := M)]; try lia; auto.
 Qed.

@@ -130,7 +130,8 @@ Qed.
 End Steps.
 
 Theorem check_general_sound : forall w P budget margin steps right missed, check_general w P budget margin steps right missed = Verified ->
-  weigh_at_least P right (answered (layer_of w) P (value_of margin)) /\ missed <= 0.
+  weigh_at_least P right (answered (layer_of w) P (value_of margin)) /\
+  weigh_at_least P missed (fun x => ~ answered (layer_of w) P (value_of margin) x).
 Proof.
   intros w P budget margin steps right missed E. unfold check_general in E.
   destruct (problem_fits w P) eqn:good; [|discriminate]. cbn [negb] in E.
