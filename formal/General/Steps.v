@@ -3,7 +3,7 @@
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Integer.Tables Facts Kernel Regions.Groups.
-From Compact Require Import General.Problem General.Statements General.Total Rules.regions Rules.region_gaps Rules.region_counts.
+From Compact Require Import General.Problem General.Statements General.Total Rules.regions Rules.region_gaps Rules.region_counts Rules.evaluate_inputs.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -11,6 +11,7 @@ Inductive general_rule :=
 | Apply_regions (bits : Z) (groups : list group) (hints : list (list (list Z)))
 | Apply_region_gaps (hints : list (list (list Z)))
 | Apply_region_counts (hints : list (list (list Z)))
+| Apply_evaluate_inputs (precisions : list Z)
 | Apply_total_of_weights.
 
 (** A margin of its own, or that of the claim. *)
@@ -26,6 +27,7 @@ Definition derive_statement (here : fraction) (r : general_rule) (facts : list s
       match facts with [Regions bits groups ranges] => region_gaps w P here bits groups ranges hints | _ => Refused wrong_premises end
   | Apply_region_counts hints =>
       match facts with [Region_gaps bits groups _ gaps] => region_counts w P here budget bits groups gaps hints | _ => Refused wrong_premises end
+  | Apply_evaluate_inputs precisions => require (Nat.eqb (length facts) 0) wrong_premises (evaluate_inputs w P here budget precisions)
   | Apply_total_of_weights => total_of_weights w P facts
   end.
 
@@ -95,6 +97,7 @@ Proof.
     now apply region_gaps_sound with (5 := E).
   - destruct facts as [|[|bits groups ranges gaps| |] [|]]; try discriminate. inversion all as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & behind).
     now apply region_counts_sound with (6 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply evaluate_inputs_sound with (3 := E).
   - now apply total_of_weights_sound with (2 := E).
 Qed.
 

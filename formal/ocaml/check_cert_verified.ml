@@ -46,6 +46,7 @@ let code_of = function
   | Checked.Bad_weights -> "bad-shape"
   | Checked.Bad_automaton -> "bad-automaton"
   | Checked.Wrong_label -> "wrong-label"
+  | Checked.Wrong_task -> "wrong-task"
   | Checked.Mean_above_bound -> "mean-above-bound"
   | Checked.Too_coarse -> "too-coarse"
 
