@@ -8,7 +8,7 @@ import struct
 import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from operator import sub
@@ -22,7 +22,7 @@ from certgen.progress import quiet
 from certgen.proving import ask
 from certgen.strategies import STRATEGIES
 from checker.certificate import decode_certificate
-from checker.cli import main
+from checker.cli import describe, main
 from checker.decode import decompress, load_json
 from checker.errors import Refusal
 from checker.facts import (
@@ -34,12 +34,18 @@ from checker.facts import (
     Tally,
     UpperTable,
 )
+from checker.kernel import verify
 from checker.model.architecture import Architecture
 from checker.model.weights import read_weights
+from tests.support.any_case import Case
+from tests.support.any_case import certificate as certificate_of
 from tests.support.derivations import Derivation, step
 from tests.support.generators import Sizes
 from tests.support.groups import any_groups
 from tests.support.hints import bent_scores, by_hand, in_any_units, small_peels, smallest_sigma
+from tests.support.region_attacks import changed
+from tests.support.region_cases import region_case
+from tests.support.region_proofs import BUDGET, problem_of, prove
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 FORMAL = Path(__file__).resolve().parent
@@ -275,6 +281,104 @@ def test_all_strategies(tmp_path: Path) -> None:
         certificate.write_bytes(strategy.prove(question, quiet).to_bytes())
     words = [line.split()[0] for line in run(path, *certificates)[1].splitlines()]
     assert words == ["VERIFIED" for _ in STRATEGIES]
+
+
+PLAIN = {"activation": "none", "normalization": "none", "norms": [], "eps": "0"}
+
+
+def about_regions(case: Case, groups: list[Any], rng: random.Random) -> dict[str, Any]:
+    """A certificate by the rules about regions, with the best hints that check-cert accepts."""
+    problem = problem_of(case)
+    steps = prove(problem, groups, rng.choice((8, 12, 16, 24, 40)), rng.choice((1, 3, 50, 200)), rng)
+    correct = sum([count[3] for count in steps[-1]["conclusion"]["counts"]])
+    claim = {"correct": correct, "wrong": 0}
+    total = {"rule": "total", "premises": [2], "args": {}, "conclusion": claim}
+    return certificate_of(case, [8], [], steps=[*steps, total], claim={**claim, "total": problem.total})
+
+
+def greedier(stated: dict[str, Any], rng: random.Random) -> Iterator[dict[str, Any]]:
+    """One unit less in a hint or a gap, one input more in a count; and anything else."""
+    for what in ("hint", "gap", "count", "step", "steps"):
+        greedy = copy.deepcopy(stated)
+        steps = greedy["predicate"]["steps"]
+        hints, gaps = steps[1]["args"]["hints"], steps[1]["conclusion"]["gaps"]
+        if what == "hint" and any(hints):
+            rng.choice(rng.choice([rows for rows in hints if rows]))[-1] -= 1
+        elif what == "gap" and any(gaps):
+            rng.choice([row for row in gaps if row])[0] -= 1
+        elif what == "count" and steps[2]["conclusion"]["counts"]:
+            rng.choice(steps[2]["conclusion"]["counts"])[3] += 1
+        elif what == "step":
+            at = rng.randrange(3)
+            steps[at] = changed(rng, steps[at])
+        else:
+            steps[:3] = changed(rng, steps[:3])
+        yield greedy
+
+
+def test_the_same_of_regions(tmp_path: Path) -> None:
+    """Any number of heads, either mask, any label, weights of inputs and margin: the same line, or the same refusal."""
+    seen: Counter[str] = Counter()
+    for seed in range(60):
+        (case, groups), rng = region_case(seed, **PLAIN), random.Random(seed)
+        path = case.write(tmp_path / "model.safetensors")
+        try:
+            stated = about_regions(case, groups, rng)
+        except Refusal as refusal:
+            assert refusal.code == "too-coarse", seed
+            continue
+        seen["proved"] += 1
+        seen[f"{case.architecture['heads']} heads"] += 1
+        seen[case.architecture["mask"]] += 1
+        seen[case.problem["label"]["name"]] += 1
+        for one in (stated, *greedier(stated, rng)):
+            (tmp_path / "cert.json").write_text(json.dumps(one))
+            code, line = run(path, tmp_path / "cert.json")
+            assert code != NOT_PROVED
+            try:
+                verdict = verify(decode_certificate(json.dumps(one).encode()), read_weights(case.data), BUDGET)
+            except Refusal as refusal:
+                assert code_of(line) == (refusal.word, refusal.code), seed
+                seen[refusal.code] += 1
+            else:
+                assert line == describe(verdict)[0], seed
+    assert min(seen[what] for what in ("causal", "full", "1 heads", "2 heads", "3 heads")) >= 5, seen
+    assert min(seen[code] for code in ("mean-above-bound", "bound-too-small", "count-too-large")) >= 15, seen
+    assert seen["proved"] >= 30 and set(seen) >= {"automaton", "max", "min", "sum-mod", "argmax", "majority"}, seen
+
+
+def test_problem_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The problem that is asked for, or another; and all that a verdict says of a model with an architecture."""
+    case, groups = region_case(3, **PLAIN)
+    path, problem = case.write(tmp_path / "model.safetensors"), tmp_path / "problem.json"
+    (tmp_path / "cert.json").write_text(json.dumps(about_regions(case, groups, random.Random(3))))
+    other = copy.deepcopy(case.problem)
+    other["inputs"][0] = {"tokens": [0], "weights": [7]}
+    nowhere = case.problem | {"readout": 99}
+    for asked, codes in (
+        (case.problem, ()),
+        (other, ("REJECTED", "other-problem")),
+        (nowhere, ("REJECTED", "wrong-task")),
+    ):
+        problem.write_text(json.dumps(asked))
+        files = [str(file) for file in (path, tmp_path / "cert.json")]
+        code, line = run("--problem", problem, "--json", *files)
+        assert main(["--problem", str(problem), "--json", *files]) == code
+        theirs = json.loads(capsys.readouterr().out)
+        assert json.loads(line) == theirs | (
+            {"expected": "", "got": "", "path": json.loads(line)["path"]} if codes else {}
+        )
+        assert (json.loads(line)["verdict"].upper(), json.loads(line).get("code")) == (codes or ("VERIFIED", None))
+
+
+def test_what_is_not_covered_is_named(tmp_path: Path) -> None:
+    """Kinds of models, and rules about max-of-k where they are not about the problem, or beside regions."""
+    for name, field in (("two-blocks", "blocks"), ("two-heads-relu", "activation"), ("final-norm", "norms")):
+        code, line = run(MODELS / f"{name}.safetensors", CERTIFICATES / "accept" / "tiny--regions.cert.json")
+        assert code == NOT_PROVED and line.startswith(f"NOT-PROVED not-proved-architecture {field} in MODEL")
+    path = CERTIFICATES / "accept" / "tiny--cubic-of-a-problem-file.cert.json"
+    code, line = run(MODELS / "tiny.safetensors", path)
+    assert code == NOT_PROVED and line.split()[1] == "not-proved-here"
 
 
 def test_files_and_usage(tmp_path: Path) -> None:

@@ -143,24 +143,29 @@ let index_or_none n = if Z.equal n Z.minus_one then None else Some (index n)
 
 let part_or_none path value =
   let n = Json.integer path value in
-  if Z.lt n Z.minus_one then refuse Rejected "bad-automaton" path;
   if Z.geq n (Z.of_int beyond) then refuse Not_proved "not-proved-part" path;
   index_or_none n
 
-let region_group path value =
+(* Below -1 there is no part. *)
+let require_parts path value =
+  let below path value = if Z.lt (Json.integer path value) Z.minus_one then refuse Rejected "bad-automaton" path in
+  ignore (Json.array path below value)
+
+let region_group ~argument path value =
   let fields = Json.record path [ "label"; "queries"; "rivals"; "symbols"; "next"; "parts" ] value in
   let at name = path ^ "." ^ name in
   let list name item = Json.array (at name) item (fields name) in
+  if argument then require_parts (at "parts") (fields "parts");
   { Checked.label_of = index (Json.integer (at "label") (fields "label")); queries0 = Json.integer (at "queries") (fields "queries");
     rivals0 = list "rivals" Json.integer; symbols = List.map index (list "symbols" Json.integer);
     next = List.map (List.map index_or_none) (matrix Z.zero (at "next") (fields "next")).Checked.rows; parts0 = list "parts" part_or_none }
 
-let region_groups path = Json.array path region_group
+let region_groups ~argument path = Json.array path (region_group ~argument)
 let hints path = Json.array path rows
 
 let regions_of path value =
   let fields = Json.record path [ "bits"; "groups"; "ranges" ] value in
-  (bits (path ^ ".bits") (fields "bits"), region_groups (path ^ ".groups") (fields "groups"), rows (path ^ ".ranges") (fields "ranges"))
+  (bits (path ^ ".bits") (fields "bits"), region_groups ~argument:false (path ^ ".groups") (fields "groups"), rows (path ^ ".ranges") (fields "ranges"))
 
 let regions path value =
   let bits, groups, ranges = regions_of path value in
@@ -202,7 +207,7 @@ let general_step path value =
     match name with
     | "regions" ->
         let args = args [ "bits"; "groups"; "hints" ] in
-        (Checked.Apply_regions (arg bits args "bits", arg region_groups args "groups", arg hints args "hints"), regions)
+        (Checked.Apply_regions (arg bits args "bits", arg (region_groups ~argument:true) args "groups", arg hints args "hints"), regions)
     | "region_gaps" -> (Checked.Apply_region_gaps (arg hints (args [ "hints" ]) "hints"), region_gaps)
     | "region_counts" ->
         (Checked.Apply_region_counts (arg hints (args [ "hints" ]) "hints"), tally_of_weights)
