@@ -37,8 +37,9 @@ from checker.facts import (
 from checker.kernel import verify
 from checker.model.architecture import Architecture
 from checker.model.weights import read_weights
-from tests.support.any_case import Case
+from tests.support.any_case import Case, any_case, derived
 from tests.support.any_case import certificate as certificate_of
+from tests.support.any_traps import reads
 from tests.support.derivations import Derivation, step
 from tests.support.generators import Sizes
 from tests.support.groups import any_groups
@@ -52,7 +53,7 @@ FORMAL = Path(__file__).resolve().parent
 CHECKER = FORMAL / "build" / "check-cert-verified"
 TESTS = FORMAL.parent / "tests"
 CERTIFICATES, MODELS = TESTS / "certificates", TESTS / "models"
-ABOUT_REGIONS = {"regions", "region_gaps", "region_counts"}
+ABOUT_ANY_PROBLEM = {"regions", "region_gaps", "region_counts", "evaluate_inputs"}
 PROVED = {path.stem for path in (FORMAL / "Rules").glob("*.v")}
 ACCEPTED, NOT_PROVED = 0, 6
 VERDICTS = [line.split("\t") for line in (CERTIFICATES / "verdicts.tsv").read_text().splitlines()]
@@ -90,9 +91,9 @@ def is_covered(architecture: Architecture) -> bool:
 def uses_proved_rules_only(data: bytes) -> bool:
     """Whether a certificate that check-cert accepts is one for the verified checker, too."""
     decoded, rules = decode_certificate(data), {step.rule for step in decode_certificate(data).steps}
-    if isinstance(decoded.problem, int) and not rules & ABOUT_REGIONS:
+    if isinstance(decoded.problem, int) and not rules & ABOUT_ANY_PROBLEM:
         return rules <= PROVED
-    return rules <= {*ABOUT_REGIONS, "total"} and is_covered(read_weights(model_of(data).read_bytes()).architecture)
+    return rules <= {*ABOUT_ANY_PROBLEM, "total"} and is_covered(read_weights(model_of(data).read_bytes()).architecture)
 
 
 def test_corpus() -> None:
@@ -115,10 +116,13 @@ def test_corpus() -> None:
     assert len(accepted) == tried >= 50
 
 
-def test_a_rule_that_is_not_proved_is_named() -> None:
-    code, line = run(MODELS / "tiny.safetensors", CERTIFICATES / "accept" / "tiny--evaluate_inputs.cert.json")
+def test_a_rule_that_is_not_proved_is_named(tmp_path: Path) -> None:
+    stated = json.loads((CERTIFICATES / "accept" / "tiny--evaluate_inputs.cert.json").read_bytes())
+    stated["predicate"]["steps"][1]["rule"] = "expected_loss"
+    (tmp_path / "cert.json").write_text(json.dumps(stated))
+    code, line = run(MODELS / "tiny.safetensors", tmp_path / "cert.json")
     assert code == NOT_PROVED
-    assert line == "NOT-PROVED not-proved-rule evaluate_inputs in CERT at predicate.steps[0].rule"
+    assert line == "NOT-PROVED not-proved-rule expected_loss in CERT at predicate.steps[1].rule"
 
 
 MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -345,6 +349,58 @@ def test_the_same_of_regions(tmp_path: Path) -> None:
     assert min(seen[what] for what in ("causal", "full", "1 heads", "2 heads", "3 heads")) >= 5, seen
     assert min(seen[code] for code in ("mean-above-bound", "bound-too-small", "count-too-large")) >= 15, seen
     assert seen["proved"] >= 30 and set(seen) >= {"automaton", "max", "min", "sum-mod", "argmax", "majority"}, seen
+
+
+def of_one_block(seed: int) -> Case | None:
+    """Any case, read as an attention-only model of one block if its tensors allow that."""
+    case = any_case(seed)
+    if case.architecture["blocks"] == 0 or case.architecture["readout_layers"]:
+        return None
+    return case if case.entry is None else reads(case, blocks=1, pool="none", **PLAIN)
+
+
+def test_the_same_of_inputs(tmp_path: Path) -> None:
+    """Few bits and many, weights of any size, margins at a hair: what check-cert counts as correct and as wrong, with
+    the same line, and not one input more on either side of any label and query."""
+    seen: Counter[str] = Counter()
+    for seed, case in [(seed, case) for seed in range(150) if (case := of_one_block(seed))]:
+        rng = random.Random(seed)
+        bits = sorted(rng.sample((8, 9, 11, 14, 18, 24, 40, 64, 128, 700), rng.choice([1, 1, 2, 3])))
+        path, weights, counts = case.write(tmp_path / "model.safetensors"), read_weights(case.data), derived(case, bits)
+        stated = certificate_of(case, bits, counts)
+
+        def line_of(one: dict[str, Any], path: Path = path) -> str:
+            (tmp_path / "cert.json").write_text(json.dumps(one))
+            return run(path, tmp_path / "cert.json")[1]
+
+        verdict = verify(decode_certificate(json.dumps(stated).encode()), weights, BUDGET)
+        assert line_of(stated) == describe(verdict)[0], seed
+        seen[case.architecture["mask"]] += 1
+        seen[f"{case.architecture['heads']} heads"] += 1
+        seen["more than the last position"] += case.problem.get("readout", 9) < len(case.problem["inputs"]) - 1
+        left = verdict.total - verdict.correct - verdict.wrong
+        seen.update(name for name in ("correct", "wrong") if getattr(verdict, name))
+        seen["left"] += left > 0
+        for row in range(len(counts)):
+            for column in (3, 4):
+                greedy = copy.deepcopy(stated)
+                greedy["predicate"]["steps"][0]["conclusion"]["counts"][row][column] += 1
+                assert code_of(line_of(greedy)) == ("REJECTED", "count-too-large"), seed
+    assert min(seen[what] for what in ("causal", "full", "1 heads", "2 heads", "3 heads", "correct", "wrong")) >= 5, (
+        seen
+    )
+    assert min(seen["left"], seen["more than the last position"]) >= 5, seen
+
+
+def test_a_label_that_is_no_output(tmp_path: Path) -> None:
+    """Of one input: nothing is proved about any."""
+    tensors = random_tensors(np.random.default_rng(7), 3, 2, 2, 1)
+    problem = {"inputs": [{"tokens": "0-2"}] * 2, "label": {"name": "sum-mod", "modulus": 4}}
+    case = Case(tensors, None, problem)
+    path = case.write(tmp_path / "model.safetensors")
+    (tmp_path / "cert.json").write_text(json.dumps(certificate_of(case, [40], [])))
+    assert main([str(path), str(tmp_path / "cert.json")]) == 1
+    assert code_of(run(path, tmp_path / "cert.json")[1]) == ("REJECTED", "wrong-task")
 
 
 def test_problem_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
