@@ -1,6 +1,6 @@
 (** rules.md, "Balls": real vectors within a radius of a centre, and what linear maps make of them. *)
 
-From Coq Require Import Reals ZArith List Lra Lia.
+From Coq Require Import Reals ZArith List Lra Lia Arith.
 From Compact Require Import Spec.Model Real.Sums Integer.Dyadic Integer.Matrix Real.ScaledExp.
 Import ListNotations.
 Open Scope R_scope.
@@ -14,6 +14,23 @@ Definition holds_vector (bits : Z) (b : ball) (n : nat) (f : nat -> R) : Prop :=
 
 Lemma Rabs_between : forall x r, Rabs x <= r <-> - r <= x <= r.
 Proof. intros x r. split; intros H; [unfold Rabs in H; destruct (Rcase_abs x); lra | apply Rabs_le; lra]. Qed.
+
+Lemma holds_ext : forall bits b n f g, holds_vector bits b n f -> (forall i, (i < n)%nat -> g i = f i) -> holds_vector bits b n g.
+Proof. intros bits b n f g (L & R0 & near) same. split; [exact L|]. split; [exact R0|]. intros i I. rewrite same by exact I. now apply near. Qed.
+
+(** Two vectors one after the other, of the larger radius. *)
+Definition beside (a b : ball) : ball := {| centre := centre a ++ centre b; radius := Z.max (radius a) (radius b) |}.
+
+Lemma beside_holds : forall bits a b n m f g, holds_vector bits a n f -> holds_vector bits b m g ->
+  holds_vector bits (beside a b) (n + m) (fun i => if Nat.ltb i n then f i else g (i - n)%nat).
+Proof.
+  intros bits a b n m f g (La & Ra & A) (Lb & Rb & B). split; [|split].
+  - cbn [centre beside]. now rewrite app_length, La, Lb.
+  - cbn [radius beside]. lia.
+  - intros i I. cbn [centre radius beside]. destruct (Nat.ltb_spec i n) as [less|more].
+    + rewrite app_nth1 by lia. apply Rle_trans with (1 := A i less). apply IZR_le. lia.
+    + rewrite app_nth2, La by lia. apply Rle_trans with (1 := B (i - n)%nat ltac:(lia)). apply IZR_le. lia.
+Qed.
 
 Lemma sum_abs : forall n f, Rabs (sum n f) <= sum n (fun i => Rabs (f i)).
 Proof.

@@ -3,7 +3,7 @@
 
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Integer.Dyadic Integer.Matrix Integer.Tables Real.ScaledExp Real.Sums.
-From Compact Require Import General.Heads General.Balls General.Tables General.Means.
+From Compact Require Import General.Heads General.Balls General.Tables General.Means General.Relu.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -55,44 +55,171 @@ End Rectangles.
 
 Definition outputs_in (m : nat) (mask : Z) : list nat := filter (fun y => Z.testbit mask (Z.of_nat y)) (seq 0 m).
 
-Definition difference (c y : nat) (b : ball) : Z := (nth y (centre b) 0 - nth c (centre b) 0 + 2 * radius b)%Z.
-Definition gain_of (c : nat) (ys : list nat) (b : ball) : Z := largest (map (fun y => difference c y b) ys).
-Definition gains_of (c : nat) (ys : list nat) (one : one_head_tables) : list (list Z) := map (map (gain_of c ys)) (adding one).
+(** What each neuron adds to each output, and how much more to [y] than to [c]. *)
+Definition neuron_table (w : layer_weights) : matrix :=
+  match mlp_of_layer w with Some n => mul (mlp_out n) (unembed_U w) | None => Matrix [] 0 end.
+Definition favours (out : matrix) (c y : nat) : list Z := map (fun row => nth y row 0 - nth c row 0)%Z (rows out).
 
-(** The direct path, the biases and the margin. *)
-Definition constant_of (w : layer_weights) (bits : Z) (margin : fraction) (c : nat) (ys : list nat) (b : ball) : Z :=
+(** Output [y] less [c], and the features of neurons times factors, in units of [2 ^ (unit - bits)]. *)
+Definition difference (bits unit : Z) (m c y : nat) (factors : list Z) (b : ball) : Z :=
+  let ahead := (nth y (centre b) 0 - nth c (centre b) 0 + 2 * radius b)%Z in
+  match factors with
+  | [] => ahead
+  | _ => (ahead + shift_up (dot factors (skipn m (centre b)) + radius b * fold_right Z.add 0 (map Z.abs factors)) (bits - unit))%Z
+  end.
+
+(** Each output of a class, and how the neurons that favour it count with lines of these slopes in their place. *)
+Definition lines_of (out : matrix) (c : nat) (ys : list nat) (slopes : list Z) : list (nat * list Z) :=
+  map (fun y => (y, zip Z.mul (favours out c y) slopes)) ys.
+
+Definition gain_of (bits unit : Z) (m c : nat) (lines : list (nat * list Z)) (b : ball) : Z :=
+  largest (map (fun one => difference bits unit m c (fst one) (snd one) b) lines).
+Definition gains_of (bits unit : Z) (m c : nat) (lines : list (nat * list Z)) (one : one_head_tables) : list (list Z) :=
+  map (map (gain_of bits unit m c lines)) (adding one).
+
+(** Intercepts of the lines, by the ends of what enters each neuron. *)
+Fixpoint intercepts (bits unit : Z) (favour slopes ranges : list Z) : Z :=
+  match favour, slopes, ranges with
+  | f :: favour', a :: slopes', low :: high :: ranges' =>
+      (shift_up (f * intercept bits low high a (0 <=? f)) (- unit) + intercepts bits unit favour' slopes' ranges')%Z
+  | _, _, _ => 0%Z
+  end.
+
+(** The direct path, the biases, the margin and the intercepts. *)
+Definition constant_of (w : layer_weights) (bits : Z) (margin : fraction) (out : matrix) (c : nat) (ys : list nat) (slopes ranges : list Z) (b : ball) : Z :=
   let bias y := entry (unembed_bias w) 0 y in
   let most := margin_up margin (- bits) in
-  largest (map (fun y => difference c y b + (shift_up (bias y - bias c) (- bits - exponent (unembed_bias w)) + most))%Z ys).
+  largest (map (fun y => let favour := favours out c y in
+    difference bits (exponent out) (size_m w) c y (zip Z.mul favour slopes) b
+    + (shift_up (bias y - bias c) (- bits - exponent (unembed_bias w)) + most) + intercepts bits (exponent out) favour slopes ranges)%Z ys).
 
 Lemma in_outputs_in : forall m mask y, In y (outputs_in m mask) <-> (y < m)%nat /\ Z.testbit mask (Z.of_nat y) = true.
 Proof. intros m mask y. unfold outputs_in. rewrite filter_In, in_seq. intuition lia. Qed.
 
-Lemma difference_ge : forall bits b m f c y, holds_vector bits b m f -> (c < m)%nat -> (y < m)%nat ->
-  (f y - f c) * pow2 bits <= IZR (difference c y b).
+(** *** Soundness *)
+
+Lemma intercepts_sum : forall bits unit n favour slopes ranges, length favour = n -> length slopes = n -> length ranges = (2 * n)%nat ->
+  sum n (fun j => IZR (nth j favour 0%Z) * pow2 unit * (IZR (intercept bits (nth (2 * j) ranges 0%Z) (nth (2 * j + 1) ranges 0%Z)
+    (nth j slopes 0%Z) (0 <=? nth j favour 0)%Z) * pow2 (- bits))) * pow2 bits <= IZR (intercepts bits unit favour slopes ranges).
 Proof.
-  intros bits b m f c y (_ & _ & near) C Y. pose proof (near c C) as Nc. pose proof (near y Y) as Ny.
-  apply Rabs_between in Nc. apply Rabs_between in Ny. unfold difference. rewrite plus_IZR, minus_IZR, mult_IZR. lra.
+  intros bits unit. induction n as [|n IH]; intros favour slopes ranges Lf Ls Lr.
+  - destruct favour; [|discriminate]. cbn. lra.
+  - destruct favour as [|f favour]; [discriminate|]. destruct slopes as [|a slopes]; [discriminate|].
+    destruct ranges as [|lo [|hi ranges]]; try (cbn in Lr; lia). rewrite sum_first. cbn [intercepts]. rewrite plus_IZR, Rmult_plus_distr_r. apply Rplus_le_compat.
+    + apply Rle_trans with (2 := shift_up_ge _ _).
+      change (IZR f * pow2 unit * (IZR (intercept bits lo hi a (0 <=? f)%Z) * pow2 (- bits)) * pow2 bits <= IZR (f * intercept bits lo hi a (0 <=? f)%Z) * pow2 (- - unit)).
+      rewrite Z.opp_involutive, mult_IZR. pose proof (pow2_opp bits) as inv. right. generalize (IZR (intercept bits lo hi a (0 <=? f)%Z)). intros b.
+      replace (IZR f * pow2 unit * (b * pow2 (- bits)) * pow2 bits) with (IZR f * pow2 unit * b * (pow2 bits * pow2 (- bits))) by ring. rewrite inv. ring.
+    + specialize (IH favour slopes ranges ltac:(cbn in Lf; lia) ltac:(cbn in Ls; lia) ltac:(cbn in Lr; lia)). apply Rle_trans with (2 := IH). right. f_equal.
+      apply sum_ext. intros j J. cbn [nth]. replace (2 * S j)%nat with (S (S (2 * j))) by lia. replace (S (S (2 * j)) + 1)%nat with (S (S (2 * j + 1))) by lia. reflexivity.
 Qed.
 
-Lemma gain_ge : forall bits b m f c ys y, holds_vector bits b m f -> (c < m)%nat -> (y < m)%nat -> In y ys ->
-  (f y - f c) * pow2 bits <= IZR (gain_of c ys b).
+Section Classes.
+Variables (w : layer_weights) (bits : Z).
+Hypothesis shaped : well_shaped w = true.
+Notation L := (layer_of w).
+Notation m := (size_m w).
+Notation k := (size_k w).
+Notation out := (neuron_table w).
+Notation unit := (exponent out).
+
+Lemma neuron_count_k : neuron_count L = k.
+Proof. unfold neuron_count, size_k. cbn [mlp layer_of]. destruct (mlp_of_layer w); reflexivity. Qed.
+
+Lemma neuron_table_stands : stands_for out k m (neuron_adds L).
 Proof.
-  intros bits b m f c ys y H C Y I. apply Rle_trans with (1 := difference_ge _ _ _ _ _ _ H C Y). apply IZR_le. unfold gain_of.
-  apply largest_ge. exact (in_map (fun y => difference c y b) ys y I).
+  pose proof (layer_shapes w shaped) as (_ & _ & _ & SU & _). pose proof (layer_sizes w shaped) as (_ & d_some & _).
+  unfold neuron_table, size_k, neuron_adds. cbn [mlp layer_of]. destruct (mlp_of_layer w) as [one|] eqn:E; cbn [option_map].
+  - destruct (mlp_shapes w shaped one E) as (_ & _ & _ & S_out & _). unfold size_k in S_out. rewrite E in S_out.
+    eapply stands_ext; [apply stands_mul with (n := size_d w); [exact d_some | apply stands_number; exact S_out | apply stands_number; exact SU]|].
+    intros i j I J. reflexivity.
+  - split; [split; [reflexivity | constructor]|]. intros i j I. lia.
 Qed.
 
-Lemma constant_ge : forall w bits margin c ys y b f, well_shaped w = true -> (0 < snd margin)%Z ->
-  holds_vector bits b (size_m w) f -> (c < size_m w)%nat -> (y < size_m w)%nat -> In y ys ->
-  (f y - f c + (b_unembed (layer_of w) y - b_unembed (layer_of w) c + value_of margin)) * pow2 bits <= IZR (constant_of w bits margin c ys b).
+Variables (c y : nat).
+Hypothesis c_small : (c < m)%nat.
+Hypothesis y_small : (y < m)%nat.
+
+Lemma favours_length : length (favours out c y) = k.
+Proof. unfold favours. rewrite map_length. apply neuron_table_stands. Qed.
+
+Lemma favour_is : forall j, (j < k)%nat -> neuron_adds L j y - neuron_adds L j c = IZR (nth j (favours out c y) 0%Z) * pow2 unit.
 Proof.
-  intros w bits margin c ys y b f shaped positive H C Y I.
-  apply Rle_trans with (IZR (difference c y b + (shift_up (entry (unembed_bias w) 0 y - entry (unembed_bias w) 0 c) (- bits - exponent (unembed_bias w)) + margin_up margin (- bits)))).
+  intros j J. destruct neuron_table_stands as [S F]. rewrite !F by assumption. unfold number, entry, favours.
+  rewrite (nth_map _ _ _ _ j [] 0%Z) by (destruct S as [-> _]; exact J). rewrite minus_IZR. ring.
+Qed.
+
+Variable slopes : list Z.
+Hypothesis slopes_length : length slopes = k.
+Notation slope j := (IZR (nth j slopes 0%Z) * pow2 (- bits)).
+
+Lemma factors_length : length (zip Z.mul (favours out c y) slopes) = k.
+Proof. apply zip_length; [apply favours_length | exact slopes_length]. Qed.
+
+Lemma difference_ge : forall b f, holds_vector bits b (m + k) f ->
+  bent L (fun j => slope j) y c f * pow2 bits <= IZR (difference bits unit m c y (zip Z.mul (favours out c y) slopes) b).
+Proof.
+  intros b f (Lb & Rb & near). unfold bent. rewrite neuron_count_k. change (outputs L) with m.
+  pose proof (near c ltac:(lia)) as Nc. pose proof (near y ltac:(lia)) as Ny. apply Rabs_between in Nc. apply Rabs_between in Ny.
+  set (factors := zip Z.mul (favours out c y) slopes). pose proof factors_length as Lf. fold factors in Lf.
+  assert (A : (f y - f c) * pow2 bits <= IZR (nth y (centre b) 0 - nth c (centre b) 0 + 2 * radius b)%Z) by (rewrite plus_IZR, minus_IZR, mult_IZR; lra).
+  rewrite Rmult_plus_distr_r. unfold difference. fold factors.
+  assert (B : sum k (fun j => (neuron_adds L j y - neuron_adds L j c) * slope j * f (m + j)%nat) * pow2 bits
+    <= IZR (shift_up (dot factors (skipn m (centre b)) + radius b * fold_right Z.add 0 (map Z.abs factors)) (bits - unit))%Z).
+  { apply Rle_trans with (2 := shift_up_ge _ _). rewrite plus_IZR, mult_IZR.
+    rewrite (dot_sum k) by (exact Lf || (rewrite skipn_length; lia)). rewrite (fold_abs_sum k) by exact Lf.
+    replace (- (bits - unit))%Z with (unit + - bits)%Z by lia. rewrite <- sum_scale_r, <- sum_scale, <- sum_plus, <- sum_scale_r. apply sum_le. intros j J.
+    specialize (near (m + j)%nat ltac:(lia)). rewrite favour_is by exact J.
+    assert (Ef : IZR (nth j factors 0%Z) = IZR (nth j (favours out c y) 0%Z) * IZR (nth j slopes 0%Z)).
+    { unfold factors. rewrite zip_nth by (rewrite ?favours_length; lia). now rewrite mult_IZR. }
+    assert (En : nth j (skipn m (centre b)) 0%Z = nth (m + j) (centre b) 0%Z).
+    { rewrite <- (firstn_skipn m (centre b)) at 2. rewrite app_nth2 by (rewrite firstn_length; lia). f_equal. rewrite firstn_length. lia. }
+    rewrite En, pow2_add. set (X := f (m + j)%nat * pow2 bits) in *. set (C := IZR (nth (m + j) (centre b) 0%Z)) in *.
+    set (F := IZR (nth j factors 0%Z)) in *.
+    replace (IZR (nth j (favours out c y) 0%Z) * pow2 unit * (IZR (nth j slopes 0%Z) * pow2 (- bits)) * f (m + j)%nat * pow2 bits)
+      with (F * X * (pow2 unit * pow2 (- bits))) by (unfold X; rewrite Ef; ring).
+    apply Rmult_le_compat_r; [apply Rmult_le_pos; apply Rlt_le, pow2_pos|]. clearbody X C F.
+    assert (F * (X - C) <= IZR (radius b) * Rabs F).
+    { apply Rle_trans with (1 := Rle_abs _). rewrite Rabs_mult, Rmult_comm. apply Rmult_le_compat_r; [apply Rabs_pos | exact near]. }
+    lra. }
+  destruct factors as [|first rest] eqn:Ef.
+  - assert (k0 : k = 0%nat) by (rewrite <- Lf; reflexivity). rewrite k0. cbn [sum]. rewrite Rmult_0_l, Rplus_0_r. exact A.
+  - rewrite plus_IZR. apply Rplus_le_compat; [exact A | exact B].
+Qed.
+
+Lemma gain_ge : forall b f ys, holds_vector bits b (m + k) f -> In y ys ->
+  bent L (fun j => slope j) y c f * pow2 bits <= IZR (gain_of bits unit m c (lines_of out c ys slopes) b).
+Proof.
+  intros b f ys H I. apply Rle_trans with (1 := difference_ge b f H). apply IZR_le. unfold gain_of. apply largest_ge.
+  apply in_map_iff. exists (y, zip Z.mul (favours out c y) slopes). split; [reflexivity|]. unfold lines_of.
+  exact (in_map (fun y => (y, zip Z.mul (favours out c y) slopes)) ys y I).
+Qed.
+
+(** Ends of what enters each neuron, in units. *)
+Variable ranges : list Z.
+Hypothesis ranges_length : length ranges = (2 * k)%nat.
+Notation its_intercept j := (IZR (intercept bits (nth (2 * j) ranges 0%Z) (nth (2 * j + 1) ranges 0%Z) (nth j slopes 0%Z) (Z.leb 0 (nth j (favours out c y) 0%Z))) * pow2 (- bits)).
+
+Lemma intercepts_ge : sum k (fun j => (neuron_adds L j y - neuron_adds L j c) * its_intercept j) * pow2 bits
+  <= IZR (intercepts bits unit (favours out c y) slopes ranges).
+Proof.
+  rewrite (sum_ext k _ (fun j => IZR (nth j (favours out c y) 0%Z) * pow2 unit * its_intercept j)) by (intros j J; now rewrite favour_is).
+  apply intercepts_sum; [apply favours_length | exact slopes_length | exact ranges_length].
+Qed.
+
+Lemma constant_ge : forall margin ys b f, (0 < snd margin)%Z -> holds_vector bits b (m + k) f -> In y ys ->
+  (bent L (fun j => slope j) y c f + (b_unembed L y - b_unembed L c + value_of margin) + sum k (fun j => (neuron_adds L j y - neuron_adds L j c) * its_intercept j)) * pow2 bits
+  <= IZR (constant_of w bits margin out c ys slopes ranges b).
+Proof.
+  intros margin ys b f positive H I.
+  apply Rle_trans with (IZR (difference bits unit m c y (zip Z.mul (favours out c y) slopes) b
+    + (shift_up (entry (unembed_bias w) 0 y - entry (unembed_bias w) 0 c) (- bits - exponent (unembed_bias w)) + margin_up margin (- bits))
+    + intercepts bits unit (favours out c y) slopes ranges)%Z).
   2:{ apply IZR_le. unfold constant_of. apply largest_ge. refine (in_map _ ys y I). }
-  pose proof (difference_ge _ _ _ _ _ _ H C Y) as D. pose proof (margin_up_bounds margin (- bits) positive) as [_ M].
+  pose proof (difference_ge b f H) as D. pose proof (margin_up_bounds margin (- bits) positive) as [_ M]. pose proof intercepts_ge as N.
   pose proof (shift_up_ge (entry (unembed_bias w) 0 y - entry (unembed_bias w) 0 c) (- bits - exponent (unembed_bias w))) as B.
   pose proof (pow2_pos bits) as P. pose proof (pow2_opp bits) as inv. rewrite !plus_IZR.
-  assert (EB : (b_unembed (layer_of w) y - b_unembed (layer_of w) c) * pow2 bits
+  assert (EB : (b_unembed L y - b_unembed L c) * pow2 bits
     = IZR (entry (unembed_bias w) 0 y - entry (unembed_bias w) 0 c) * pow2 (- (- bits - exponent (unembed_bias w)))).
   { cbn [b_unembed layer_of]. unfold number. replace (- (- bits - exponent (unembed_bias w)))%Z with (exponent (unembed_bias w) + bits)%Z by lia.
     rewrite pow2_add, minus_IZR. ring. }
@@ -101,6 +228,23 @@ Proof.
     rewrite Rmult_assoc, (Rmult_comm (pow2 (- bits))), inv. lra. }
   rewrite !Rmult_plus_distr_r, EB. lra.
 Qed.
+
+(** The lines are on the right side, if what enters a neuron is in its range. *)
+Lemma lines_right : forall j z, (j < k)%nat -> IZR (nth (2 * j) ranges 0%Z) <= z * pow2 bits <= IZR (nth (2 * j + 1) ranges 0%Z) ->
+  (neuron_adds L j y - neuron_adds L j c) * Rmax 0 z <= (neuron_adds L j y - neuron_adds L j c) * (slope j * z + its_intercept j).
+Proof.
+  intros j z J inside. rewrite favour_is by exact J. set (f := nth j (favours out c y) 0%Z).
+  pose proof (line_times bits (nth j slopes 0%Z) _ _ _ inside (IZR f * pow2 unit) (0 <=? f)%Z) as T.
+  assert (P : 0 < pow2 bits) by apply pow2_pos. pose proof (pow2_pos unit) as U. pose proof (pow2_opp bits) as inv.
+  specialize (T ltac:(intros E; apply Z.leb_le, (IZR_le 0) in E; nra) ltac:(intros E; apply Z.leb_gt, IZR_lt in E; nra)).
+  set (e := IZR f * pow2 unit) in *. set (I := IZR (intercept _ _ _ _ _)) in *.
+  assert (ER : Rmax 0 (z * pow2 bits) = Rmax 0 z * pow2 bits).
+  { unfold Rmax. destruct (Rle_dec 0 (z * pow2 bits)), (Rle_dec 0 z); try ring; nra. }
+  rewrite ER in T. apply Rmult_le_reg_r with (pow2 bits); [exact P|]. rewrite Rmult_assoc. apply Rle_trans with (1 := T). right.
+  rewrite (Rmult_assoc e (_ + _)). f_equal. rewrite Rmult_plus_distr_r. f_equal; [ring|].
+  rewrite Rmult_assoc, (Rmult_comm (pow2 (- bits))), inv. ring.
+Qed.
+End Classes.
 
 (** ** Attention weights in one unit *)
 

@@ -1,4 +1,4 @@
-(** rules.md, "Balls": the logits of one input of an attention-only model with one block, within a radius. *)
+(** rules.md, "Balls": the logits of one input of a model with one block, within a radius. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Real.Sums Integer.Dyadic Integer.Matrix Real.ScaledExp Count.Counting.
@@ -29,7 +29,8 @@ Definition mean_ball (width : nat) (parts : list part) : option ball :=
 
 (** The maps of one layer, rounded; those of a head for each head. *)
 Record rounded := Rounded {
-  bits_of : Z; width : nat; asks : list linear; answers : list linear; carries : list linear; mixes : linear; reads_out : linear; scales : scaling }.
+  bits_of : Z; width : nat; asks : list linear; answers : list linear; carries : list linear; mixes : linear;
+  to_and_from_neurons : option (linear * linear); reads_out : linear; scales : scaling }.
 
 (** The output matrices of all heads, one under the other. *)
 Definition finest (l : list matrix) : Z := fold_right (fun A e => Z.min (exponent A) e) 0%Z l.
@@ -38,7 +39,9 @@ Definition stacked (l : list matrix) : matrix := {| rows := flat_map (fun A => r
 Definition round_layer (w : layer_weights) (bits : Z) : rounded := {|
   bits_of := bits; width := size_n w;
   asks := maps_of w bits attn_Q attn_bias_Q; answers := maps_of w bits attn_K attn_bias_K; carries := maps_of w bits attn_V attn_bias_V;
-  mixes := linear_of bits (stacked (map attn_O (attn_heads w))) (attn_bias_O w); reads_out := linear_of bits (unembed_U w) (unembed_bias w);
+  mixes := linear_of bits (stacked (map attn_O (attn_heads w))) (attn_bias_O w);
+  to_and_from_neurons := option_map (fun n => (linear_of bits (mlp_in n) (mlp_bias_in n), linear_of bits (mlp_out n) (mlp_bias_out n))) (mlp_of_layer w);
+  reads_out := linear_of bits (unembed_U w) (unembed_bias w);
   scales := scaling_of (scale_above w, scale_below w) bits |}.
 
 (** A token at a position, as it is seen: keys and values of all heads; nothing if numbers get too long. *)
@@ -85,6 +88,19 @@ Fixpoint means_of_heads (width heads : nat) (parts : list (list part)) : option 
       end
   end.
 
+Definition plus_ball (a b : ball) : ball := {| centre := zip Z.add (centre a) (centre b); radius := radius a + radius b |}.
+Definition relu_ball (x : ball) : ball := {| centre := map (Z.max 0) (centre x); radius := radius x |}.
+
+(** The residual after the neurons, if there are any. *)
+Definition past_neurons (M : rounded) (x : ball) : option ball :=
+  match to_and_from_neurons M with
+  | None => Some x
+  | Some (into, out) =>
+      if too_long x then None else
+      let z := relu_ball (image (bits_of M) into x) in
+      if too_long z then None else Some (plus_ball (image (bits_of M) out z) x)
+  end.
+
 (** The logits, of the residual of the position that is read and the views of all that it sees. *)
 Definition logits_of (M : rounded) (residual : ball) (views : list (option (list part))) : option ball :=
   match all_some views with
@@ -95,9 +111,10 @@ Definition logits_of (M : rounded) (residual : ball) (views : list (option (list
       | Some means =>
           let mixed := {| centre := flat_map centre means; radius := largest (map radius means) |} in
           if too_long mixed then None else
-          let added := image (bits_of M) (mixes M) mixed in
-          let leaves := {| centre := zip Z.add (centre added) (centre residual); radius := radius added + radius residual |} in
-          if too_long leaves then None else Some (image (bits_of M) (reads_out M) leaves)
+          match past_neurons M (plus_ball (image (bits_of M) (mixes M) mixed) residual) with
+          | None => None
+          | Some leaves => if too_long leaves then None else Some (image (bits_of M) (reads_out M) leaves)
+          end
       end
   end.
 
@@ -240,6 +257,27 @@ Proof.
     apply Rabs_between in near. apply Rabs_between in F. apply Rabs_between. rewrite !plus_IZR. simpl (IZR 1). lra.
 Qed.
 
+(** ** Sums and neurons *)
+
+Lemma plus_holds : forall bits a b n f g, holds_vector bits a n f -> holds_vector bits b n g -> holds_vector bits (plus_ball a b) n (fun i => f i + g i).
+Proof.
+  intros bits a b n f g (La & Ra & A) (Lb & Rb & B). split; [now apply zip_length|]. split; [cbn [plus_ball radius]; lia|].
+  intros i I. cbn [plus_ball centre radius]. rewrite zip_nth by lia. specialize (A i I). specialize (B i I).
+  rewrite !plus_IZR. apply Rabs_between in A. apply Rabs_between in B. apply Rabs_between. lra.
+Qed.
+
+Lemma relu_holds : forall bits x n f, holds_vector bits x n f -> holds_vector bits (relu_ball x) n (fun i => Rmax 0 (f i)).
+Proof.
+  intros bits x n f (Len & R & near). split; [cbn [relu_ball centre]; now rewrite map_length|]. split; [exact R|].
+  intros i I. cbn [relu_ball centre radius]. rewrite (nth_map _ _ _ _ i 0%Z) by lia. specialize (near i I). set (c := nth i (centre x) 0%Z) in *.
+  pose proof (pow2_pos bits) as P. set (u := f i * pow2 bits) in *.
+  assert (E : Rmax 0 (f i) * pow2 bits = Rmax 0 u).
+  { unfold u, Rmax. destruct (Rle_dec 0 (f i)), (Rle_dec 0 (f i * pow2 bits)); try nra. }
+  assert (M : IZR (Z.max 0 c) = Rmax 0 (IZR c)).
+  { destruct (Z.max_spec 0 c) as [[L ->]|[L ->]]; [apply Z.lt_le_incl, IZR_le in L | apply IZR_le in L]; unfold Rmax; destruct (Rle_dec 0 (IZR c)); simpl in *; lra. }
+  rewrite E, M. apply Rabs_between in near. apply Rabs_between. unfold Rmax. destruct (Rle_dec 0 u), (Rle_dec 0 (IZR c)); lra.
+Qed.
+
 (** ** All heads, side by side *)
 
 (** The entries of one head after those of the one before. *)
@@ -379,6 +417,24 @@ Proof.
   destruct (all_some l) as [more|]; [|discriminate]. inversion E; subst. cbn [map]. now rewrite (IH more).
 Qed.
 
+Lemma past_neurons_right : forall before leaves, holds_vector bits before d (after_heads L x r) -> past_neurons M before = Some leaves ->
+  holds_vector bits leaves d (leaving L x r).
+Proof.
+  intros before leaves inside E. unfold past_neurons in E. cbn [to_and_from_neurons bits_of round_layer] in E. unfold leaving. cbn [mlp layer_of].
+  destruct (layer_sizes w shaped) as (_ & d_some & _).
+  destruct (mlp_of_layer w) as [one|] eqn:one_; cbn [option_map] in *; [|inversion E; subst; exact inside].
+  destruct (mlp_shapes w shaped one one_) as (k_some & S_in & S_bin & S_out & S_bout).
+  destruct (too_long before); [discriminate|]. destruct (too_long _); [discriminate|]. inversion E; subst leaves. clear E.
+  assert (into : holds_vector bits (relu_ball (image bits (linear_of bits (mlp_in one) (mlp_bias_in one)) before)) (size_k w) (active L x (neurons_of_weights one) r)).
+  { unfold active. apply relu_holds. apply (image_holds bits (mlp_in one) (mlp_bias_in one) d (size_k w)); try assumption; [now apply stands_number | | apply linear_of_right].
+    eapply stands_ext; [apply stands_number; exact S_bin|]. intros i j I J. now replace i with 0%nat by lia. }
+  assert (out : holds_vector bits (image bits (linear_of bits (mlp_out one) (mlp_bias_out one)) (relu_ball (image bits (linear_of bits (mlp_in one) (mlp_bias_in one)) before))) d
+    (fun i => sum (size_k w) (fun j => active L x (neurons_of_weights one) r j * number (mlp_out one) j i) + number (mlp_bias_out one) 0 i)).
+  { apply (image_holds bits (mlp_out one) (mlp_bias_out one) (size_k w) d); try assumption; [now apply stands_number | | apply linear_of_right].
+    eapply stands_ext; [apply stands_number; exact S_bout|]. intros i j I J. now replace i with 0%nat by lia. }
+  apply holds_ext with (1 := plus_holds _ _ _ _ _ _ out inside). intros i I. unfold size_k. rewrite one_. cbn [how_many W_out b_out neurons_of_weights]. ring.
+Qed.
+
 (** Of any residual and views that are right; how they are made is said by whoever calls. *)
 Theorem logits_right : forall views b, length views = seen ->
   (forall p, (p < seen)%nat -> nth p views None = view M (queries_at w M r (at_ r)) (place_of w M p (at_ p))) ->
@@ -407,14 +463,12 @@ Proof.
       with (sum (length (attn_heads w) * n) (fun i => joined n (map mixed_by (attn_heads w)) i * joined n (map (fun A i => number A i j) (map attn_O (attn_heads w))) i)); [exact G3|].
     rewrite <- (map_length mixed_by (attn_heads w)). rewrite sum_joined by now rewrite !map_length. unfold sum_of_heads. cbn [heads layer_of].
     clear. induction (attn_heads w) as [|h all IH]; [reflexivity|]. cbn [map combine fold_right fst snd]. now rewrite IH. }
-  set (out := image bits _ mixed) in *. set (leaves := {| centre := zip Z.add _ _; radius := _ |}) in *.
+  assert (after : holds_vector bits (plus_ball (image bits (linear_of bits (stacked (map attn_O (attn_heads w))) (attn_bias_O w)) mixed) (residual_ball w bits r (at_ r))) d (after_heads L x r)).
+  { pose proof (residual_holds w bits r seen shaped r_seen all_exist r (at_ r) r_seen (tokens r r_seen)) as here.
+    apply holds_ext with (1 := plus_holds _ _ _ _ _ _ added here). intros i I. unfold after_heads, entering, embedded. change (General.head_size L) with n. ring. }
+  set (between_ := plus_ball _ _) in *. destruct (past_neurons M between_) as [leaves|] eqn:N; [|discriminate].
+  assert (leaves_right : holds_vector bits leaves d (leaving L x r)) by now apply (past_neurons_right between_).
   destruct (too_long leaves); [discriminate|]. inversion E; subst b. clear E.
-  assert (after : holds_vector bits leaves d (leaving L x r)).
-  { pose proof (residual_holds w bits r seen shaped r_seen all_exist r (at_ r) r_seen (tokens r r_seen)) as (R1 & R2 & R3).
-    destruct added as (G1 & G2 & G3). split; [cbn [leaves centre]; now apply zip_length|]. split; [cbn [leaves radius]; lia|].
-    intros i I. cbn [leaves centre radius]. rewrite zip_nth by (rewrite ?G1, ?R1; exact I). specialize (G3 i I). specialize (R3 i I).
-    rewrite !plus_IZR. apply Rabs_between in G3. apply Rabs_between in R3. apply Rabs_between.
-    change (embedded L r (at_ r) i) with (entering L x r i) in R3. unfold leaving. change (General.head_size L) with n. lra. }
   apply (image_holds bits (unembed_U w) (unembed_bias w) d m); try assumption.
   - now apply stands_number.
   - eapply stands_ext; [apply stands_number; exact Sb|]. intros i j I J. now replace i with 0%nat by lia.

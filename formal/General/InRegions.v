@@ -3,7 +3,7 @@
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Real.Sums Integer.Dyadic Integer.Matrix Real.ScaledExp Count.Counting.
 From Compact Require Import Regions.Inputs Regions.Groups Regions.Layers Regions.Building Regions.Listing Regions.Longest.
-From Compact Require Import General.Heads General.Exponentials General.Balls General.Tables General.Means General.Ends General.Problem.
+From Compact Require Import General.Heads General.Exponentials General.Balls General.Tables General.Means General.Relu General.Ends General.Problem.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -84,28 +84,18 @@ Proof.
   - now apply token_small.
 Qed.
 
-Section Class.
-Variables (c : nat) (ys : list nat) (y : nat).
-Hypothesis c_small : (c < m)%nat.
-Hypothesis y_small : (y < m)%nat.
-Hypothesis y_in : In y ys.
-Notation gains := (gains_of c ys one).
-Notation mean := (mean_of L x r H (fun p t => value_of_head L H p t y - value_of_head L H p t c)).
+(** A table that bounds a number of each token at each position, of which the head takes the mean. *)
+Section Gains.
+Variables (gains : list (list Z)) (g : nat -> nat -> R).
+Hypothesis gains_rectangle : rectangle seen v gains.
+Hypothesis gains_bound : forall p, (p < seen)%nat -> g p (at_ p) * pow2 bits <= IZR (as_table gains p (at_ p)).
+Notation mean := (mean_of L x r H g).
 
-Lemma gains_rectangle : rectangle seen v gains.
-Proof. apply map2_rectangle, adding_rectangle. Qed.
-
-Lemma gains_above : forall p, (p < visible L x r)%nat ->
-  (value_of_head L H p (at_ p) y - value_of_head L H p (at_ p) c) * pow2 bits <= IZR (as_table gains p (at_ p)).
-Proof.
-  intros p Hp. rewrite seen_right in Hp. unfold as_table, gains_of.
-  rewrite (map2_at seen v _ _ _ _ (Ball [] 0)) by (auto using adding_rectangle, token_small).
-  destruct right as (_ & _ & _ & _ & each). destruct (each p (at_ p) Hp (token_small p Hp)) as [_ holds].
-  now apply gain_ge with (m := m) (f := value_of_head L H p (at_ p)).
-Qed.
+Lemma gains_above : forall p, (p < visible L x r)%nat -> g p (at_ p) * pow2 bits <= IZR (as_table gains p (at_ p)).
+Proof. intros p Hp. apply gains_bound. now rewrite <- seen_right. Qed.
 
 Lemma terms_rectangle : forall less, rectangle seen v (worst_terms less gains ends).
-Proof. intros. apply zip2_rectangle; [apply gains_rectangle | apply weights_enclosed]. Qed.
+Proof. intros. apply zip2_rectangle; [exact gains_rectangle | apply weights_enclosed]. Qed.
 
 Lemma terms_at : forall less p, (p < seen)%nat ->
   as_table (worst_terms less gains ends) p (at_ p) = worst less (as_table gains p (at_ p)) (at2 (0, 0)%Z ends p (at_ p)).
@@ -163,11 +153,35 @@ Proof.
       pose proof (longest_upper (as_table T) r (allowed P) groups R rg x among input inside) as up. apply IZR_le in up.
       rewrite along_table in up by exact RT'. apply Rle_trans with (2 := up). right. apply sum_ext. intros p Hp. unfold as_table, T.
       now rewrite (map2_at seen v _ _ _ _ (0, 0)%Z) by (auto using token_small). }
-  pose proof (mean_shared L x r bits H seen_some unit (at2 (0, 0)%Z ends) (as_table gains) (fun p t => value_of_head L H p t y - value_of_head L H p t c) positive enclosed gains_above bound _ _ positive_ between_) as G.
+  pose proof (mean_shared L x r bits H seen_some unit (at2 (0, 0)%Z ends) (as_table gains) g positive enclosed gains_above bound _ _ positive_ between_) as G.
   rewrite seen_right in G. apply Rle_trans with (1 := G). right. apply sum_ext. intros p Hp. symmetry. unfold as_table at 1.
   rewrite (map2_at seen v _ _ _ _ 0%Z) by (auto using token_small, terms_rectangle).
   fold (as_table (worst_terms bound gains ends) p (at_ p)). now rewrite terms_at.
 Qed.
-End Class.
+End Gains.
+
+(** Of a class, with lines in the place of neurons. *)
+Lemma class_gains : forall c y ys slopes, (c < m)%nat -> (y < m)%nat -> In y ys -> length slopes = size_k w ->
+  let gains := gains_of bits (exponent (neuron_table w)) m c (lines_of (neuron_table w) c ys slopes) one in
+  rectangle seen v gains /\ forall p, (p < seen)%nat ->
+    bent L (fun j => IZR (nth j slopes 0%Z) * pow2 (- bits)) y c (value_of_head L H p (at_ p)) * pow2 bits <= IZR (as_table gains p (at_ p)).
+Proof.
+  intros c y ys slopes C Y I Ls gains. split; [apply map2_rectangle, adding_rectangle|]. intros p Hp. unfold gains, as_table, gains_of.
+  rewrite (map2_at seen v _ _ _ _ (Ball [] 0)) by (auto using adding_rectangle, token_small).
+  destruct right as (_ & _ & _ & _ & each). destruct (each p (at_ p) Hp (token_small p Hp)) as [_ holds].
+  apply gain_ge; auto using shaped.
+Qed.
+
+(** Of what enters a neuron, times a sign. *)
+Lemma neuron_gains : forall j (up : bool), (j < size_k w)%nat ->
+  let gains := map (map (fun b => ((if up then 1 else -1) * nth (m + j) (centre b) 0 + radius b)%Z)) (adding one) in
+  rectangle seen v gains /\ forall p, (p < seen)%nat ->
+    (if up then 1 else -1) * value_of_head L H p (at_ p) (m + j) * pow2 bits <= IZR (as_table gains p (at_ p)).
+Proof.
+  intros j up J gains. split; [apply map2_rectangle, adding_rectangle|]. intros p Hp. unfold gains, as_table.
+  rewrite (map2_at seen v _ _ _ _ (Ball [] 0)) by (auto using adding_rectangle, token_small).
+  destruct right as (_ & _ & _ & _ & each). destruct (each p (at_ p) Hp (token_small p Hp)) as [_ (_ & _ & near)].
+  specialize (near (m + j)%nat ltac:(lia)). apply Rabs_between in near. rewrite plus_IZR, mult_IZR. destruct up; lra.
+Qed.
 End Head.
 End Region.

@@ -3,7 +3,7 @@
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Real.Sums Integer.Dyadic Integer.Matrix Integer.Tables Real.ScaledExp Count.Counting.
 From Compact Require Import Regions.Inputs Regions.Groups Regions.Layers Regions.Building Regions.Listing Regions.Longest.
-From Compact Require Import General.Heads General.Exponentials General.Balls General.Tables General.Means General.Ends General.Problem General.InRegions.
+From Compact Require Import General.Heads General.Exponentials General.Balls General.Tables General.Means General.Relu General.Ends General.Problem General.InRegions.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -45,15 +45,16 @@ Notation at_ p := (nth p x 0%nat).
 Notation powers := (powers_at w P bits (query rg)).
 Notation ends one := (ends_read flags (powers one)).
 
-Variables (c : nat) (ys : list nat) (y : nat).
-Hypothesis c_small : (c < m)%nat.
-Hypothesis y_small : (y < m)%nat.
-Hypothesis y_in : In y ys.
-Notation mean h := (mean_of L x r (head_of_weights h) (fun p t => value_of_head L (head_of_weights h) p t y - value_of_head L (head_of_weights h) p t c)).
+(** For each head a table, and what it bounds. *)
+Variables (table_of : one_head_tables -> list (list Z)) (g : head -> nat -> nat -> R).
+Hypothesis tables_bound : forall h one, head_right w bits r seen h one ->
+  rectangle seen v (table_of one) /\
+  forall p, (p < seen)%nat -> g (head_of_weights h) p (at_ p) * pow2 bits <= IZR (as_table (table_of one) p (at_ p)).
+Notation mean h := (mean_of L x r (head_of_weights h) (g (head_of_weights h))).
 
 Definition total_mean (hs : list head_weights) : R := fold_right (fun h rest => mean h * pow2 bits + rest) 0 hs.
 
-Lemma total_mean_of_heads : sum_of_heads L (fun H => mean_of L x r H (fun p t => value_of_head L H p t y - value_of_head L H p t c)) * pow2 bits
+Lemma total_mean_of_heads : sum_of_heads L (fun H => mean_of L x r H (g H)) * pow2 bits
   = total_mean (attn_heads w).
 Proof.
   unfold sum_of_heads, total_mean. cbn [heads layer_of]. induction (attn_heads w) as [|h hs IH]; cbn [map fold_right]; [ring|]. rewrite <- IH. ring.
@@ -66,7 +67,7 @@ Hypothesis known : forallb (fun one => all_known flags (powers one)) ones = true
 
 (** All means are below their hints. *)
 Lemma all_hinted : forall means, length means = length ones ->
-  forallb (fun one : one_head_tables * Z => (longest (as_table (worst_terms (snd one) (gains_of c ys (fst one)) (ends (fst one)))) (layers rg) <=? 0)%Z)
+  forallb (fun one : one_head_tables * Z => (longest (as_table (worst_terms (snd one) (table_of (fst one)) (ends (fst one)))) (layers rg) <=? 0)%Z)
     (combine ones means) = true ->
   total_mean hs <= IZR (add_up means).
 Proof.
@@ -74,7 +75,7 @@ Proof.
   cbn [combine forallb fst snd] in all. apply andb_prop in all. destruct all as [A B]. apply Z.leb_le in A.
   cbn [forallb] in known. apply andb_prop in known. destruct known as [K1 K2].
   cbn [total_mean fold_right add_up]. fold (total_mean hs'). rewrite plus_IZR. apply Rplus_le_compat.
-  - now apply (mean_hinted w P bits groups rg x) with (one := one) (ys := ys).
+  - destruct (tables_bound h one R) as [shape bound_]. now apply (mean_hinted w P bits groups rg x) with (one := one) (gains := table_of one).
   - apply (IH rest K2 means); [cbn in Len; lia | exact B].
 Qed.
 
@@ -82,7 +83,7 @@ Qed.
 Lemma all_shares : forall means, length means = length ones ->
   forallb (fun one => (0 <? least_sum rg (ends one))%Z) ones = true ->
   let T := fold_right (fun one T => add_tables (head_share one) T) (repeat (repeat 0%Z v) seen)
-    (combine (combine (map (gains_of c ys) ones) (map (fun one => weighed_in rg (ends one)) ones)) means) in
+    (combine (combine (map table_of ones) (map (fun one => weighed_in rg (ends one)) ones)) means) in
   rectangle seen v T /\ total_mean hs - IZR (add_up means) <= sum seen (fun p => IZR (as_table T p (at_ p))).
 Proof.
   induction right as [|h one hs' ones' R rest IH]; intros [|bound means] Len positive; try discriminate; cbv zeta.
@@ -94,10 +95,11 @@ Proof.
   - cbn [forallb] in known, positive. apply andb_prop in known, positive. destruct known as [K1 K2], positive as [P1 P2]. apply Z.ltb_lt in P1.
     destruct (IH rest K2 means ltac:(cbn in Len; lia) P2) as [RT sum_].
     cbn [map combine fold_right]. set (T := fold_right _ _ _) in *.
-    destruct (shares_of_one w P bits groups rg x fits natural among input inside h one R K1 c ys y c_small y_small y_in bound _ P1 eq_refl) as [RS share_].
-    assert (RA : rectangle seen v (add_tables (head_share (gains_of c ys one, weighed_in rg (ends one), bound)) T)) by (apply zip2_rectangle; [exact RS | exact RT]).
+    destruct (tables_bound h one R) as [shape bound_].
+    destruct (shares_of_one w P bits groups rg x fits natural among input inside h one R K1 (table_of one) _ shape bound_ bound _ P1 eq_refl) as [RS share_].
+    assert (RA : rectangle seen v (add_tables (head_share (table_of one, weighed_in rg (ends one), bound)) T)) by (apply zip2_rectangle; [exact RS | exact RT]).
     split; [exact RA|]. cbn [total_mean fold_right add_up]. fold (total_mean hs'). rewrite plus_IZR.
-    rewrite (sum_ext seen _ (fun p => IZR (as_table (head_share (gains_of c ys one, weighed_in rg (ends one), bound)) p (at_ p)) + IZR (as_table T p (at_ p)))).
+    rewrite (sum_ext seen _ (fun p => IZR (as_table (head_share (table_of one, weighed_in rg (ends one), bound)) p (at_ p)) + IZR (as_table T p (at_ p)))).
     + rewrite sum_plus. cbn [head_share weighed_in its_least its_most its_ends]. cbn [head_share weighed_in its_least its_most its_ends] in share_. lra.
     + intros p Hp. rewrite <- plus_IZR. f_equal. unfold as_table, add_tables.
       apply zip2_at with (r := seen) (c := v); auto. now apply (token_small w P x).
@@ -119,32 +121,23 @@ Qed.
 Theorem joint_reached : forall K means, length means = length ones ->
   (length ones = 1%nat \/ forallb (fun one => (0 <? least_sum rg (ends one))%Z) ones = true) ->
   0 <= IZR K + total_mean hs ->
-  (0 <= along (as_table (joint seen v K (map (gains_of c ys) ones) (map (fun one => weighed_in rg (ends one)) ones) means)) 0 x)%Z.
+  (0 <= along (as_table (joint seen v K (map table_of ones) (map (fun one => weighed_in rg (ends one)) ones) means)) 0 x)%Z.
 Proof.
   intros K means Len enough reached. unfold joint.
   assert (Several : forallb (fun one => (0 <? least_sum rg (ends one))%Z) ones = true ->
     (0 <= along (as_table (add_first (K + add_up means) (fold_right (fun one T => add_tables (head_share one) T) (repeat (repeat 0%Z v) seen)
-      (combine (combine (map (gains_of c ys) ones) (map (fun one => weighed_in rg (ends one)) ones)) means)))) 0 x)%Z).
+      (combine (combine (map table_of ones) (map (fun one => weighed_in rg (ends one)) ones)) means)))) 0 x)%Z).
   { intros positive. destruct (all_shares means Len positive) as [RT share_]. set (T := fold_right _ _ _) in *.
     destruct (add_first_sum (K + add_up means) T RT) as [RA E]. apply le_IZR.
     rewrite (along_table w P x) by assumption. rewrite E, plus_IZR. simpl (IZR 0). lra. }
   destruct right as [|h one hs' ones' R rest]; [cbn [map]; apply Several; reflexivity|].
   destruct ones' as [|one' ones']; cbn [map].
   - inversion rest; subst. cbn [forallb] in known. apply andb_prop in known. destruct known as [K1 _].
-    cbn [weighed_in its_ends]. apply (reaches_of_one w P bits groups rg x) with (h := h) (c := c) (y := y); auto.
+    destruct (tables_bound h one R) as [shape bound_].
+    cbn [weighed_in its_ends]. apply (reaches_of_one w P bits groups rg x) with (h := h) (g := g (head_of_weights h)); auto.
     cbn [total_mean fold_right] in reached. rewrite Rplus_0_r in reached. exact reached.
   - destruct enough as [one_|positive]; [discriminate | exact (Several positive)].
 Qed.
 End Heads.
 
-(** Lemma 10, in units: how far an output is ahead. *)
-Theorem ahead_in_units : forall margin, (0 < snd margin)%Z ->
-  (logit_at L x r y - logit_at L x r c + value_of margin) * pow2 bits
-  <= IZR (constant_of w bits margin c ys (nth (query rg) (passing (tables_of_layer w bits r seen)) (Ball [] 0))) + total_mean (attn_heads w).
-Proof.
-  intros margin positive. rewrite ahead_by_heads, Rmult_plus_distr_r, total_mean_of_heads. apply Rplus_le_compat_r.
-  rewrite (query_of_input P rg x inside). apply constant_ge; auto; [now apply (fits_parts w P)|].
-  apply direct_holds; auto; [now apply (fits_parts w P) | apply (seen_fits w P fits) | now apply positions_exist |].
-  now apply (query_small w P rg x).
-Qed.
 End Region.

@@ -3,12 +3,12 @@
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Integer.Dyadic Integer.Tables Facts.
 From Compact Require Import Regions.Inputs Regions.Groups Regions.Listing Regions.Labels.
-From Compact Require Import General.Tables General.Ends General.Problem.
+From Compact Require Import General.Heads General.Tables General.Ends General.Problem.
 Import ListNotations.
 Open Scope Z_scope.
 
-(** [ranges] has, for each region, the ends of what enters each neuron; here there are none. [gaps] has a number for each
-    region and class of its group. *)
+(** [ranges] has, for each region, both ends of what enters each neuron. [gaps] has a number for each region and class of
+    its group. *)
 Inductive statement :=
 | Regions (bits : Z) (groups : list group) (ranges : list (list Z))
 | Region_gaps (bits : Z) (groups : list group) (ranges gaps : list (list Z))
@@ -22,6 +22,14 @@ Notation L := (layer_of w).
 (** Every input that reaches a part of the group has its label; the classes hold outputs other than this. *)
 Definition group_right (g : group) : bool :=
   valid (start (answer P)) (step_read P) (label_number w P) same_state state_before (readout P) (allowed P) g (size_v w) (size_m w).
+
+Definition range_true (bits : Z) (rg : region) (row : list Z) : Prop :=
+  length row = (2 * size_k w)%nat /\
+  forall x j, In x (inputs (allowed P)) -> member (readout P) rg x = true -> (j < size_k w)%nat ->
+    (IZR (nth (2 * j) row 0%Z) <= entering_neuron L x (readout P) j * pow2 bits <= IZR (nth (2 * j + 1) row 0%Z))%R.
+
+Definition all_ranged (bits : Z) (groups : list group) (ranges : list (list Z)) : Prop :=
+  Forall2 (range_true bits) (regions_of (readout P) (allowed P) groups) ranges.
 
 Definition class_behind (bits : Z) (rg : region) (mask gap : Z) : Prop :=
   forall x y, In x (inputs (allowed P)) -> member (readout P) rg x = true -> In y (outputs_in (size_m w) mask) ->
@@ -40,8 +48,9 @@ Definition entry_weighs (e : entry_of_tally) : Prop :=
 
 Definition means (f : statement) : Prop :=
   match f with
-  | Regions bits groups _ => 0 <= bits /\ Forall (fun g => group_right g = true) groups
-  | Region_gaps bits groups _ gaps => 0 <= bits /\ Forall (fun g => group_right g = true) groups /\ all_behind bits groups gaps
+  | Regions bits groups ranges => 0 <= bits /\ Forall (fun g => group_right g = true) groups /\ all_ranged bits groups ranges
+  | Region_gaps bits groups ranges gaps =>
+      0 <= bits /\ Forall (fun g => group_right g = true) groups /\ all_ranged bits groups ranges /\ all_behind bits groups gaps
   | Tally_of_weights counts => Forall entry_weighs counts
   | Accuracy_of_weights right missed => weigh_at_least P right (answered L P margin) /\ weigh_at_least P missed (fun x => ~ answered L P margin x)
   end.
@@ -57,9 +66,16 @@ Definition same_group (a b : group) : bool :=
   && same_list Nat.eqb (symbols a) (symbols b) && same_list (same_list same_state_number) (next a) (next b)
   && same_list same_state_number (parts a) (parts b).
 
+(** Lower and upper ends by turns. *)
+Fixpoint no_narrower (derived stated : list Z) : bool :=
+  match derived, stated with
+  | low :: high :: derived', low' :: high' :: stated' => (low' <=? low) && (high <=? high') && no_narrower derived' stated'
+  | _, _ => true
+  end.
+
 Definition regions_entail (bits : Z) (groups : list group) (ranges : list (list Z)) (bits' : Z) (groups' : list group) (ranges' : list (list Z)) : outcome unit :=
   require ((bits =? bits') && same_list same_group groups groups') wrong_region
-    (each (fun d s => require (Nat.eqb (length d) (length s)) wrong_shape (Fine tt)) ranges ranges').
+    (each (fun d s => require (Nat.eqb (length d) (length s)) wrong_shape (require (no_narrower d s) range_too_narrow (Fine tt))) ranges ranges').
 
 Definition follows (derived stated : statement) : outcome unit :=
   match derived, stated with
@@ -92,11 +108,28 @@ Proof.
   apply same_list_eq in E5; [|intros x y Exy; now apply same_list_eq in Exy]. apply same_list_eq in E6; [|exact O]. congruence.
 Qed.
 
-Lemma regions_entail_sound : forall bits groups ranges bits' groups' ranges',
-  regions_entail bits groups ranges bits' groups' ranges' = Fine tt -> bits = bits' /\ groups = groups'.
+Lemma no_narrower_sound : forall j derived stated, no_narrower derived stated = true -> length derived = length stated ->
+  (2 * j + 1 < length stated)%nat ->
+  nth (2 * j) stated 0 <= nth (2 * j) derived 0 /\ nth (2 * j + 1) derived 0 <= nth (2 * j + 1) stated 0.
 Proof.
-  intros bits groups ranges bits' groups' ranges' E. unfold regions_entail in E. apply require_fine in E. destruct E as [E _].
-  apply andb_prop in E. destruct E as [E F]. apply Z.eqb_eq in E. apply same_list_eq in F; [now split | exact same_group_eq].
+  induction j as [|j IH]; intros [|lo [|hi derived]] [|lo' [|hi' stated]] E Len small; try (cbn in Len, small; lia);
+    cbn [no_narrower] in E; rewrite !andb_true_iff, !Z.leb_le in E; destruct E as [[E1 E2] E3]; [split; assumption|].
+  specialize (IH derived stated E3 ltac:(cbn in Len; lia) ltac:(cbn in small; lia)).
+  replace (2 * S j)%nat with (S (S (2 * j))) by lia. replace (S (S (2 * j)) + 1)%nat with (S (S (2 * j + 1))) by lia. exact IH.
+Qed.
+
+Lemma regions_entail_sound : forall w P bits groups ranges bits' groups' ranges',
+  regions_entail bits groups ranges bits' groups' ranges' = Fine tt -> all_ranged w P bits groups ranges ->
+  bits = bits' /\ groups = groups' /\ all_ranged w P bits groups ranges'.
+Proof.
+  intros w P bits groups ranges bits' groups' ranges' E all. unfold regions_entail in E. apply require_fine in E. destruct E as [E R].
+  apply andb_prop in E. destruct E as [E F]. apply Z.eqb_eq in E. apply same_list_eq in F; [|exact same_group_eq].
+  split; [exact E|]. split; [exact F|]. clear E F. unfold all_ranged in *. apply each_sound in R. destruct R as [Len R].
+  revert ranges' Len R. induction all as [|rg row regs rows [Lr each_] _ IH]; intros [|row' ranges'] Len R; try discriminate; constructor.
+  - specialize (R 0%nat [] [] ltac:(cbn; lia)). cbn [nth] in R. apply require_fine in R. destruct R as [R1 R2]. apply Nat.eqb_eq in R1.
+    apply require_fine in R2. destruct R2 as [R2 _]. split; [congruence|]. intros x j I M J.
+    destruct (no_narrower_sound j row row' R2 R1 ltac:(lia)) as [lo hi]. apply IZR_le in lo. apply IZR_le in hi. specialize (each_ x j I M J). lra.
+  - apply IH; [cbn in Len; lia|]. intros i d s I. apply (R (Datatypes.S i) d s). cbn. lia.
 Qed.
 
 Lemma weigh_less : forall P n n' (A B : list nat -> Prop), weigh_at_least P n A -> n' <= n -> (forall x, A x -> B x) -> weigh_at_least P n' B.
@@ -110,9 +143,9 @@ Theorem follows_sound : forall w P margin derived stated, follows derived stated
 Proof.
   intros w P margin derived stated E D. destruct derived as [bits groups ranges|bits groups ranges gaps|counts|c n],
     stated as [bits' groups' ranges'|bits' groups' ranges' gaps'|counts'|c' n']; try discriminate; cbn [follows means] in *.
-  - apply regions_entail_sound in E. destruct E as [<- <-]. exact D.
-  - destruct (regions_entail _ _ _ _ _ _) as [[]|] eqn:R; [|discriminate]. apply regions_entail_sound in R. destruct R as [<- <-].
-    destruct D as (B & G & all). split; [exact B|]. split; [exact G|]. clear B G. unfold all_behind in *. apply each_sound in E. destruct E as [Len E].
+  - destruct D as (B & G & R). apply (regions_entail_sound w P) in E; [|exact R]. destruct E as (<- & <- & R'). now repeat split.
+  - destruct (regions_entail _ _ _ _ _ _) as [[]|] eqn:R; [|discriminate]. destruct D as (B & G & ranged & all).
+    apply (regions_entail_sound w P) in R; [|exact ranged]. destruct R as (<- & <- & R'). split; [exact B|]. split; [exact G|]. split; [exact R'|]. clear B G ranged R'. unfold all_behind in *. apply each_sound in E. destruct E as [Len E].
     revert gaps' Len E. induction all as [|rg row regs gaps each_ all IH]; intros [|row' gaps'] Len E; try discriminate; constructor.
     + specialize (E 0%nat [] [] ltac:(cbn; lia)). cbn [nth] in E. apply each_sound in E. destruct E as [Len' E]. clear - each_ Len' E.
       revert row' Len' E. induction each_ as [|mask gap masks row behind _ IH]; intros [|gap' row'] Len E; try discriminate; constructor.

@@ -26,7 +26,7 @@ Definition derive_statement (here : fraction) (r : general_rule) (facts : list s
   | Apply_region_gaps hints =>
       match facts with [Regions bits groups ranges] => region_gaps w P here bits groups ranges hints | _ => Refused wrong_premises end
   | Apply_region_counts hints =>
-      match facts with [Region_gaps bits groups _ gaps] => region_counts w P here budget bits groups gaps hints | _ => Refused wrong_premises end
+      match facts with [Region_gaps bits groups ranges gaps] => region_counts w P here budget bits groups ranges gaps hints | _ => Refused wrong_premises end
   | Apply_evaluate_inputs precisions => require (Nat.eqb (length facts) 0) wrong_premises (evaluate_inputs w P here budget precisions)
   | Apply_total_of_weights => total_of_weights w P facts
   end.
@@ -92,11 +92,11 @@ Lemma derive_statement_sound : forall here r facts f, 0 < snd here -> Forall (me
   derive_statement here r facts = Fine f -> means w P (value_of here) f.
 Proof.
   intros here r facts f positive all E. destruct r; cbn [derive_statement] in E.
-  - apply require_fine in E. destruct E as [_ E]. now apply regions_sound with (1 := E).
-  - destruct facts as [|[bits groups ranges| | |] [|]]; try discriminate. inversion all as [|? ? H _]; subst. cbn [means] in H. destruct H as [B G].
-    now apply region_gaps_sound with (5 := E).
-  - destruct facts as [|[|bits groups ranges gaps| |] [|]]; try discriminate. inversion all as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & behind).
-    now apply region_counts_sound with (6 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply regions_sound with (2 := E).
+  - destruct facts as [|[bits groups ranges| | |] [|]]; try discriminate. inversion all as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & ranged).
+    now apply region_gaps_sound with (6 := E).
+  - destruct facts as [|[|bits groups ranges gaps| |] [|]]; try discriminate. inversion all as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & ranged & behind).
+    now apply region_counts_sound with (7 := E).
   - apply require_fine in E. destruct E as [_ E]. now apply evaluate_inputs_sound with (3 := E).
   - now apply total_of_weights_sound with (2 := E).
 Qed.

@@ -17,10 +17,15 @@ Definition size_v (w : layer_weights) : nat := length (rows (embed_E w)).
 Definition size_d (w : layer_weights) : nat := columns (embed_E w).
 Definition size_n (w : layer_weights) : nat := columns (match attn_heads w with h :: _ => attn_Q h | [] => embed_E w end).
 Definition size_m (w : layer_weights) : nat := columns (unembed_U w).
+Definition size_k (w : layer_weights) : nat := match mlp_of_layer w with Some n => columns (mlp_in n) | None => 0 end.
+
+Definition mlp_shaped (d k : nat) (n : mlp_weights) : bool :=
+  Nat.ltb 0 k && shape_test (mlp_in n) d k && shape_test (mlp_bias_in n) 1 k && shape_test (mlp_out n) k d && shape_test (mlp_bias_out n) 1 d.
 
 Definition well_shaped (w : layer_weights) : bool :=
   let (v, d) := (size_v w, size_d w) in let (n, m) := (size_n w, size_m w) in
   forallb (Nat.ltb 0) [v; d; n; m; length (attn_heads w)] && forallb (head_shaped d n) (attn_heads w)
+  && match mlp_of_layer w with Some one => mlp_shaped d (size_k w) one | None => true end
   && shape_test (embed_E w) v d && shape_test (embed_pos w) (length (rows (embed_pos w))) d && shape_test (attn_bias_O w) 1 d
   && shape_test (unembed_U w) d m && shape_test (unembed_bias w) 1 m && (0 <? scale_above w)%Z && (0 <? scale_below w)%Z.
 
@@ -42,10 +47,24 @@ Record layer_tables := Layer_tables { of_heads : list one_head_tables; passing :
 Definition residual_ball (w : layer_weights) (bits : Z) (p t : nat) : ball :=
   {| centre := hd [] (nearest bits (add_row (row_of (embed_E w) t) (row_of (embed_pos w) p))); radius := 1 |}.
 
-Definition no_bias (w : layer_weights) : matrix := zero_row (size_m w).
-Definition output_map (w : layer_weights) (bits : Z) (h : head_weights) : linear :=
-  linear_of bits (mul (attn_O h) (unembed_U w)) (no_bias w).
-Definition direct_map (w : layer_weights) (bits : Z) : linear := linear_of bits (unembed_U w) (mul (attn_bias_O w) (unembed_U w)).
+(** Linear maps to outputs, and if there are any to neurons. *)
+Definition feature_maps := (linear * option linear)%type.
+
+Definition features (bits : Z) (maps : feature_maps) (x : ball) : ball :=
+  let to_outputs := image bits (fst maps) x in
+  match snd maps with Some l => beside to_outputs (image bits l x) | None => to_outputs end.
+
+Definition output_maps (w : layer_weights) (bits : Z) (h : head_weights) : feature_maps :=
+  (linear_of bits (mul (attn_O h) (unembed_U w)) (zero_row (size_m w)),
+   option_map (fun n => linear_of bits (mul (attn_O h) (mlp_in n)) (zero_row (size_k w))) (mlp_of_layer w)).
+
+(** The biases of what leaves the heads, and for outputs those of the MLP. *)
+Definition direct_maps (w : layer_weights) (bits : Z) : feature_maps :=
+  match mlp_of_layer w with
+  | None => (linear_of bits (unembed_U w) (mul (attn_bias_O w) (unembed_U w)), None)
+  | Some n => (linear_of bits (unembed_U w) (mul (add_row (attn_bias_O w) (mlp_bias_out n)) (unembed_U w)),
+      Some (linear_of bits (mlp_in n) (add_row (mul (attn_bias_O w) (mlp_in n)) (mlp_bias_in n))))
+  end.
 
 Definition maps_of (w : layer_weights) (bits : Z) (W b : head_weights -> matrix) : list linear :=
   side_by_side (map (fun h => linear_of bits (W h) (b h)) (attn_heads w)).
@@ -55,11 +74,11 @@ Definition tables_of_layer (w : layer_weights) (bits : Z) (r seen : nat) : layer
   let residuals := map (fun p => map (residual_ball w bits p) (seq 0 (size_v w))) (seq 0 seen) in
   let here := nth r residuals [] in
   let under (l : linear) := map (map (image bits l)) residuals in
-  {| of_heads := map (fun one : (linear * linear) * (linear * linear) => let '((Q, K), (V, out)) := one in
-       {| asking := map (image bits Q) here; answering := under K; adding := map (map (image bits out)) (under V) |})
+  {| of_heads := map (fun one : (linear * linear) * (linear * feature_maps) => let '((Q, K), (V, out)) := one in
+       {| asking := map (image bits Q) here; answering := under K; adding := map (map (features bits out)) (under V) |})
        (combine (combine (maps_of w bits attn_Q attn_bias_Q) (maps_of w bits attn_K attn_bias_K))
-                (combine (maps_of w bits attn_V attn_bias_V) (map (output_map w bits) (attn_heads w))));
-     passing := map (image bits (direct_map w bits)) here;
+                (combine (maps_of w bits attn_V attn_bias_V) (map (output_maps w bits) (attn_heads w))));
+     passing := map (features bits (direct_maps w bits)) here;
      scaled := scaling_of (scale_above w, scale_below w) bits |}.
 
 (** The exponential of the score that a query gives a key. *)
@@ -95,6 +114,7 @@ Notation v := (size_v w).
 Notation d := (size_d w).
 Notation n := (size_n w).
 Notation m := (size_m w).
+Notation k := (size_k w).
 Notation T := (tables_of_layer w bits r seen).
 
 Lemma layer_sizes : (0 < v)%nat /\ (0 < d)%nat /\ (0 < n)%nat /\ (0 < m)%nat /\ (0 < length (attn_heads w))%nat.
@@ -106,7 +126,7 @@ Lemma layer_shapes : has_shape (embed_E w) v d /\ has_shape (embed_pos w) (lengt
   has_shape (unembed_U w) d m /\ has_shape (unembed_bias w) 1 m /\ (0 < scale_above w)%Z /\ (0 < scale_below w)%Z.
 Proof.
   unfold well_shaped in shaped. rewrite !andb_true_iff in shaped.
-  destruct shaped as [[[[[[[[_ _] S1] S2] S3] S4] S5] A] B]. apply Z.ltb_lt in A, B.
+  destruct shaped as [[[[[[[[[_ _] _] S1] S2] S3] S4] S5] A] B]. apply Z.ltb_lt in A, B.
   repeat match goal with |- _ /\ _ => apply conj end; try assumption; now apply shape_test_right.
 Qed.
 
@@ -115,9 +135,17 @@ Lemma head_shapes : forall h, In h (attn_heads w) ->
   has_shape (attn_bias_Q h) 1 n /\ has_shape (attn_bias_K h) 1 n /\ has_shape (attn_bias_V h) 1 n.
 Proof.
   intros h I. unfold well_shaped in shaped. rewrite !andb_true_iff in shaped.
-  destruct shaped as [[[[[[[[_ all] _] _] _] _] _] _] _]. rewrite forallb_forall in all. specialize (all h I).
+  destruct shaped as [[[[[[[[[_ all] _] _] _] _] _] _] _] _]. rewrite forallb_forall in all. specialize (all h I).
   unfold head_shaped in all. cbn [forallb] in all. rewrite !andb_true_iff in all.
   repeat match goal with |- _ /\ _ => apply conj end; apply shape_test_right; tauto.
+Qed.
+
+Lemma mlp_shapes : forall one, mlp_of_layer w = Some one -> (0 < k)%nat /\ has_shape (mlp_in one) d k /\ has_shape (mlp_bias_in one) 1 k /\
+  has_shape (mlp_out one) k d /\ has_shape (mlp_bias_out one) 1 d.
+Proof.
+  intros one E. unfold well_shaped in shaped. rewrite !andb_true_iff in shaped. destruct shaped as [[[[[[[[_ M] _] _] _] _] _] _] _]. rewrite E in M.
+  unfold mlp_shaped in M. rewrite !andb_true_iff, Nat.ltb_lt in M.
+  repeat match goal with |- _ /\ _ => apply conj end; [apply M | | | |]; apply shape_test_right; tauto.
 Qed.
 
 Lemma stands_row_of : forall A R c f i, stands_for A R c f -> (i < R)%nat -> stands_for (row_of A i) 1 c (fun _ j => f i j).
@@ -161,15 +189,22 @@ Proof.
 Qed.
 
 Lemma output_holds : forall h x f, In h (attn_heads w) -> holds_vector bits x n f ->
-  holds_vector bits (image bits (output_map w bits h) x) m
-    (fun y => sum n (fun i => f i * sum d (fun j => number (attn_O h) i j * number (unembed_U w) j y))).
+  holds_vector bits (features bits (output_maps w bits h) x) (m + k)
+    (fun y => sum n (fun i => f i * sum d (fun j => number (attn_O h) i j * feature_map L j y))).
 Proof.
   intros h x f I inside. destruct layer_sizes as (_ & d_some & _ & m_some & _). destruct layer_shapes as (_ & _ & _ & SU & _).
   destruct (head_shapes h I) as (_ & _ & _ & SO & _).
-  pose proof (image_holds bits _ _ n m _ _ (output_map w bits h) x f natural m_some
+  pose proof (image_holds bits _ _ n m _ _ (linear_of bits (mul (attn_O h) (unembed_U w)) (zero_row m)) x f natural m_some
     (stands_mul _ _ _ _ _ _ _ d_some (stands_number _ _ _ SO) (stands_number _ _ _ SU)) (stands_zero_row m) (linear_of_right _ _ _) inside) as G.
-  destruct G as (A & B & C). split; [exact A|]. split; [exact B|]. intros y Y. specialize (C y Y).
-  unfold product_of in C. rewrite Rplus_0_r in C. exact C.
+  unfold features, output_maps, feature_map. cbn [fst snd mlp layer_of outputs].
+  destruct (mlp_of_layer w) as [one|] eqn:E; cbn [option_map].
+  - destruct (mlp_shapes one E) as (k_some & S_in & _).
+    pose proof (image_holds bits _ _ n k _ _ (linear_of bits (mul (attn_O h) (mlp_in one)) (zero_row k)) x f natural k_some
+      (stands_mul _ _ _ _ _ _ _ d_some (stands_number _ _ _ SO) (stands_number _ _ _ S_in)) (stands_zero_row k) (linear_of_right _ _ _) inside) as G'.
+    apply holds_ext with (1 := beside_holds bits _ _ _ _ _ _ G G'). intros y Y. cbn [W_in neurons_of_weights].
+    change (columns (unembed_U w)) with m. unfold product_of. destruct (Nat.ltb y m); now rewrite Rplus_0_r.
+  - unfold size_k. rewrite E, Nat.add_0_r. apply holds_ext with (1 := G). intros y Y. change (columns (unembed_U w)) with m.
+    apply Nat.ltb_lt in Y. rewrite Y. unfold product_of. now rewrite Rplus_0_r.
 Qed.
 
 Lemma read_holds : forall (W b : head_weights -> matrix) h l x f,
@@ -181,18 +216,40 @@ Proof.
   eapply stands_ext; [apply stands_number; exact Sb|]. intros i j I J. now replace i with 0%nat by lia.
 Qed.
 
-Lemma direct_holds : forall t, (t < v)%nat -> holds_vector bits (nth t (passing T) (Ball [] 0)) m (direct L r t).
+Lemma direct_features : forall x f, holds_vector bits x d f ->
+  holds_vector bits (features bits (direct_maps w bits) x) (m + k) (fun y => sum d (fun i => f i * feature_map L i y) + feature_bias L y).
 Proof.
-  intros t I. destruct layer_sizes as (_ & d_some & _ & m_some & _). destruct layer_shapes as (_ & _ & SO & SU & _).
-  unfold tables_of_layer. cbn [passing]. rewrite (nth_map _ _ _ _ r 0%nat []) by (rewrite seq_length; exact r_seen).
+  intros x f inside. destruct layer_sizes as (_ & d_some & _ & m_some & _). destruct layer_shapes as (_ & _ & SO & SU & _).
+  unfold features, direct_maps, feature_bias, feature_map. cbn [mlp layer_of outputs unembed b_attention residual_size].
+  destruct (mlp_of_layer w) as [one|] eqn:E; cbn [option_map fst snd].
+  - destruct (mlp_shapes one E) as (k_some & S_in & S_bin & _ & S_bout).
+    assert (G : holds_vector bits (image bits (linear_of bits (unembed_U w) (mul (add_row (attn_bias_O w) (mlp_bias_out one)) (unembed_U w))) x) m
+      (fun y => sum d (fun i => f i * number (unembed_U w) i y) + (sum d (fun i => number (attn_bias_O w) 0 i * number (unembed_U w) i y) + sum d (fun i => number (mlp_bias_out one) 0 i * number (unembed_U w) i y)))).
+    { apply (image_holds bits (unembed_U w) (mul (add_row (attn_bias_O w) (mlp_bias_out one)) (unembed_U w)) d m); try assumption; [now apply stands_number | | apply linear_of_right].
+      eapply stands_ext; [apply stands_mul with (n := d); [exact d_some | apply stands_add_row; apply stands_number; [exact SO | exact S_bout] | apply stands_number; exact SU]|].
+      intros i j I J. replace i with 0%nat by lia. unfold product_of. rewrite <- sum_plus. apply sum_ext. intros. ring. }
+    assert (G' : holds_vector bits (image bits (linear_of bits (mlp_in one) (add_row (mul (attn_bias_O w) (mlp_in one)) (mlp_bias_in one))) x) k
+      (fun y => sum d (fun i => f i * number (mlp_in one) i y) + (sum d (fun i => number (attn_bias_O w) 0 i * number (mlp_in one) i y) + number (mlp_bias_in one) 0 y))).
+    { apply (image_holds bits (mlp_in one) (add_row (mul (attn_bias_O w) (mlp_in one)) (mlp_bias_in one)) d k); try assumption; [now apply stands_number | | apply linear_of_right].
+      eapply stands_ext; [apply stands_add_row; [apply stands_mul with (n := d); [exact d_some | apply stands_number; exact SO | apply stands_number; exact S_in] | apply stands_number; exact S_bin]|].
+      intros i j I J. replace i with 0%nat by lia. reflexivity. }
+    apply holds_ext with (1 := beside_holds bits _ _ _ _ _ _ G G'). intros y Y. cbn [W_in b_in b_out neurons_of_weights].
+    change (columns (unembed_U w)) with m. change (columns (embed_E w)) with d. destruct (Nat.ltb y m); ring.
+  - unfold size_k. rewrite E, Nat.add_0_r.
+    assert (G : holds_vector bits (image bits (linear_of bits (unembed_U w) (mul (attn_bias_O w) (unembed_U w))) x) m
+      (fun y => sum d (fun i => f i * number (unembed_U w) i y) + sum d (fun i => number (attn_bias_O w) 0 i * number (unembed_U w) i y))).
+    { apply (image_holds bits (unembed_U w) (mul (attn_bias_O w) (unembed_U w)) d m); try assumption; [now apply stands_number | | apply linear_of_right].
+      eapply stands_ext; [apply stands_mul with (n := d); [exact d_some | apply stands_number; exact SO | apply stands_number; exact SU]|].
+      intros i j I J. replace i with 0%nat by lia. reflexivity. }
+    apply holds_ext with (1 := G). intros y Y. change (columns (unembed_U w)) with m. change (columns (embed_E w)) with d.
+    apply Nat.ltb_lt in Y. rewrite Y. ring.
+Qed.
+
+Lemma direct_holds : forall t, (t < v)%nat -> holds_vector bits (nth t (passing T) (Ball [] 0)) (m + k) (direct L r t).
+Proof.
+  intros t I. unfold tables_of_layer. cbn [passing]. rewrite (nth_map _ _ _ _ r 0%nat []) by (rewrite seq_length; exact r_seen).
   rewrite seq_nth by exact r_seen. rewrite map_map, (nth_map _ _ _ _ t 0%nat) by (rewrite seq_length; exact I).
-  rewrite seq_nth by exact I. cbn [Nat.add].
-  apply (image_holds bits (unembed_U w) (mul (attn_bias_O w) (unembed_U w)) d m); try assumption.
-  - now apply stands_number.
-  - eapply stands_ext; [apply stands_mul with (n := d); [exact d_some | apply stands_number; exact SO | apply stands_number; exact SU]|].
-    intros i j I' J. replace i with 0%nat by lia. reflexivity.
-  - apply linear_of_right.
-  - now apply residual_holds.
+  rewrite seq_nth by exact I. cbn [Nat.add]. apply direct_features. now apply residual_holds.
 Qed.
 
 (** *** Heads *)
@@ -203,7 +260,7 @@ Definition head_right (h : head_weights) (one : one_head_tables) : Prop :=
   (forall t, (t < v)%nat -> holds_vector bits (nth t (asking one) (Ball [] 0)) n (seen_as L (head_Q (head_of_weights h)) (head_b_Q (head_of_weights h)) r t)) /\
   (forall p t, (p < seen)%nat -> (t < v)%nat ->
     holds_vector bits (at2 (Ball [] 0) (answering one) p t) n (seen_as L (head_K (head_of_weights h)) (head_b_K (head_of_weights h)) p t) /\
-    holds_vector bits (at2 (Ball [] 0) (adding one) p t) m (value_of_head L (head_of_weights h) p t)).
+    holds_vector bits (at2 (Ball [] 0) (adding one) p t) (m + k) (value_of_head L (head_of_weights h) p t)).
 
 Lemma at2_map : forall (A B : Type) (f : A -> B) a b TT p t, (p < length TT)%nat -> (t < length (nth p TT []))%nat ->
   at2 b (map (map f) TT) p t = f (at2 a TT p t).

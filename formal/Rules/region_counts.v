@@ -3,7 +3,7 @@
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Integer.Dyadic Integer.Tables Real.ScaledExp Facts Count.Counting.
 From Compact Require Import Regions.Inputs Regions.Groups Regions.Layers Regions.Listing Regions.Longest Regions.Weight Regions.Steps Regions.Labels Regions.Union.
-From Compact Require Import General.Balls General.Tables General.Ends General.Problem General.InRegions General.Joint General.Statements.
+From Compact Require Import General.Balls General.Tables General.Ends General.Problem General.InRegions General.Joint General.Ahead General.Statements General.Prepared.
 From Compact Require Import Rules.region_gaps.
 Import ListNotations.
 Open Scope Z_scope.
@@ -12,31 +12,34 @@ Section Program.
 Variables (w : layer_weights) (P : problem) (margin : fraction) (budget bits : Z).
 Notation L := (layer_of w).
 Notation m := (size_m w).
+Notation k := (size_k w).
 Notation r := (readout P).
 Notation c := (allowed P).
 
-(** Nothing is counted where the gap is negative; else a hint has the steps, and a mean for each head. *)
-Definition counted_in (ready : prepared) (rg : region) (weights : list weighed) (total : Z) (class : watched) (gap : Z) (hint : list Z) : outcome Z :=
+(** Nothing is counted where the gap is negative; else a hint has the steps, a slope for each neuron, a mean for each head. *)
+Definition counted_in (ready : prepared) (rg : region) (weights : list weighed) (total : Z) (ranges : list Z) (class : watched) (gap : Z) (hint : list Z) : outcome Z :=
   if gap <? 0 then require (Nat.eqb (length hint) 0) wrong_shape (Fine 0) else
   match hint with
   | [] => Refused wrong_shape
-  | steps :: means =>
-      require (Nat.eqb (length means) (length weights)) wrong_shape
+  | steps :: lines =>
+      let (slopes, means_) := (firstn k lines, skipn k lines) in
+      require (Nat.eqb (length lines) (k + length weights)) wrong_shape
       (require ((1 <=? steps) && (steps <=? Z.shiftl 1 16)) out_of_range
       (require ((Z.log2 total + 2) * (steps + 1) <=? budget) over_budget
       (require (Nat.eqb (length weights) 1 || forallb (fun e => 0 <? its_least e) weights) too_coarse
-      (let K := constant_in w margin bits ready rg (its_outputs class) in
-       let T := joint (seen_positions w P) (size_v w) K (its_gains class) weights means in
+      (let K := constant_in w margin bits ready rg (its_outputs class) slopes ranges in
+       let gains := class_gains_with w bits ready (Groups.label_of (group_of rg)) class slopes in
+       let T := joint (seen_positions w P) (size_v w) K gains weights means_ in
        Fine (reaching (layers rg) (as_table T) total steps)))))
   end.
 
-Fixpoint counted_in_all (ready : prepared) (rg : region) (weights : list weighed) (total : Z) (classes : list watched) (gaps : list Z) (hints : list (list Z)) : outcome Z :=
+Fixpoint counted_in_all (ready : prepared) (rg : region) (weights : list weighed) (total : Z) (ranges : list Z) (classes : list watched) (gaps : list Z) (hints : list (list Z)) : outcome Z :=
   match classes, gaps, hints with
   | [], [], [] => Fine 0
   | class :: classes', gap :: gaps', hint :: hints' =>
-      match counted_in ready rg weights total class gap hint with
+      match counted_in ready rg weights total ranges class gap hint with
       | Refused why => Refused why
-      | Fine n => match counted_in_all ready rg weights total classes' gaps' hints' with Refused why => Refused why | Fine rest => Fine (n + rest) end
+      | Fine n => match counted_in_all ready rg weights total ranges classes' gaps' hints' with Refused why => Refused why | Fine rest => Fine (n + rest) end
       end
   | _, _, _ => Refused wrong_shape
   end.
@@ -44,19 +47,23 @@ Fixpoint counted_in_all (ready : prepared) (rg : region) (weights : list weighed
 (** The number of the group, the query, and what the group holds and does not lose. *)
 Definition kept_part := ((nat * nat) * Z)%type.
 
-Definition keep_of (ready : prepared) (classes : list watched) (rg : region) (item : list Z * list (list Z)) : outcome kept_part :=
+(** Of a region: ends of what enters its neurons, its gaps, and hints. *)
+Definition region_item := ((list Z * list Z) * list (list Z))%type.
+
+Definition keep_of (ready : prepared) (classes : list watched) (rg : region) (item : region_item) : outcome kept_part :=
   let total := weight_of (layers rg) in
-  match (if forallb (fun gap => gap <? 0) (fst item) then Fine [] else weights_in w P ready rg) with
+  let '((ranges, gaps), hints) := item in
+  match (if forallb (fun gap => gap <? 0) gaps then Fine [] else weights_in w P ready rg) with
   | Refused why => Refused why
   | Fine weights =>
-      match counted_in_all ready rg weights total classes (fst item) (snd item) with
+      match counted_in_all ready rg weights total ranges classes gaps hints with
       | Refused why => Refused why
       | Fine counted => Fine ((number rg, query rg), Z.max (total - counted) 0)
       end
   end.
 
-Fixpoint keeps_of_regions (ready : prepared) (classes : list watched) (regions : list region) (items : list (list Z * list (list Z)))
-  : outcome (list kept_part * list (list Z * list (list Z))) :=
+Fixpoint keeps_of_regions (ready : prepared) (classes : list watched) (regions : list region) (items : list region_item)
+  : outcome (list kept_part * list region_item) :=
   match regions with
   | [] => Fine ([], items)
   | rg :: regions' =>
@@ -74,11 +81,11 @@ Fixpoint keeps_of_regions (ready : prepared) (classes : list watched) (regions :
       end
   end.
 
-Fixpoint keeps_of_groups (ready : prepared) (number : nat) (groups : list group) (items : list (list Z * list (list Z))) : outcome (list kept_part) :=
+Fixpoint keeps_of_groups (ready : prepared) (number : nat) (groups : list group) (items : list region_item) : outcome (list kept_part) :=
   match groups with
   | [] => match items with [] => Fine [] | _ => Refused wrong_shape end
   | g :: rest =>
-      match keeps_of_regions ready (watch w ready g) (regions_of_group r c number g) items with
+      match keeps_of_regions ready (watch w bits ready g) (regions_of_group r c number g) items with
       | Refused why => Refused why
       | Fine (some, unread) =>
           match keeps_of_groups ready (S number) rest unread with Refused why => Refused why | Fine more => Fine (some ++ more) end
@@ -122,9 +129,9 @@ Definition entry_of_pair (groups : list group) (labels : list (list (nat * Z))) 
   Entry (Z.of_nat l) (Z.shiftl 1 (Z.of_nat q)) (Z.ones (Z.of_nat (length c)))
     (if watched_by groups l numbers =? Z.ones (Z.of_nat m) then Z.max right 0 else 0) 0.
 
-Definition region_counts (groups : list group) (gaps : list (list Z)) (hints : list (list (list Z))) : outcome statement :=
-  require (Nat.eqb (length gaps) (length hints)) wrong_shape
-  match keeps_of_groups (prepare w P bits groups) 0 groups (combine gaps hints) with
+Definition region_counts (groups : list group) (ranges gaps : list (list Z)) (hints : list (list (list Z))) : outcome statement :=
+  require (Nat.eqb (length ranges) (length gaps) && Nat.eqb (length gaps) (length hints)) wrong_shape
+  match keeps_of_groups (prepare w P bits groups) 0 groups (combine (combine ranges gaps) hints) with
   | Refused why => Refused why
   | Fine kept =>
       let labels := weights_of_labels groups in
@@ -142,6 +149,7 @@ Hypothesis positive : 0 < snd margin.
 Hypothesis right : Forall (fun g => group_right w P g = true) groups.
 Notation L := (layer_of w).
 Notation m := (size_m w).
+Notation k := (size_k w).
 Notation r := (readout P).
 Notation c := (allowed P).
 Notation ready := (prepare w P bits groups).
@@ -160,13 +168,13 @@ Proof. now apply (fits_parts w P). Qed.
 Let weights_positive : Inputs.positive c.
 Proof. now apply (fits_parts w P). Qed.
 
-Lemma counted_right : forall rg weights mask gap hint n, In rg all_regions ->
+Lemma counted_right : forall rg weights ranges mask gap hint n, In rg all_regions -> range_true w P bits rg ranges ->
   (0 <= gap -> weights_in w P ready rg = Fine weights) -> class_behind w P (value_of margin) bits rg mask gap ->
-  counted_in w P margin budget bits ready rg weights (weight_of (layers rg))
-    (Watched (outputs_in m mask) (map (gains_of (Groups.label_of (group_of rg)) (outputs_in m mask)) (of_heads (its_tables ready)))) gap hint = Fine n ->
+  counted_in w P margin budget bits ready rg weights (weight_of (layers rg)) ranges
+    (class_of w P bits groups (Groups.label_of (group_of rg)) mask) gap hint = Fine n ->
   weigh (fun x => member r rg x && class_reaches rg mask x) c <= n.
 Proof.
-  intros rg weights mask gap hint n I W behind E. pose proof (label_small w P groups right rg I) as C. unfold counted_in in E.
+  intros rg weights ranges mask gap hint n I [Lr ranged] W behind E. pose proof (label_small w P groups right rg I) as C. unfold counted_in in E.
   pose proof (pow2_pos bits) as unit.
   destruct (gap <? 0) eqn:sign.
   - apply require_fine in E. destruct E as [_ E]. apply fine_eq in E. subst n. apply Z.ltb_lt, IZR_lt in sign.
@@ -174,40 +182,46 @@ Proof.
     unfold class_reaches in T. apply existsb_exists in T. destruct T as (y & Y & T). unfold ahead in T. destruct (Rle_dec _ _) as [reached|]; [|discriminate].
     specialize (behind x y input M Y). nra.
   - apply Z.ltb_ge in sign. specialize (W sign).
-    destruct hint as [|steps means]; [discriminate|]. apply require_fine in E. destruct E as [Len E]. apply Nat.eqb_eq in Len.
+    destruct hint as [|steps lines]; [discriminate|]. apply require_fine in E. destruct E as [Len E]. apply Nat.eqb_eq in Len.
     apply require_fine in E. destruct E as [S E]. apply andb_prop in S. destruct S as [S _]. apply Z.leb_le in S.
     apply require_fine in E. destruct E as [_ E]. apply require_fine in E. destruct E as [enough E]. apply fine_eq in E. subst n.
-    cbn [its_outputs its_gains].
+    cbn [its_outputs class_of].
     eapply Z.le_trans; [|apply (reaching_upper r c groups r_small weights_positive rg _ steps I); lia].
     apply weigh_le; [exact weights_positive|]. intros x input T. apply andb_prop in T. destruct T as [M T]. rewrite M. cbn [andb]. apply Z.leb_le.
     unfold class_reaches in T. apply existsb_exists in T. destruct T as (y & Y & T). unfold ahead in T. destruct (Rle_dec _ _) as [reached|]; [|discriminate].
     destruct (weights_ready w P bits groups fits right rg x weights I input M W) as [known Ew]. subst weights.
     pose proof (proj1 (in_outputs_in _ _ _) Y) as [y_small _]. rewrite map_length in Len, enough.
-    apply (joint_reached w P bits groups rg x fits natural I input M (Groups.label_of (group_of rg)) (outputs_in m mask) y C y_small Y (attn_heads w)
-      (of_heads (its_tables ready)) (heads_ready w P bits groups fits natural) known).
-    + exact Len.
+    set (slopes := firstn k lines) in *. set (bounds := skipn k lines) in *.
+    assert (Ls : length slopes = k) by (unfold slopes; rewrite firstn_length; lia).
+    assert (Lb : length bounds = length (Tables.of_heads (its_tables ready))) by (unfold bounds; rewrite skipn_length; lia).
+    rewrite class_gains_ready by exact Ls.
+    apply (joint_reached w P bits groups rg x fits natural I input M (class_table w bits (Groups.label_of (group_of rg)) (outputs_in m mask) slopes) _
+      (class_bound w P bits x fits input _ (outputs_in m mask) y slopes C y_small Y Ls) (attn_heads w)
+      (Tables.of_heads (its_tables ready)) (heads_ready w P bits groups fits natural) known).
+    + exact Lb.
     + apply orb_prop in enough. destruct enough as [one|all]; [left; now apply Nat.eqb_eq | right].
       rewrite forallb_forall in all |- *. intros one J. specialize (all (weighed_in rg (ends_read (flags_of w P rg) (powers_at w P bits (query rg) one)))).
       apply all. exact (in_map (fun one => weighed_in rg (ends_read (flags_of w P rg) (powers_at w P bits (query rg) one))) _ one J).
     + apply Rle_trans with ((logit_at L x r y - logit_at L x r (Groups.label_of (group_of rg)) + value_of margin) * pow2 bits)%R; [nra|].
-      apply (ahead_in_units w P bits rg x fits natural input M); auto.
+      exact (ahead_in_units w P bits rg x fits natural input M (Groups.label_of (group_of rg)) (outputs_in m mask) y slopes ranges C y_small Y Ls Lr
+        (fun j J => ranged x j input M J) margin positive).
 Qed.
 
-Lemma all_counted : forall rg weights gaps hints n, In rg all_regions ->
+Lemma all_counted : forall rg weights ranges gaps hints n, In rg all_regions -> range_true w P bits rg ranges ->
   (forallb (fun gap => gap <? 0) gaps = false -> weights_in w P ready rg = Fine weights) ->
   Forall2 (class_behind w P (value_of margin) bits rg) (Groups.rivals (group_of rg)) gaps ->
-  counted_in_all w P margin budget bits ready rg weights (weight_of (layers rg)) (watch w ready (group_of rg)) gaps hints = Fine n ->
+  counted_in_all w P margin budget bits ready rg weights (weight_of (layers rg)) ranges (watch w bits ready (group_of rg)) gaps hints = Fine n ->
   loses rg <= n.
 Proof.
-  intros rg weights gaps hints n I W behind E. unfold loses, lost.
+  intros rg weights ranges gaps hints n I ranged W behind E. unfold loses, lost.
   assert (W' : forall gap, In gap gaps -> 0 <= gap -> weights_in w P ready rg = Fine weights).
   { intros gap J G. apply W. apply not_true_is_false. intros T. rewrite forallb_forall in T. specialize (T gap J). apply Z.ltb_lt in T. lia. }
   clear W. unfold watch in E. revert hints n E W'.
   induction behind as [|mask gap masks gaps B behind IH]; intros hints n E W'; cbn [map counted_in_all] in E.
   - destruct hints; [|discriminate]. inversion E. rewrite weigh_none; [lia|]. intros x _. cbn [existsb]. apply andb_false_r.
-  - destruct hints as [|hint hints]; [discriminate|]. destruct (counted_in _ _ _ _ _ _ _ _ _ _ _ _) as [one|] eqn:One; [|discriminate].
-    destruct (counted_in_all _ _ _ _ _ _ _ _ _ _ _ _) as [rest|] eqn:Rest; [|discriminate]. inversion E; subst.
-    apply counted_right in One; [|exact I | intros; apply (W' gap); auto; now left | exact B].
+  - destruct hints as [|hint hints]; [discriminate|]. destruct (counted_in _ _ _ _ _ _ _ _ _ _ _ _ _) as [one|] eqn:One; [|discriminate].
+    destruct (counted_in_all _ _ _ _ _ _ _ _ _ _ _ _ _) as [rest|] eqn:Rest; [|discriminate]. inversion E; subst.
+    apply counted_right in One; [|exact I | exact ranged | intros; apply (W' gap); auto; now left | exact B].
     specialize (IH hints rest Rest ltac:(intros gap' J; apply W'; now right)).
     cbn [existsb].
     rewrite (weigh_ext c _ (fun x => (member r rg x && class_reaches rg mask x) || (member r rg x && existsb (fun mask => class_reaches rg mask x) masks)))
@@ -220,21 +234,21 @@ Qed.
 Definition kept_right (rg : region) (one : kept_part) : Prop :=
   fst one = (number rg, query rg) /\ snd one <= Z.max (weight_of (layers rg) - loses rg) 0.
 
-Definition item_right (rg : region) (item : list Z * list (list Z)) : Prop :=
-  Forall2 (class_behind w P (value_of margin) bits rg) (Groups.rivals (group_of rg)) (fst item).
+Definition item_right (rg : region) (item : region_item) : Prop :=
+  range_true w P bits rg (fst (fst item)) /\ Forall2 (class_behind w P (value_of margin) bits rg) (Groups.rivals (group_of rg)) (snd (fst item)).
 
 Lemma keep_right : forall rg item one, In rg all_regions -> item_right rg item ->
-  keep_of w P margin budget bits ready (watch w ready (group_of rg)) rg item = Fine one -> kept_right rg one.
+  keep_of w P margin budget bits ready (watch w bits ready (group_of rg)) rg item = Fine one -> kept_right rg one.
 Proof.
-  intros rg [gaps hints] one I behind E. unfold keep_of in E. cbn [fst snd] in *. unfold item_right in behind. cbn [fst] in behind.
+  intros rg [[ranges gaps] hints] one I [ranged behind] E. unfold keep_of in E. cbn [fst snd] in *.
   destruct (if forallb _ gaps then _ else _) as [weights|] eqn:W; [|discriminate].
-  destruct (counted_in_all _ _ _ _ _ _ _ _ _ _ _ _) as [n|] eqn:N; [|discriminate]. apply fine_eq in E. subst one.
-  split; [reflexivity|]. cbn [snd]. apply all_counted in N; [lia | exact I | | exact behind]. intros F. now rewrite F in W.
+  destruct (counted_in_all _ _ _ _ _ _ _ _ _ _ _ _ _) as [n|] eqn:N; [|discriminate]. apply fine_eq in E. subst one.
+  split; [reflexivity|]. cbn [snd]. apply all_counted in N; [lia | exact I | exact ranged | | exact behind]. intros F. now rewrite F in W.
 Qed.
 
 Lemma keeps_of_regions_right : forall g regions rest items some unread,
   (forall rg, In rg regions -> In rg all_regions /\ group_of rg = g) -> Forall2 item_right (regions ++ rest) items ->
-  keeps_of_regions w P margin budget bits ready (watch w ready g) regions items = Fine (some, unread) ->
+  keeps_of_regions w P margin budget bits ready (watch w bits ready g) regions items = Fine (some, unread) ->
   Forall2 kept_right regions some /\ Forall2 item_right rest unread.
 Proof.
   intros g. induction regions as [|rg regions IH]; intros rest items some unread sub all E; cbn [keeps_of_regions app] in *.
@@ -358,15 +372,18 @@ Proof.
   destruct I as [->|I]; [now left | right; now apply (IH (b :: known))].
 Qed.
 
-Theorem region_counts_sound : forall gaps hints f, all_behind w P (value_of margin) bits groups gaps ->
-  region_counts w P margin budget bits groups gaps hints = Fine f -> means w P (value_of margin) f.
+Theorem region_counts_sound : forall ranges gaps hints f, all_ranged w P bits groups ranges -> all_behind w P (value_of margin) bits groups gaps ->
+  region_counts w P margin budget bits groups ranges gaps hints = Fine f -> means w P (value_of margin) f.
 Proof.
-  intros gaps hints f behind E. unfold region_counts in E. apply require_fine in E. destruct E as [Len E]. apply Nat.eqb_eq in Len.
+  intros ranges gaps hints f ranged behind E. unfold region_counts in E. apply require_fine in E. destruct E as [Len E].
+  rewrite andb_true_iff, !Nat.eqb_eq in Len. destruct Len as [L1 L2].
   destruct (keeps_of_groups _ _ _ _ _ _ _ _ _) as [kept|] eqn:K; [|discriminate]. apply fine_eq in E. subst f. cbn [means].
   apply keeps_of_groups_right in K; [|auto|].
   - apply Forall_forall. intros e I. rewrite in_map_iff in I. destruct I as (pair & <- & I). apply entry_right; [exact K|].
     unfold pairs_of in I. now apply firsts_in in I.
-  - clear K. unfold all_behind, regions_of in behind. revert hints Len. induction behind as [|rg row regs rows B _ IH]; intros [|hint hints] Len; try discriminate; [constructor|].
-    cbn [combine]. constructor; [exact B|]. apply IH. cbn in Len. lia.
+  - clear K. unfold all_behind, all_ranged, regions_of in *. revert gaps hints behind L1 L2. induction ranged as [|rg row regs rows B _ IH]; intros gaps hints behind L1 L2.
+    + inversion behind; subst. constructor.
+    + inversion behind as [|? gap ? gaps' A behind']; subst. destruct hints as [|hint hints]; [discriminate|]. cbn [combine]. constructor; [now split|].
+      apply IH; [exact behind' | cbn in L1; lia | cbn in L2; lia].
 Qed.
 End Sound.

@@ -1,5 +1,5 @@
-(** What a certificate claims: CERTIFICATE.md, section 1, for any problem of an attention-only model with one block: any
-    number of heads, a causal or a full mask, all biases. Without LayerNorm, MLP, readout layers and pooling.
+(** What a certificate claims: CERTIFICATE.md, section 1, for any problem of a model with one block: any number of heads, a
+    causal or a full mask, an MLP with ReLU or none, all biases. Without LayerNorm, readout layers and pooling.
 
     Beside Model.v, of which it takes [sum] and [matrix], this file is all that has to be read to know what the second
     theorem in Main.v says. *)
@@ -15,10 +15,14 @@ Record head := Head {
   head_Q : nat -> nat -> R; head_K : nat -> nat -> R; head_V : nat -> nat -> R; head_O : nat -> nat -> R;
   head_b_Q : nat -> R; head_b_K : nat -> R; head_b_V : nat -> R }.
 
+Record neurons := Neurons {
+  how_many : nat; W_in : nat -> nat -> R; b_in : nat -> R; W_out : nat -> nat -> R; b_out : nat -> R }.
+
 Record layer := Layer {
   vocabulary_size : nat; outputs : nat; residual_size : nat; head_size : nat;
   causal : bool; scale_squared : R;
   of_token : nat -> nat -> R; of_position : nat -> nat -> R; heads : list head; b_attention : nat -> R;
+  mlp : option neurons;
   unembed : nat -> nat -> R; b_unembed : nat -> R }.
 
 Section Function.
@@ -49,8 +53,18 @@ Definition head_mixed (H : head) (p h : nat) : R :=
 Definition sum_of_heads (f : head -> R) : R := fold_right (fun H rest => f H + rest) 0 (heads L).
 
 (** [x_p + (sum over heads of z_p W_O) + b_O] *)
-Definition leaving (p i : nat) : R :=
+Definition after_heads (p i : nat) : R :=
   entering p i + sum_of_heads (fun H => sum (head_size L) (fun h => head_mixed H p h * head_O H h i)) + b_attention L i.
+
+(** [relu(x_p W_in + b_in)], of one neuron *)
+Definition active (N : neurons) (p j : nat) : R := Rmax 0 (sum (residual_size L) (fun i => after_heads p i * W_in N i j) + b_in N j).
+
+(** [x_p + relu(x_p W_in + b_in) W_out + b_out] *)
+Definition leaving (p i : nat) : R :=
+  match mlp L with
+  | None => after_heads p i
+  | Some N => after_heads p i + sum (how_many N) (fun j => active N p j * W_out N j i) + b_out N i
+  end.
 
 (** logits [= x_r W_U + b_U], read at the position r *)
 Definition logit_at (r y : nat) : R := sum (residual_size L) (fun i => leaving r i * unembed L i y) + b_unembed L y.
@@ -146,18 +160,25 @@ Definition weigh_at_least (P : problem) (n : Z) (Q : list nat -> Prop) : Prop :=
 Record head_weights := Head_weights {
   attn_Q : matrix; attn_K : matrix; attn_V : matrix; attn_O : matrix; attn_bias_Q : matrix; attn_bias_K : matrix; attn_bias_V : matrix }.
 
+Record mlp_weights := Mlp_weights { mlp_in : matrix; mlp_bias_in : matrix; mlp_out : matrix; mlp_bias_out : matrix }.
+
 (** The square of the scale is a fraction. *)
 Record layer_weights := Layer_weights {
-  embed_E : matrix; embed_pos : matrix; attn_heads : list head_weights; attn_bias_O : matrix; unembed_U : matrix; unembed_bias : matrix;
+  embed_E : matrix; embed_pos : matrix; attn_heads : list head_weights; attn_bias_O : matrix;
+  mlp_of_layer : option mlp_weights; unembed_U : matrix; unembed_bias : matrix;
   is_causal : bool; scale_above : Z; scale_below : Z }.
 
 Definition head_of_weights (h : head_weights) : head := {|
   head_Q := number (attn_Q h); head_K := number (attn_K h); head_V := number (attn_V h); head_O := number (attn_O h);
   head_b_Q := number (attn_bias_Q h) 0; head_b_K := number (attn_bias_K h) 0; head_b_V := number (attn_bias_V h) 0 |}.
 
+Definition neurons_of_weights (n : mlp_weights) : neurons := {|
+  how_many := columns (mlp_in n); W_in := number (mlp_in n); b_in := number (mlp_bias_in n) 0;
+  W_out := number (mlp_out n); b_out := number (mlp_bias_out n) 0 |}.
+
 Definition layer_of (w : layer_weights) : layer := {|
   vocabulary_size := length (rows (embed_E w)); outputs := columns (unembed_U w); residual_size := columns (embed_E w);
   head_size := columns (match attn_heads w with h :: _ => attn_Q h | [] => embed_E w end);
   causal := is_causal w; scale_squared := (IZR (scale_above w) / IZR (scale_below w))%R;
   of_token := number (embed_E w); of_position := number (embed_pos w); heads := map head_of_weights (attn_heads w);
-  b_attention := number (attn_bias_O w) 0; unembed := number (unembed_U w); b_unembed := number (unembed_bias w) 0 |}.
+  b_attention := number (attn_bias_O w) 0; mlp := option_map neurons_of_weights (mlp_of_layer w); unembed := number (unembed_U w); b_unembed := number (unembed_bias w) 0 |}.

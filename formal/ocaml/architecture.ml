@@ -1,15 +1,15 @@
-(* What a model file says of its architecture: CERTIFICATE.md, section 2. The theorem is about attention-only models with one
-   block, without LayerNorm, readout layers and pooling. *)
+(* What a model file says of its architecture: CERTIFICATE.md, section 2. The theorem is about models with one block, without MLP
+   or with ReLU, without LayerNorm, readout layers and pooling. *)
 
 open Refusal
 
-type t = { heads : int; causal : bool; scale_squared : Z.t * Z.t; entry : Json.t option; brief : string }
+type t = { heads : int; causal : bool; relu : bool; scale_squared : Z.t * Z.t; entry : Json.t option; brief : string }
 
 let path = "__metadata__.architecture"
 let fields = [ "activation"; "attn_scale_squared"; "blocks"; "eps"; "heads"; "mask"; "normalization"; "norms"; "pool"; "readout_layers" ]
 
 (* Of a file that says nothing: one head, and scores divided by the root of d_head. *)
-let one_head d_head = { heads = 1; causal = true; scale_squared = (Z.of_int d_head, Z.one); entry = None; brief = "" }
+let one_head d_head = { heads = 1; causal = true; relu = false; scale_squared = (Z.of_int d_head, Z.one); entry = None; brief = "" }
 
 let read text =
   let value = Json.parse text in
@@ -34,9 +34,10 @@ let read text =
   if norms = [] && Z.sign (fst eps) <> 0 then malformed "unsupported" (at "eps");
   let covered name it_is = if not it_is then refuse Not_proved ("not-proved-architecture " ^ name) path in
   covered "blocks" (blocks = 1);
-  covered "activation" (activation = "none");
+  covered "activation" (activation = "none" || activation = "relu");
   covered "norms" (norms = []);
   covered "pool" (pool = "none");
   covered "readout_layers" (readout_layers = 0);
-  let brief = Printf.sprintf "1L%dH-attn-only%s" heads (if mask = "full" then "-full" else "") in
-  { heads; causal = mask = "causal"; scale_squared; entry = Some value; brief }
+  let relu = activation = "relu" in
+  let brief = Printf.sprintf "1L%dH-%s%s" heads (if relu then "relu" else "attn-only") (if mask = "full" then "-full" else "") in
+  { heads; causal = mask = "causal"; relu; scale_squared; entry = Some value; brief }

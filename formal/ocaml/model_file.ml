@@ -11,14 +11,19 @@ let max_header = 1 lsl 20
 (* Bytes per number, bits of the exponent and of the stored significand. *)
 let formats = [ ("F64", (8, 11, 52)); ("F32", (4, 8, 23)); ("F16", (2, 5, 10)); ("BF16", (2, 8, 7)) ]
 
-let axes_of ~out =
+let axes_of ~relu ~out =
   let bias = [ "d_model" ] in
   let block name axes = ("blocks.0.attn." ^ name, "n_heads" :: axes) in
   [ ("embed.W_E", [ "d_vocab"; "d_model" ]); ("pos_embed.W_pos", [ "n_ctx"; "d_model" ]) ]
   @ List.map (fun x -> block ("W_" ^ x) [ "d_model"; "d_head" ]) [ "Q"; "K"; "V" ]
   @ [ block "W_O" [ "d_head"; "d_model" ] ]
   @ List.map (fun x -> block ("b_" ^ x) [ "d_head" ]) [ "Q"; "K"; "V" ]
-  @ [ ("blocks.0.attn.b_O", bias); ("unembed.W_U", [ "d_model"; out ]); ("unembed.b_U", [ out ]) ]
+  @ [ ("blocks.0.attn.b_O", bias) ]
+  @ (if relu then
+       [ ("blocks.0.mlp.W_in", [ "d_model"; "d_mlp" ]); ("blocks.0.mlp.b_in", [ "d_mlp" ]); ("blocks.0.mlp.W_out", [ "d_mlp"; "d_model" ]);
+         ("blocks.0.mlp.b_out", bias) ]
+     else [])
+  @ [ ("unembed.W_U", [ "d_model"; out ]); ("unembed.b_U", [ out ]) ]
 
 (* Little-endian floating-point numbers as integers times one power of two. *)
 let dyadic name (size, exponent_bits, significand_bits) raw =
@@ -60,7 +65,8 @@ let read data =
   let metadata = Option.fold ~none:[] ~some:(Json.mapping "__metadata__") (List.assoc_opt "__metadata__" header) in
   let strings = List.map (fun (name, s) -> (name, Json.text "__metadata__" s)) metadata in
   let architecture = Option.map Architecture.read (List.assoc_opt "architecture" strings) in
-  let axes_of = axes_of ~out:(if architecture = None then "d_vocab" else "d_vocab_out") in
+  let relu = match architecture with Some a -> a.relu | None -> false in
+  let axes_of = axes_of ~relu ~out:(if architecture = None then "d_vocab" else "d_vocab_out") in
   let entries = List.remove_assoc "__metadata__" header in
   let field = Json.record "tensors" (List.map fst axes_of) (Json.Object entries) in
   let tensors =
@@ -117,10 +123,11 @@ let read data =
     { Checked.rows = in_rows (Z.to_int (List.nth shape (List.length shape - 1))) numbers; exponent = Z.of_int exponent }
   in
   let attn name = matrix ("blocks.0.attn." ^ name) in
+  let mlp name = matrix ("blocks.0.mlp." ^ name) in
   let size name = Z.to_int (Hashtbl.find sizes name) in
   let architecture, named =
     match architecture with
-    | Some a -> (a, [ "n_heads"; "d_vocab_out" ])
+    | Some a -> (a, [ "n_heads"; "d_vocab_out" ] @ if a.relu then [ "d_mlp" ] else [])
     | None -> (Architecture.one_head (size "d_head"), []) in
   (* the heads of a tensor stand one after another *)
   let by_head name =
@@ -138,6 +145,10 @@ let read data =
       embed_pos = matrix "pos_embed.W_pos";
       attn_heads = List.init architecture.heads head;
       attn_bias_O = attn "b_O";
+      mlp_of_layer =
+        (if relu then
+           Some { Checked.mlp_in = mlp "W_in"; mlp_bias_in = mlp "b_in"; mlp_out = mlp "W_out"; mlp_bias_out = mlp "b_out" }
+         else None);
       unembed_U = matrix "unembed.W_U";
       unembed_bias = matrix "unembed.b_U";
       is_causal = architecture.causal;
