@@ -1,7 +1,7 @@
 (** The theorem: if the checker accepts, the claim is true of the model as a function of real numbers. *)
 
 From Coq Require Import Reals ZArith List Lia.
-From Compact Require Import Spec.Model Spec.General Integer.Tables Count.Counting Kernel General.Steps.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Tables Count.Counting Kernel General.Steps.
 Import ListNotations.
 
 Theorem accepted_claims_are_true :
@@ -36,10 +36,26 @@ Proof.
     rewrite G, seq_length. lia.
 Qed.
 
-(** The same for any problem of an attention-only model with one block. *)
+(** The same for any problem of a model with one block, whether the claim has a profile or not. *)
 Theorem accepted_claims_about_problems_are_true :
-  forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
-  check_general w P budget (numerator, denominator) steps right missed = Verified ->
+  forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z) (more : profile),
+  check_general w P budget (numerator, denominator) steps right missed more = Verified ->
   let margin := (IZR numerator / IZR denominator)%R in
   weigh_at_least P right (answered (layer_of w) P margin) /\ weigh_at_least P missed (fun x => ~ answered (layer_of w) P margin x).
-Proof. intros w P budget numerator denominator. exact (check_general_sound w P budget (numerator, denominator)). Qed.
+Proof.
+  intros w P budget numerator denominator steps right missed more E. apply check_general_sound in E. destruct more as [[ladder mean]|]; split; apply E.
+Qed.
+
+(** What a profile adds: the same at other margins, and a bound on the mean loss. *)
+Theorem accepted_profiles_are_true :
+  forall (w : layer_weights) (P : problem) (budget : Z) (margin : Z * Z) (steps : list general_step) (right missed : Z)
+    (ladder : list ((Z * Z) * (Z * Z))) (above below : Z),
+  check_general w P budget margin steps right missed (Some (ladder, (above, below))) = Verified ->
+  (forall numerator denominator c n, In ((numerator, denominator), (c, n)) ladder ->
+    let at_ := (IZR numerator / IZR denominator)%R in
+    weigh_at_least P c (answered (layer_of w) P at_) /\ weigh_at_least P n (fun x => ~ answered (layer_of w) P at_ x)) /\
+  mean_loss_at_most (layer_of w) P (IZR above / IZR below)%R.
+Proof.
+  intros w P budget margin steps right missed ladder above below E. apply check_general_sound in E. destruct E as (_ & _ & rungs & _ & mean).
+  split; [|exact mean]. intros numerator denominator c n I. rewrite Forall_forall in rungs. exact (rungs _ I).
+Qed.

@@ -40,10 +40,11 @@ from checker.model.weights import read_weights
 from tests.support.any_case import Case, any_case, derived
 from tests.support.any_case import certificate as certificate_of
 from tests.support.any_traps import reads
-from tests.support.derivations import Derivation, step
+from tests.support.derivations import Derivation, statement, step
 from tests.support.generators import Sizes
 from tests.support.groups import any_groups
 from tests.support.hints import bent_scores, by_hand, in_any_units, small_peels, smallest_sigma
+from tests.support.one_rule import least_loss
 from tests.support.region_attacks import changed
 from tests.support.region_cases import region_case
 from tests.support.region_proofs import BUDGET, problem_of, prove
@@ -53,7 +54,7 @@ FORMAL = Path(__file__).resolve().parent
 CHECKER = FORMAL / "build" / "check-cert-verified"
 TESTS = FORMAL.parent / "tests"
 CERTIFICATES, MODELS = TESTS / "certificates", TESTS / "models"
-ABOUT_ANY_PROBLEM = {"regions", "region_gaps", "region_counts", "evaluate_inputs"}
+ABOUT_ANY_PROBLEM = {"regions", "region_gaps", "region_counts", "evaluate_inputs", "expected_loss"}
 PROVED = {path.stem for path in (FORMAL / "Rules").glob("*.v")}
 ACCEPTED, NOT_PROVED = 0, 6
 VERDICTS = [line.split("\t") for line in (CERTIFICATES / "verdicts.tsv").read_text().splitlines()]
@@ -118,11 +119,11 @@ def test_corpus() -> None:
 
 def test_a_rule_that_is_not_proved_is_named(tmp_path: Path) -> None:
     stated = json.loads((CERTIFICATES / "accept" / "tiny--evaluate_inputs.cert.json").read_bytes())
-    stated["predicate"]["steps"][1]["rule"] = "expected_loss"
+    stated["predicate"]["steps"][1]["rule"] = "float32_any_order"
     (tmp_path / "cert.json").write_text(json.dumps(stated))
     code, line = run(MODELS / "tiny.safetensors", tmp_path / "cert.json")
     assert code == NOT_PROVED
-    assert line == "NOT-PROVED not-proved-rule expected_loss in CERT at predicate.steps[1].rule"
+    assert line == "NOT-PROVED not-proved-rule float32_any_order in CERT at predicate.steps[1].rule"
 
 
 MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -393,6 +394,60 @@ def test_the_same_of_inputs(tmp_path: Path) -> None:
                 assert code_of(line_of(greedy)) == ("REJECTED", "count-too-large"), seed
     assert min(seen[what] for what in ("causal", "full", "none", "relu", "1 heads", "2 heads", "3 heads")) >= 5, seen
     assert min(seen[what] for what in ("correct", "wrong", "left", "more than the last position")) >= 5, seen
+
+
+@pytest.mark.parametrize("name", MODELS_OF_TESTS)
+def test_the_same_of_profiles(tmp_path: Path, name: str) -> None:
+    """Several margins and a mean loss: the same line, and the same refusal of each number that says more."""
+    path = tiny_model(tmp_path / "model.safetensors", MODELS_OF_TESTS[name](np.random.default_rng(7)), "F32")
+    proof, ladder = Derivation(path, Fraction(1, 3)), [Fraction(-1000), Fraction(-2), Fraction(1, 3), Fraction(2)]
+    totals = []
+    for margin in ladder:
+        with proof.at(margin):
+            totals.append(proof.step("total", [proof.step("evaluate_inputs", [], {"bits": [60]})], {}))
+    losses = [least_loss(margin, proof.problem.outputs, 40) for margin in ladder]
+    last = proof.step("expected_loss", totals, {"bits": 40, "losses": losses})
+    stated: Any = statement(proof.weights, proof.margin, proof.steps, proof.facts[last])
+
+    def outcome(*place: str | int, value: Any = None) -> tuple[str, ...]:
+        one = copy.deepcopy(stated)
+        *above, here = ("predicate", *place)
+        at = one
+        for key in above:
+            at = at[key]
+        at[here] = value(at[here]) if callable(value) else at[here]
+        (tmp_path / "cert.json").write_text(json.dumps(one))
+        ours, theirs = run(path, tmp_path / "cert.json")[1], proof.outcome(one)
+        if isinstance(theirs, Refusal):
+            assert code_of(ours) == (theirs.word, theirs.code)
+        else:
+            assert ours == describe(theirs)[0]
+        return code_of(ours)
+
+    assert outcome("claim")[0] == "VERIFIED"
+    for row in range(len(ladder)):
+        assert outcome("steps", last, "args", "losses", row, value=lambda n: n - 1) == ("REJECTED", "loss-too-small")
+        for where in (("steps", last, "conclusion"), ("claim",)):
+            for side in ("correct", "wrong"):
+                more = outcome(*where, "profile", row, side, value=lambda n: n + 1)
+                assert more == ("REJECTED", "count-too-large")
+            other = outcome(*where, "profile", row, "margin", value=lambda _: "7")
+            assert other == ("REJECTED", "wrong-margin")
+    for where in (("steps", last, "conclusion"), ("claim",)):
+        if proof.problem.outputs > 1:
+            assert outcome(*where, "mean_loss", value=lambda _: "1/99999999999") == ("REJECTED", "loss-too-small")
+        assert outcome(*where, "mean_loss", value=lambda _: "9999")[0] == (
+            "VERIFIED" if where[0] == "claim" else "REJECTED"
+        )
+        assert outcome(*where, "profile", value=lambda rows: rows[1:]) == ("REJECTED", "wrong-shape")
+    premises = ("steps", last, "premises")
+    assert outcome(*premises, value=lambda four: four[::-1]) == ("REJECTED", "not-a-ladder")
+    assert outcome(*premises, value=lambda four: [*four[:2], four[3]]) == ("REJECTED", "not-a-ladder")
+    assert outcome(*premises, value=lambda _: []) == ("REJECTED", "wrong-premises")
+    assert outcome(*premises, value=lambda four: [0, *four[1:]]) == ("REJECTED", "wrong-premises")
+    assert outcome(*premises, value=lambda four: four[:-1]) == ("REJECTED", "wrong-shape")
+    outcome(*premises, value=lambda four: four[1:])  # unbounded, if some input is wrong at -2
+    assert outcome("steps", last, "args", "losses", value=lambda four: four[:-1]) == ("REJECTED", "wrong-shape")
 
 
 def test_a_label_that_is_no_output(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ Lemma counts_true : forall margin premises entries, Forall (means w P margin) pr
   Forall (entry_weighs w P margin) entries.
 Proof.
   induction premises as [|p premises IH]; intros entries all E; cbn in E; [inversion E; constructor|].
-  inversion all as [|? ? H T]; subst. destruct p as [| |counts|]; try discriminate.
+  inversion all as [|? ? H T]; subst. destruct p as [| |counts| |]; try discriminate.
   destruct (counts_of premises) as [more|]; [|discriminate]. inversion E; subst. apply Forall_app. split; [exact H | now apply IH].
 Qed.
 

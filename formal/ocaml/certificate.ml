@@ -14,6 +14,7 @@ type t = {
   correct : Z.t;
   wrong : Z.t;
   total : Z.t;
+  profile : (((Z.t * Z.t) * (Z.t * Z.t)) list * (Z.t * Z.t)) option; (* counts at other margins, a bound on the mean loss *)
   proof : proof;
 }
 
@@ -25,7 +26,7 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "expected_loss"; "float32_any_order"; "float32_inputs" ]
+  [ "float32_any_order"; "float32_inputs" ]
 
 (* Rules about max-of-k by one head: not about other problems, nor beside regions. *)
 let rules_of_one_head =
@@ -74,6 +75,20 @@ let right_and_missed path value =
 let accuracy path value =
   let right, missed = right_and_missed path value in
   Checked.Accuracy (right, missed)
+
+(* Counts at other margins, and a bound on the mean loss. *)
+let at_margin path value =
+  let fields = Json.record path [ "correct"; "wrong"; "margin" ] value in
+  let count name = natural (path ^ "." ^ name) (fields name) in
+  (Json.fraction ~signed:true (path ^ ".margin") (fields "margin"), (count "correct", count "wrong"))
+
+let ladder path fields = (Json.array (path ^ ".profile") at_margin (fields "profile"), Json.fraction (path ^ ".mean_loss") (fields "mean_loss"))
+
+let profile path value =
+  let fields = Json.record path [ "correct"; "wrong"; "profile"; "mean_loss" ] value in
+  let count name = natural (path ^ "." ^ name) (fields name) in
+  let at_margins, mean = ladder path fields in
+  Checked.Profile_of_weights (count "correct", count "wrong", at_margins, mean)
 
 let scores path value =
   let fields = Json.record path [ "exponent"; "kept"; "error" ] value in
@@ -198,7 +213,7 @@ let precisions path value =
   if List.sort_uniq Z.compare all <> all then malformed "not-increasing" path;
   all
 
-let rules_about_any_problem = [ "regions"; "region_gaps"; "region_counts"; "evaluate_inputs" ]
+let rules_about_any_problem = [ "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss" ]
 
 let general_step path value =
   let { name; args; margin; premises; concluded } = parts_of_step path value in
@@ -212,6 +227,10 @@ let general_step path value =
     | "region_counts" ->
         (Checked.Apply_region_counts (arg hints (args [ "hints" ]) "hints"), tally_of_weights)
     | "evaluate_inputs" -> (Checked.Apply_evaluate_inputs (arg precisions (args [ "bits" ]) "bits"), tally_of_weights)
+    | "expected_loss" ->
+        let args = args [ "bits"; "losses" ] in
+        let losses = arg (fun path -> Json.array path Json.integer) args "losses" in
+        (Checked.Apply_expected_loss (arg bits args "bits", losses), profile)
     | "total" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_total_of_weights, fun path value -> let right, missed = right_and_missed path value in Checked.Accuracy_of_weights (right, missed))
@@ -329,8 +348,8 @@ let read ~architecture data =
   let model = Json.mapping "predicate.model" (predicate "model") in
   let tensors = match List.assoc_opt "tensors" model with Some value -> Json.mapping "predicate.model.tensors" value | None -> malformed "wrong-type" "predicate.model.tensors" in
   let claim = Json.mapping "predicate.claim" (predicate "claim") in
-  if List.mem_assoc "profile" claim then refuse Not_proved "not-proved-claim" "predicate.claim";
-  let claim = Json.record "predicate.claim" [ "correct"; "wrong"; "total" ] (Json.Object claim) in
+  let has_profile = List.mem_assoc "profile" claim in
+  let claim = Json.record "predicate.claim" ([ "correct"; "wrong"; "total" ] @ if has_profile then [ "profile"; "mean_loss" ] else []) (Json.Object claim) in
   let number name = natural ("predicate.claim." ^ name) (claim name) in
   let problem = Problem_file.decode "predicate.task" (predicate "task") in
   let about_regions = architecture || is_about_any_problem (predicate "steps") || (match problem with Problem_file.File _ -> true | Max_of_k _ -> false) in
@@ -343,6 +362,7 @@ let read ~architecture data =
     correct = number "correct";
     wrong = number "wrong";
     total = number "total";
+    profile = (if has_profile then Some (ladder "predicate.claim" claim) else None);
     proof =
       (if about_regions then Of_regions (Json.array "predicate.steps" general_step (predicate "steps"))
        else Of_one_head (Json.array "predicate.steps" step (predicate "steps")));
