@@ -2,7 +2,7 @@
     Coq's functions are there, edge cases included. *)
 
 From Coq Require Import Extraction ExtrOcamlBasic ZArith List.
-From Compact Require Import Spec.Model Spec.General Kernel General.Steps.
+From Compact Require Import Spec.Model Spec.General Kernel General.Steps General.MaxOfK.
 
 Extract Inductive nat => "int" ["0" "Stdlib.succ"] "(fun zero next n -> if n = 0 then zero () else next (n - 1))".
 Extract Constant Init.Nat.add => "( + )".
@@ -39,4 +39,4 @@ Extract Constant Z.pow => "Integers.pow".
 Extract Constant Z.of_nat => "Integers.of_int".
 Extract Constant Z.to_nat => "Integers.to_int".
 
-Extraction "build/checked" check check_general.
+Extraction "build/checked" check check_regions check_general.

@@ -1,7 +1,8 @@
 (** The theorem: if the checker accepts, the claim is true of the model as a function of real numbers. *)
 
 From Coq Require Import Reals ZArith List Lia.
-From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Tables Count.Counting Kernel General.Steps.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Tables Count.Counting Kernel General.Steps General.MaxOfK.
+From Compact Require Import Regions.Inputs General.Problem.
 Import ListNotations.
 
 Theorem accepted_claims_are_true :
@@ -36,6 +37,14 @@ Proof.
     rewrite G, seq_length. lia.
 Qed.
 
+(** Of max-of-k by one head the rules about any problem say the same. *)
+Theorem accepted_claims_by_regions_are_true :
+  forall (w : weights) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
+  check_regions w budget (numerator, denominator) steps right missed = Verified ->
+  let margin := (IZR numerator / IZR denominator)%R in
+  at_least right (correct (model_of w) margin) /\ at_least missed (wrong (model_of w) margin).
+Proof. intros w budget numerator denominator. exact (check_regions_sound w budget (numerator, denominator)). Qed.
+
 (** The same for any problem of a model with one block, whether the claim has a profile or not. *)
 Theorem accepted_claims_about_problems_are_true :
   forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z) (more : profile),
@@ -58,4 +67,13 @@ Theorem accepted_profiles_are_true :
 Proof.
   intros w P budget margin steps right missed ladder above below E. apply check_general_sound in E. destruct E as (_ & _ & rungs & _ & mean).
   split; [|exact mean]. intros numerator denominator c n I. rewrite Forall_forall in rungs. exact (rungs _ I).
+Qed.
+
+(** The total of a claim about a problem is the weight of all inputs: the product of what the tokens of each position weigh. *)
+Theorem all_inputs : forall rows, Forall (fun row => NoDup (map fst row)) rows -> Forall (Forall (fun choice => (0 < snd choice)%Z)) rows ->
+  exists xs, NoDup xs /\ (forall x, In x xs <-> (0 < weight_of_input rows x)%Z) /\
+    total_weight rows xs = fold_right (fun row rest => fold_right (fun choice sum => snd choice + sum) 0 row * rest)%Z 1%Z rows.
+Proof.
+  intros rows distinct_ positive_. exists (inputs rows). split; [now apply inputs_NoDup|]. split; [|now apply total_of_inputs].
+  intros x. now apply input_by_weight.
 Qed.

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from operator import sub
@@ -35,7 +35,6 @@ from checker.facts import (
     UpperTable,
 )
 from checker.kernel import verify
-from checker.model.architecture import Architecture
 from checker.model.weights import read_weights
 from tests.support.any_case import Case, any_case, derived
 from tests.support.any_case import certificate as certificate_of
@@ -48,12 +47,14 @@ from tests.support.one_rule import least_loss
 from tests.support.region_attacks import changed
 from tests.support.region_cases import region_case
 from tests.support.region_proofs import BUDGET, problem_of, prove
+from tests.support.region_readings import READINGS, TRAPS
 from tests.support.tiny import near_correct, random_tensors, tiny_model, zero_tensors
 
 FORMAL = Path(__file__).resolve().parent
 CHECKER = FORMAL / "build" / "check-cert-verified"
 TESTS = FORMAL.parent / "tests"
 CERTIFICATES, MODELS = TESTS / "certificates", TESTS / "models"
+PLAIN_ENTRY = '{"activation":"none","blocks":1,"norms":[],"pool":"none","readout_layers":0}'  # of a file without one
 ABOUT_ANY_PROBLEM = {"regions", "region_gaps", "region_counts", "evaluate_inputs", "expected_loss"}
 PROVED = {path.stem for path in (FORMAL / "Rules").glob("*.v")}
 ACCEPTED, NOT_PROVED = 0, 6
@@ -83,10 +84,10 @@ def model_of(data: bytes) -> Path:
     return path if path.is_file() else MODELS / "tiny.safetensors"
 
 
-def is_covered(architecture: Architecture) -> bool:
+def is_covered(architecture: Mapping[str, Any]) -> bool:
     """Whether the theorem about any problem is about models of this kind."""
-    plain = architecture.activation in ("none", "relu") and not architecture.norms and architecture.pool == "none"
-    return plain and architecture.blocks == 1 and not architecture.readout_layers
+    plain = {"blocks": 1, "norms": [], "pool": "none", "readout_layers": 0}
+    return architecture["activation"] in ("none", "relu") and plain.items() <= architecture.items()
 
 
 def uses_proved_rules_only(data: bytes) -> bool:
@@ -94,7 +95,9 @@ def uses_proved_rules_only(data: bytes) -> bool:
     decoded, rules = decode_certificate(data), {step.rule for step in decode_certificate(data).steps}
     if isinstance(decoded.problem, int) and not rules & ABOUT_ANY_PROBLEM:
         return rules <= PROVED
-    return rules <= {*ABOUT_ANY_PROBLEM, "total"} and is_covered(read_weights(model_of(data).read_bytes()).architecture)
+    return rules <= {*ABOUT_ANY_PROBLEM, "total"} and is_covered(
+        json.loads(read_weights(model_of(data).read_bytes()).entry or PLAIN_ENTRY)
+    )
 
 
 def test_corpus() -> None:
@@ -293,12 +296,16 @@ PLAIN = {"normalization": "none", "norms": [], "eps": "0"}
 
 def about_regions(case: Case, groups: list[Any], rng: random.Random) -> dict[str, Any]:
     """A certificate by the rules about regions, with the best hints that check-cert accepts."""
-    problem = problem_of(case)
-    steps = prove(problem, groups, rng.choice((8, 12, 16, 24, 40)), rng.choice((1, 3, 50, 200)), rng)
+    bits, steps = rng.choice((8, 12, 16, 24, 40)), rng.choice((1, 3, 50, 200))
+    return with_total(case, prove(problem_of(case), groups, bits, steps, rng))
+
+
+def with_total(case: Case, steps: list[Any]) -> dict[str, Any]:
+    """The certificate of these three steps, and of their sum."""
     correct = sum([count[3] for count in steps[-1]["conclusion"]["counts"]])
     claim = {"correct": correct, "wrong": 0}
     total = {"rule": "total", "premises": [2], "args": {}, "conclusion": claim}
-    return certificate_of(case, [8], [], steps=[*steps, total], claim={**claim, "total": problem.total})
+    return certificate_of(case, [8], [], steps=[*steps, total], claim={**claim, "total": problem_of(case).total})
 
 
 def greedier(stated: dict[str, Any], rng: random.Random) -> Iterator[dict[str, Any]]:
@@ -459,6 +466,21 @@ def test_a_label_that_is_no_output(tmp_path: Path) -> None:
     (tmp_path / "cert.json").write_text(json.dumps(certificate_of(case, [40], [])))
     assert main([str(path), str(tmp_path / "cert.json")]) == 1
     assert code_of(run(path, tmp_path / "cert.json")[1]) == ("REJECTED", "wrong-task")
+
+
+def test_wrong_readings_are_refused(tmp_path: Path) -> None:
+    """What a checker would accept that reads the rules wrongly, and claims too much by it."""
+    refused = 0
+    for name, reading in READINGS.items():
+        trap = TRAPS[name]()
+        with reading():
+            steps = prove(problem_of(trap.case), trap.groups, trap.bits, 50, random.Random(trap.seed), trap.shares)
+        (tmp_path / "cert.json").write_text(json.dumps(with_total(trap.case, steps)))
+        code, _ = run(trap.case.write(tmp_path / "model.safetensors"), tmp_path / "cert.json")
+        assert code in (1, NOT_PROVED), name
+        assert (code == NOT_PROVED) == (not is_covered(trap.case.architecture)), name
+        refused += code == 1
+    assert refused >= 30
 
 
 def test_problem_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

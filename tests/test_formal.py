@@ -2,6 +2,7 @@
 
 import re
 
+from checker.problem.labels import NAMED
 from checker.rules import RULES
 from tests.conftest import ROOT
 
@@ -16,6 +17,17 @@ def test_every_rule_is_proved_or_refused_by_name() -> None:
     proved = {path.stem for path in (FORMAL / "Rules").glob("*.v")}
     assert {*re.findall(r'"(\w+)"', listed[1])} == set(RULES) - proved
     assert all(f'| "{rule}" ->' in source for rule in proved)
+
+
+def test_every_label_is_specified() -> None:
+    """A label that is new here must be an automaton there, or the verified checker would call it unsupported."""
+    source = (FORMAL / "ocaml" / "problem_file.ml").read_text()
+    table = re.search(r"let named =.*?\n\n", source, re.DOTALL)
+    assert table
+    assert {*re.findall(r'\("([a-z-]+)", \[', table[0])} == set(NAMED)
+    automata = re.search(r"Inductive automaton :=(.*?)\.", (FORMAL / "Spec" / "General.v").read_text(), re.DOTALL)
+    assert automata
+    assert automata[1].count("|") == len(NAMED)
 
 
 def test_all_files_are_compiled_and_documented() -> None:

@@ -198,18 +198,4 @@ Proof.
   change (fun j => (neuron_adds j y - neuron_adds j c) * intercept j) with (fun j => e j * intercept j). lra.
 Qed.
 
-(** Lemma 6: a bound on a mean, from a numerator. *)
-Lemma mean_le : forall H g bound, sum seen (fun p => weighs H r (at_ r) p (at_ p) * (g p (at_ p) - bound)) <= 0 -> mean_of H g <= bound.
-Proof.
-  intros H g bound below. pose proof (denominator_pos H) as positive. unfold mean_of.
-  rewrite (sum_ext seen _ (fun p => weighs H r (at_ r) p (at_ p) * g p (at_ p) - bound * weighs H r (at_ r) p (at_ p))) in below by (intros; ring).
-  rewrite sum_minus, sum_scale in below. fold (denominator H) in below.
-  apply Rmult_le_reg_r with (denominator H); [exact positive|]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l, Rmult_1_r by lra. lra.
-Qed.
-
-Lemma mean_shift : forall H g c, mean_of H (fun p t => g p t - c) = mean_of H g - c.
-Proof.
-  intros H g c. pose proof (denominator_pos H). rewrite mean_minus. f_equal. unfold mean_of. rewrite sum_scale_r.
-  fold (denominator H). field. lra.
-Qed.
 End Features.

@@ -7,6 +7,34 @@ From Compact Require Import General.Heads General.Balls General.Tables General.E
 Import ListNotations.
 Open Scope Z_scope.
 
+(** ** All inputs *)
+
+Definition weight_of_row (row : list (nat * Z)) : Z := fold_right (fun choice rest => snd choice + rest) 0 row.
+
+Lemma input_by_weight : forall rows x, Inputs.distinct rows -> Inputs.positive rows -> (In x (inputs rows) <-> 0 < weight_of_input rows x).
+Proof.
+  intros rows x D pos. split.
+  - intros I. change (0 < Inputs.weight_in rows x). apply in_inputs in I. destruct I as (a & I & <-).
+    rewrite weight_in_member by assumption. now apply weight_along_positive with (1 := pos).
+  - clear D. revert x. induction rows as [|row rows IH]; intros [|t x] H; cbn [weight_of_input] in H; try (cbn in H; lia); [now left|].
+    inversion pos as [|? ? P1 P2]; subst. apply inputs_cons.
+    assert (W : 0 <= General.weight_in row t /\ (General.weight_in row t <> 0 -> In t (map fst row))).
+    { unfold General.weight_in. destruct (find _ row) as [choice|] eqn:F; [|split; [lia | contradiction]].
+      apply find_some in F. destruct F as [I E]. apply Nat.eqb_eq in E. rewrite Forall_forall in P1. specialize (P1 choice I).
+      split; [lia|]. intros _. rewrite in_map_iff. now exists choice. }
+    destruct W as [W1 W2]. split; [apply W2; nia | apply (IH P2); nia].
+Qed.
+
+Lemma total_of_inputs : forall rows, Inputs.distinct rows -> total_weight rows (inputs rows) = fold_right (fun row rest => weight_of_row row * rest) 1 rows.
+Proof.
+  intros rows D. transitivity (weigh (fun _ => true) rows).
+  - rewrite weigh_inputs by exact D. induction (inputs rows) as [|x l IH]; [reflexivity|]. cbn [filter map add_up total_weight fold_right].
+    rewrite <- IH. reflexivity.
+  - clear D. unfold weigh. induction rows as [|row rows IH]; [reflexivity|]. cbn [sum_of fold_right]. rewrite <- IH.
+    generalize (sum_of (fun _ : list nat => one_if true) rows) as n. intros n. clear IH.
+    induction row as [|a row IHrow]; [reflexivity|]. cbn [map add_up weight_of_row fold_right]. rewrite IHrow. unfold weight_of_row. ring.
+Qed.
+
 Section Problem.
 Variables (w : layer_weights) (P : problem).
 

@@ -97,12 +97,6 @@ Definition powers_of (s : scaling) (r q : nat) (T : one_head_tables) : list (lis
 
 (** ** What it encloses *)
 
-Lemma combine_nth_error : forall (A B : Type) (a : list A) (b : list B) i x y,
-  nth_error a i = Some x -> nth_error b i = Some y -> nth_error (combine a b) i = Some (x, y).
-Proof.
-  intros A B. induction a as [|z a IH]; intros [|z' b] [|i] x y Ea Eb; try discriminate; cbn in *; [congruence|]. now apply IH.
-Qed.
-
 Section Right.
 Variables (w : layer_weights) (bits : Z) (r seen : nat).
 Hypothesis shaped : well_shaped w = true.

@@ -99,13 +99,6 @@ Proof.
   intros [<-|[]]. specialize (H j eq_refl). subst j. repeat split. exact S.
 Qed.
 
-Lemma region_of_all : forall n g q p, leading g p 0 (with_query q) <> [] -> exists rg, In rg (region_of n g q p).
-Proof.
-  intros n g q p some. unfold region_of. pose proof (build_right g p (with_query q) [0]) as F.
-  destruct (build g p (with_query q) [0]) as [index ls]. cbn [fst snd] in *.
-  inversion F as [|? o ? index' S N]; subst. destruct o as [j|]; [|contradiction]. eexists. now left.
-Qed.
-
 Lemma in_regions_of_group : forall n g rg, In rg (regions_of_group n g) ->
   number rg = n /\ group_of rg = g /\ In (query rg) (queries_of g) /\ built_right rg.
 Proof.
@@ -119,15 +112,6 @@ Proof.
   induction groups as [|g groups IH]; intros n rg I; [destruct I|]. cbn [regions_from] in I. apply in_app_iff in I. destruct I as [I|I].
   - apply in_regions_of_group in I. destruct I as (<- & <- & Q & R). rewrite Nat.sub_diag. repeat split; auto.
   - destruct (IH (S n) rg I) as (L & G & Q & R). split; [lia|]. replace (number rg - n) with (S (number rg - S n)) by lia. repeat split; assumption.
-Qed.
-
-Lemma regions_from_all : forall groups i n g rg, nth_error groups i = Some g -> In rg (regions_of_group (n + i) g) ->
-  In rg (regions_from n groups).
-Proof.
-  induction groups as [|g' groups IH]; intros i n g rg E I; [destruct i; discriminate|]. cbn [regions_from]. apply in_app_iff.
-  destruct i as [|i]; cbn [nth_error] in E.
-  - left. rewrite Nat.add_0_r in I. congruence.
-  - right. apply (IH i (S n) g); [assumption|]. replace (S n + i) with (n + S i) by lia. exact I.
 Qed.
 
 Variable groups : list group.
@@ -150,30 +134,6 @@ Proof.
     + intros [(a & I & <-) L]. exists a. split; [|reflexivity]. apply filter_In. split; [assumption|]. unfold leads.
       destruct (follow g 0 (map fst a)); [assumption | discriminate].
   - rewrite in_restrict by assumption. rewrite andb_true_iff. tauto.
-Qed.
-
-Theorem regions_cover : forall n g x p, nth_error groups n = Some g -> In x (inputs c) -> asks g (nth r x 0) = true ->
-  part_of g x = Some p ->
-  exists rg, In rg (regions_of groups) /\ number rg = n /\ group_of rg = g /\ query rg = nth r x 0 /\ part rg = p /\ member rg x = true.
-Proof.
-  intros n g x p G I A P. set (q := nth r x 0) in *.
-  assert (M : in_region g r q p x = true) by (unfold in_region; now rewrite Nat.eqb_refl, (proj2 (is_number_eq p _) P)).
-  destruct (region_of_all n g q p) as (rg & R).
-  { intros none. destruct (proj2 (leading_members g q p x) (conj I M)) as (a & L & _). rewrite none in L. destruct L. }
-  exists rg. destruct (in_region_of _ _ _ _ _ R) as (N & E & Q & P' & _). split.
-  - unfold regions_of. apply regions_from_all with (i := n) (g := g); [assumption|]. cbn [Nat.add]. unfold regions_of_group.
-    apply in_flat_map. exists q. split.
-    + unfold queries_of. apply filter_In. split; [|assumption]. unfold q, inputs in *. apply in_product in I.
-      clear - I r_small. revert r r_small. remember (map (map fst) c) as names eqn:E.
-      assert (L : length c = length names) by (subst names; now rewrite map_length).
-      intros r small. rewrite L in small. replace (map fst (nth r c [])) with (nth r names []).
-      2:{ subst names. exact (map_nth (map fst) c [] r). }
-      clear - I small. revert r small. induction I as [|t row x rows T _ IH]; intros [|r] small; try (simpl in small; lia); [assumption|].
-      cbn [nth]. apply IH. simpl in small. lia.
-    + apply in_flat_map. exists p. split; [|assumption]. apply in_parts_of. unfold part_of in P. destruct (follow g 0 x) as [s|]; [|discriminate].
-      rewrite <- P. apply nth_In. destruct (Nat.lt_ge_cases s (length (parts g))); [assumption|].
-      rewrite nth_overflow in P by assumption. discriminate.
-  - unfold member. rewrite E, Q, P'. auto 6.
 Qed.
 
 (** ** No region twice *)

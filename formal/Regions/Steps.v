@@ -132,13 +132,6 @@ Definition congruent (x y : Z) : Prop := exists k, x = y + modulus * k.
 Lemma congruent_mul : forall x y x' y', congruent x x' -> congruent y y' -> congruent (x * y) (x' * y').
 Proof. intros x y x' y' [k ->] [k' ->]. exists (x' * k' + k * y' + modulus * k * k'). ring. Qed.
 
-Lemma congruent_sum : forall (A : Type) (f g : A -> Z) l, (forall x, In x l -> congruent (f x) (g x)) ->
-  congruent (add_up (map f l)) (add_up (map g l)).
-Proof.
-  induction l as [|x l IH]; intros same; [exists 0; cbn; lia|]. cbn [map add_up].
-  destruct (same x ltac:(now left)) as [k ->]. destruct IH as [k' ->]; [intros; apply same; now right|]. exists (k + k'). ring.
-Qed.
-
 Definition term (t : list (nat * Z) * Z) : Z := weight_along (fst t) * 2 ^ (w * snd t).
 
 Lemma nth_map_combine : forall (B : Type) (f : Z * list B -> Z) a b i, length a = length b -> f (0, []) = 0 ->

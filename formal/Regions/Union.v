@@ -22,16 +22,6 @@ Proof.
 Qed.
 End Disjoint.
 
-(** What is in one of several sets weighs at most as much as all of them. *)
-Lemma weigh_any : forall c (A : Type) (P : list nat -> bool) (holds : A -> list nat -> bool) l, positive c ->
-  weigh (fun x => P x && existsb (fun a => holds a x) l) c <= add_up (map (fun a => weigh (fun x => P x && holds a x) c) l).
-Proof.
-  intros c A P holds l pos. induction l as [|a l IH]; cbn [existsb map add_up].
-  - rewrite weigh_none; [lia|]. intros. apply andb_false_r.
-  - apply Z.le_trans with (2 := Zplus_le_compat_l _ _ (weigh (fun x => P x && holds a x) c) IH).
-    apply Z.le_trans with (2 := weigh_or c _ _ pos). apply weigh_le; [assumption|]. intros x _. now rewrite andb_orb_distrib_r.
-Qed.
-
 Section Regions.
 Variables (r : nat) (c : choices) (groups : list group).
 Hypothesis r_small : (r < length c)%nat.

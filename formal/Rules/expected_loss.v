@@ -1,14 +1,14 @@
 (** rules.md, expected_loss: the mean loss, from what inputs that are correct at each of several margins weigh. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
-From Compact Require Import Spec.Model Spec.General Spec.Loss Real.Sums Real.Exp Integer.Dyadic Integer.Tables Facts Kernel Count.Counting Count.Packed.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Real.Sums Real.Exp Integer.Dyadic Integer.Tables Facts Kernel.
 From Compact Require Import Regions.Inputs General.Balls General.Tables General.Loss General.Problem General.Statements.
 Import ListNotations.
 Open Scope Z_scope.
 
 (** ** The program *)
 
-Definition total_of (rows : list (list (nat * Z))) : Z := multiply (map (fun row => add_up (map snd row)) rows).
+Definition total_of (rows : list (list (nat * Z))) : Z := fold_right (fun row rest => weight_of_row row * rest) 1 rows.
 
 Definition rung := (fraction * (Z * Z))%type.
 
@@ -70,24 +70,6 @@ Definition expected_loss (here : fraction) (premises : list (fraction * statemen
 End Program.
 
 (** ** Soundness *)
-
-Lemma total_right : forall rows, distinct rows -> total_weight rows (inputs rows) = total_of rows.
-Proof.
-  intros rows D. assert (E : weigh (fun _ => true) rows = total_of rows).
-  { unfold weigh, total_of, one_if. clear D. induction rows as [|row rows IH]; [reflexivity|]. cbn [sum_of map multiply].
-    rewrite IH. generalize (multiply (map (fun row0 => add_up (map snd row0)) rows)) as rest. intros rest.
-    induction row as [|a row IHrow]; [reflexivity|]. cbn [map add_up]. rewrite IHrow. ring. }
-  rewrite <- E, weigh_inputs by exact D. clear. induction (inputs rows) as [|x l IH]; [reflexivity|].
-  cbn [filter map add_up total_weight fold_right]. unfold total_weight in IH. now rewrite IH.
-Qed.
-
-Lemma positive_input : forall rows x, positive rows -> 0 <= weight_of_input rows x /\ (0 < weight_of_input rows x -> In x (inputs rows)).
-Proof.
-  induction rows as [|row rows IH]; intros [|t x] pos; cbn [weight_of_input]; try (split; [lia|]; intros; lia); [split; [lia|]; intros _; now left|].
-  inversion pos as [|? ? P1 P2]; subst. destruct (IH x P2) as [N I]. unfold General.weight_in. destruct (find _ row) as [a|] eqn:F; [|split; lia].
-  apply find_some in F. destruct F as [J E]. apply Nat.eqb_eq in E. rewrite Forall_forall in P1. specialize (P1 a J). split; [nia|]. intros more.
-  apply inputs_cons. split; [subst t; now apply in_map | apply I; nia].
-Qed.
 
 (** *** The loss of one input *)
 
@@ -224,14 +206,14 @@ Qed.
 
 Lemma enough_below : forall n a, weigh_at_least P n (ok a) -> (IZR n <= sum_over W (below (loss L P) (most a)) xs)%R.
 Proof.
-  intros n a (ys & U & each & many). pose proof (fits_parts w P fits) as (_ & _ & _ & _ & pos & _).
+  intros n a (ys & U & each & many). pose proof (fits_parts w P fits) as (_ & _ & _ & apart & pos & _).
   apply Rle_trans with (sum_over W (below (loss L P) (most a)) ys).
   - apply IZR_le in many. apply Rle_trans with (1 := many). rewrite <- sum_of_weights. right. clear U many.
     induction each as [|y ys [_ A] _ IH]; [reflexivity|]. cbn [sum_over fold_right]. fold (sum_over W (fun _ => 1%R) ys) (sum_over W (below (loss L P) (most a)) ys).
     rewrite IH. f_equal. f_equal. unfold below. destruct (Rle_dec _ _) as [|no]; [reflexivity|]. destruct no. exact (loss_at L P (value_of a) y A).
   - apply sum_over_incl; [|intros; apply below_01 | exact U|].
     + pose proof natural as N. revert N. apply Forall_impl. intros; lra.
-    + intros y I. rewrite Forall_forall in each. destruct (each y I) as [here _]. exact (proj2 (positive_input _ y pos) here).
+    + intros y I. rewrite Forall_forall in each. destruct (each y I) as [here _]. now apply input_by_weight.
 Qed.
 
 Lemma first_most : forall l : list rung, (0 <= hd 0 (most_correct l)) /\ match l with a :: rest => hd 0 (most_correct rest) <= hd 0 (most_correct l) | [] => True end.
@@ -292,8 +274,8 @@ Proof.
   cbn [means]. split; [exact A|]. split; [exact B|]. split; [exact ladder|]. split.
   { cbn [snd]. apply lt_IZR. rewrite shiftl_real by exact N. apply IZR_lt in some. pose proof (pow2_pos bits). nra. }
   exists xs. split; [now apply inputs_NoDup|]. split.
-  { intros x. split; [now apply (weight_positive w P fits) | apply positive_input, positive_]. }
-  rewrite (total_right _ distinct_). unfold value_of. cbn [fst snd]. rewrite shiftl_real by exact N. apply IZR_lt in some as some'. pose proof (pow2_pos bits) as unit.
+  { intros x. now apply input_by_weight. }
+  rewrite (total_of_inputs _ distinct_). fold (total_of (allowed P)). unfold value_of. cbn [fst snd]. rewrite shiftl_real by exact N. apply IZR_lt in some as some'. pose proof (pow2_pos bits) as unit.
   replace (IZR (weighed_losses losses (most_correct l)) / (IZR (total_of (allowed P)) * pow2 bits) * IZR (total_of (allowed P)))%R
     with (IZR (weighed_losses losses (most_correct l)) * / pow2 bits)%R by (field; split; lra).
   assert (inv : (/ pow2 bits = pow2 (- bits))%R) by (pose proof (pow2_opp bits); apply Rmult_eq_reg_l with (pow2 bits); [rewrite Rinv_r by lra; now symmetry | lra]).
@@ -307,6 +289,6 @@ Proof.
   - pose proof natural as G. revert G. apply Forall_impl. intros; lra.
   - unfold most_at. rewrite <- ln_1. apply ln_le; [lra | apply most_at_pos, m_some].
   - exact natural.
-  - rewrite sum_of_weights, (total_right _ distinct_). now apply IZR_le.
+  - rewrite sum_of_weights, (total_of_inputs _ distinct_). now apply IZR_le.
 Qed.
 End Sound.

@@ -1,8 +1,8 @@
 (** What a certificate claims: CERTIFICATE.md, section 1, for any problem of a model with one block: any number of heads, a
     causal or a full mask, an MLP with ReLU or none, all biases. Without LayerNorm, readout layers and pooling.
 
-    Beside Model.v, of which it takes [sum] and [matrix], this file is all that has to be read to know what the second
-    theorem in Main.v says. *)
+    Beside Model.v, of which it takes [sum] and [matrix], this file is all that has to be read to know what the
+    theorem about problems in Main.v says. *)
 
 From Coq Require Import Reals ZArith List Arith Bool.
 From Compact Require Import Spec.Model.

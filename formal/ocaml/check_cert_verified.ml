@@ -150,11 +150,12 @@ let check problem_path budget model_path certificate_path file =
         | None -> ());
         if not (Z.equal c.total problem.total) then refuse Rejected "wrong-total" "predicate.claim.total";
         let outcome =
-          match c.proof, model.weights with
-          | Of_one_head _, _ when c.profile <> None -> refuse Rejected "nothing-proved" "predicate.steps"
-          | Of_one_head steps, Some weights -> Checked.check weights budget c.margin steps c.correct c.wrong
-          | Of_regions steps, _ -> Checked.check_general model.layer problem.checked budget c.margin steps c.correct c.wrong c.profile
-          | Of_one_head _, None -> assert false
+          match c.proof, model.weights, c.problem with
+          | Of_one_head _, _, _ when c.profile <> None -> refuse Rejected "nothing-proved" "predicate.steps"
+          | Of_one_head steps, Some weights, _ -> Checked.check weights budget c.margin steps c.correct c.wrong
+          | Of_regions steps, Some weights, Max_of_k _ when c.profile = None -> Checked.check_regions weights budget c.margin steps c.correct c.wrong
+          | Of_regions steps, _, _ -> Checked.check_general model.layer problem.checked budget c.margin steps c.correct c.wrong c.profile
+          | Of_one_head _, None, _ -> assert false
         in
         match outcome with
         | Checked.Verified -> verified model c problem file
