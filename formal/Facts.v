@@ -107,7 +107,8 @@ Definition holds (M : model) (margin : R) (f : fact) : Prop :=
 Inductive refusal :=
 | bad_premise | wrong_margin | bound_too_small | token_not_accepted | wrong_premises | wrong_shape | count_too_large | wrong_region | no_such_region
 | region_covered_twice | error_too_small | other_centre | wrong_unit | range_too_narrow | bad_gap | not_dominant | not_a_partition | no_such_class | wrong_token_left_out | nothing_proved
-| over_budget | out_of_range | bad_weights | bad_automaton | wrong_label | mean_above_bound | too_coarse.
+| over_budget | out_of_range | bad_weights | bad_automaton | wrong_label | wrong_task | mean_above_bound | too_coarse
+| not_a_ladder | loss_unbounded | loss_too_small.
 
 Inductive outcome (A : Type) := Fine (a : A) | Refused (why : refusal).
 Arguments Fine {A}.

@@ -1,7 +1,7 @@
 (** The theorem: if the checker accepts, the claim is true of the model as a function of real numbers. *)
 
 From Coq Require Import Reals ZArith List Lia.
-From Compact Require Import Spec.Model Spec.General Integer.Tables Count.Counting Kernel General.Steps General.MaxOfK.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Tables Count.Counting Kernel General.Steps General.MaxOfK.
 From Compact Require Import Regions.Inputs General.Problem.
 Import ListNotations.
 
@@ -37,19 +37,37 @@ Proof.
     rewrite G, seq_length. lia.
 Qed.
 
-(** Of max-of-k by one head the rules about regions say the same; of wrong sequences they claim nothing. *)
+(** Of max-of-k by one head the rules about any problem say the same. *)
 Theorem accepted_claims_by_regions_are_true :
   forall (w : weights) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
   check_regions w budget (numerator, denominator) steps right missed = Verified ->
-  at_least right (correct (model_of w) (IZR numerator / IZR denominator)%R) /\ (missed <= 0)%Z.
+  let margin := (IZR numerator / IZR denominator)%R in
+  at_least right (correct (model_of w) margin) /\ at_least missed (wrong (model_of w) margin).
 Proof. intros w budget numerator denominator. exact (check_regions_sound w budget (numerator, denominator)). Qed.
 
-(** And of any problem of a model with one block. *)
+(** The same for any problem of a model with one block, whether the claim has a profile or not. *)
 Theorem accepted_claims_about_problems_are_true :
-  forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z),
-  check_general w P budget (numerator, denominator) steps right missed = Verified ->
-  weigh_at_least P right (answered (layer_of w) P (IZR numerator / IZR denominator)%R) /\ (missed <= 0)%Z.
-Proof. intros w P budget numerator denominator. exact (check_general_sound w P budget (numerator, denominator)). Qed.
+  forall (w : layer_weights) (P : problem) (budget : Z) (numerator denominator : Z) (steps : list general_step) (right missed : Z) (more : profile),
+  check_general w P budget (numerator, denominator) steps right missed more = Verified ->
+  let margin := (IZR numerator / IZR denominator)%R in
+  weigh_at_least P right (answered (layer_of w) P margin) /\ weigh_at_least P missed (fun x => ~ answered (layer_of w) P margin x).
+Proof.
+  intros w P budget numerator denominator steps right missed more E. apply check_general_sound in E. destruct more as [[ladder mean]|]; split; apply E.
+Qed.
+
+(** What a profile adds: the same at other margins, and a bound on the mean loss. *)
+Theorem accepted_profiles_are_true :
+  forall (w : layer_weights) (P : problem) (budget : Z) (margin : Z * Z) (steps : list general_step) (right missed : Z)
+    (ladder : list ((Z * Z) * (Z * Z))) (above below : Z),
+  check_general w P budget margin steps right missed (Some (ladder, (above, below))) = Verified ->
+  (forall numerator denominator c n, In ((numerator, denominator), (c, n)) ladder ->
+    let at_ := (IZR numerator / IZR denominator)%R in
+    weigh_at_least P c (answered (layer_of w) P at_) /\ weigh_at_least P n (fun x => ~ answered (layer_of w) P at_ x)) /\
+  mean_loss_at_most (layer_of w) P (IZR above / IZR below)%R.
+Proof.
+  intros w P budget margin steps right missed ladder above below E. apply check_general_sound in E. destruct E as (_ & _ & rungs & _ & mean).
+  split; [|exact mean]. intros numerator denominator c n I. rewrite Forall_forall in rungs. exact (rungs _ I).
+Qed.
 
 (** The total of a claim about a problem is the weight of all inputs: the product of what the tokens of each position weigh. *)
 Theorem all_inputs : forall rows, Forall (fun row => NoDup (map fst row)) rows -> Forall (Forall (fun choice => (0 < snd choice)%Z)) rows ->

@@ -36,12 +36,14 @@ from checker.facts import (
 )
 from checker.kernel import verify
 from checker.model.weights import read_weights
-from tests.support.any_case import Case
+from tests.support.any_case import Case, any_case, derived
 from tests.support.any_case import certificate as certificate_of
-from tests.support.derivations import Derivation, step
+from tests.support.any_traps import reads
+from tests.support.derivations import Derivation, statement, step
 from tests.support.generators import Sizes
 from tests.support.groups import any_groups
 from tests.support.hints import bent_scores, by_hand, in_any_units, small_peels, smallest_sigma
+from tests.support.one_rule import least_loss
 from tests.support.region_attacks import changed
 from tests.support.region_cases import region_case
 from tests.support.region_proofs import BUDGET, problem_of, prove
@@ -53,7 +55,7 @@ CHECKER = FORMAL / "build" / "check-cert-verified"
 TESTS = FORMAL.parent / "tests"
 CERTIFICATES, MODELS = TESTS / "certificates", TESTS / "models"
 PLAIN_ENTRY = '{"activation":"none","blocks":1,"norms":[],"pool":"none","readout_layers":0}'  # of a file without one
-ABOUT_REGIONS = {"regions", "region_gaps", "region_counts"}
+ABOUT_ANY_PROBLEM = {"regions", "region_gaps", "region_counts", "evaluate_inputs", "expected_loss"}
 PROVED = {path.stem for path in (FORMAL / "Rules").glob("*.v")}
 ACCEPTED, NOT_PROVED = 0, 6
 VERDICTS = [line.split("\t") for line in (CERTIFICATES / "verdicts.tsv").read_text().splitlines()]
@@ -91,9 +93,9 @@ def is_covered(architecture: Mapping[str, Any]) -> bool:
 def uses_proved_rules_only(data: bytes) -> bool:
     """Whether a certificate that check-cert accepts is one for the verified checker, too."""
     decoded, rules = decode_certificate(data), {step.rule for step in decode_certificate(data).steps}
-    if isinstance(decoded.problem, int) and not rules & ABOUT_REGIONS:
+    if isinstance(decoded.problem, int) and not rules & ABOUT_ANY_PROBLEM:
         return rules <= PROVED
-    return rules <= {*ABOUT_REGIONS, "total"} and is_covered(
+    return rules <= {*ABOUT_ANY_PROBLEM, "total"} and is_covered(
         json.loads(read_weights(model_of(data).read_bytes()).entry or PLAIN_ENTRY)
     )
 
@@ -118,10 +120,13 @@ def test_corpus() -> None:
     assert len(accepted) == tried >= 50
 
 
-def test_a_rule_that_is_not_proved_is_named() -> None:
-    code, line = run(MODELS / "tiny.safetensors", CERTIFICATES / "accept" / "tiny--evaluate_inputs.cert.json")
+def test_a_rule_that_is_not_proved_is_named(tmp_path: Path) -> None:
+    stated = json.loads((CERTIFICATES / "accept" / "tiny--evaluate_inputs.cert.json").read_bytes())
+    stated["predicate"]["steps"][1]["rule"] = "float32_any_order"
+    (tmp_path / "cert.json").write_text(json.dumps(stated))
+    code, line = run(MODELS / "tiny.safetensors", tmp_path / "cert.json")
     assert code == NOT_PROVED
-    assert line == "NOT-PROVED not-proved-rule evaluate_inputs in CERT at predicate.steps[0].rule"
+    assert line == "NOT-PROVED not-proved-rule float32_any_order in CERT at predicate.steps[1].rule"
 
 
 MODELS_OF_TESTS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -356,6 +361,111 @@ def test_the_same_of_regions(tmp_path: Path) -> None:
     assert min(seen[code] for code in ("mean-above-bound", "bound-too-small", "count-too-large")) >= 15, seen
     assert seen["range-too-narrow"] >= 1, seen
     assert seen["proved"] >= 30 and set(seen) >= {"automaton", "max", "min", "sum-mod", "argmax", "majority"}, seen
+
+
+def of_one_block(seed: int) -> Case | None:
+    """Any case, read as a model of one block that the theorem covers, if its tensors allow that."""
+    case = any_case(seed)
+    if case.architecture["blocks"] == 0 or case.architecture["readout_layers"]:
+        return None
+    relu = {} if case.architecture["activation"] == "none" else {"activation": "relu"}
+    return case if case.entry is None else reads(case, blocks=1, pool="none", **relu, **PLAIN)
+
+
+def test_the_same_of_inputs(tmp_path: Path) -> None:
+    """Few bits and many, weights of any size, margins at a hair: what check-cert counts as correct and as wrong, with
+    the same line, and not one input more on either side of any label and query."""
+    seen: Counter[str] = Counter()
+    for seed, case in [(seed, case) for seed in range(150) if (case := of_one_block(seed))]:
+        rng = random.Random(seed)
+        bits = sorted(rng.sample((8, 9, 11, 14, 18, 24, 40, 64, 128, 700), rng.choice([1, 1, 2, 3])))
+        path, weights, counts = case.write(tmp_path / "model.safetensors"), read_weights(case.data), derived(case, bits)
+        stated = certificate_of(case, bits, counts)
+
+        def line_of(one: dict[str, Any], path: Path = path) -> str:
+            (tmp_path / "cert.json").write_text(json.dumps(one))
+            return run(path, tmp_path / "cert.json")[1]
+
+        verdict = verify(decode_certificate(json.dumps(stated).encode()), weights, BUDGET)
+        assert line_of(stated) == describe(verdict)[0], seed
+        seen.update(case.architecture[name] for name in ("mask", "activation"))
+        seen[f"{case.architecture['heads']} heads"] += 1
+        seen["more than the last position"] += case.problem.get("readout", 9) < len(case.problem["inputs"]) - 1
+        left = verdict.total - verdict.correct - verdict.wrong
+        seen.update(name for name in ("correct", "wrong") if getattr(verdict, name))
+        seen["left"] += left > 0
+        for row in range(len(counts)):
+            for column in (3, 4):
+                greedy = copy.deepcopy(stated)
+                greedy["predicate"]["steps"][0]["conclusion"]["counts"][row][column] += 1
+                assert code_of(line_of(greedy)) == ("REJECTED", "count-too-large"), seed
+    assert min(seen[what] for what in ("causal", "full", "none", "relu", "1 heads", "2 heads", "3 heads")) >= 5, seen
+    assert min(seen[what] for what in ("correct", "wrong", "left", "more than the last position")) >= 5, seen
+
+
+@pytest.mark.parametrize("name", MODELS_OF_TESTS)
+def test_the_same_of_profiles(tmp_path: Path, name: str) -> None:
+    """Several margins and a mean loss: the same line, and the same refusal of each number that says more."""
+    path = tiny_model(tmp_path / "model.safetensors", MODELS_OF_TESTS[name](np.random.default_rng(7)), "F32")
+    proof, ladder = Derivation(path, Fraction(1, 3)), [Fraction(-1000), Fraction(-2), Fraction(1, 3), Fraction(2)]
+    totals = []
+    for margin in ladder:
+        with proof.at(margin):
+            totals.append(proof.step("total", [proof.step("evaluate_inputs", [], {"bits": [60]})], {}))
+    losses = [least_loss(margin, proof.problem.outputs, 40) for margin in ladder]
+    last = proof.step("expected_loss", totals, {"bits": 40, "losses": losses})
+    stated: Any = statement(proof.weights, proof.margin, proof.steps, proof.facts[last])
+
+    def outcome(*place: str | int, value: Any = None) -> tuple[str, ...]:
+        one = copy.deepcopy(stated)
+        *above, here = ("predicate", *place)
+        at = one
+        for key in above:
+            at = at[key]
+        at[here] = value(at[here]) if callable(value) else at[here]
+        (tmp_path / "cert.json").write_text(json.dumps(one))
+        ours, theirs = run(path, tmp_path / "cert.json")[1], proof.outcome(one)
+        if isinstance(theirs, Refusal):
+            assert code_of(ours) == (theirs.word, theirs.code)
+        else:
+            assert ours == describe(theirs)[0]
+        return code_of(ours)
+
+    assert outcome("claim")[0] == "VERIFIED"
+    for row in range(len(ladder)):
+        assert outcome("steps", last, "args", "losses", row, value=lambda n: n - 1) == ("REJECTED", "loss-too-small")
+        for where in (("steps", last, "conclusion"), ("claim",)):
+            for side in ("correct", "wrong"):
+                more = outcome(*where, "profile", row, side, value=lambda n: n + 1)
+                assert more == ("REJECTED", "count-too-large")
+            other = outcome(*where, "profile", row, "margin", value=lambda _: "7")
+            assert other == ("REJECTED", "wrong-margin")
+    for where in (("steps", last, "conclusion"), ("claim",)):
+        if proof.problem.outputs > 1:
+            assert outcome(*where, "mean_loss", value=lambda _: "1/99999999999") == ("REJECTED", "loss-too-small")
+        assert outcome(*where, "mean_loss", value=lambda _: "9999")[0] == (
+            "VERIFIED" if where[0] == "claim" else "REJECTED"
+        )
+        assert outcome(*where, "profile", value=lambda rows: rows[1:]) == ("REJECTED", "wrong-shape")
+    premises = ("steps", last, "premises")
+    assert outcome(*premises, value=lambda four: four[::-1]) == ("REJECTED", "not-a-ladder")
+    assert outcome(*premises, value=lambda four: [*four[:2], four[3]]) == ("REJECTED", "not-a-ladder")
+    assert outcome(*premises, value=lambda _: []) == ("REJECTED", "wrong-premises")
+    assert outcome(*premises, value=lambda four: [0, *four[1:]]) == ("REJECTED", "wrong-premises")
+    assert outcome(*premises, value=lambda four: four[:-1]) == ("REJECTED", "wrong-shape")
+    outcome(*premises, value=lambda four: four[1:])  # unbounded, if some input is wrong at -2
+    assert outcome("steps", last, "args", "losses", value=lambda four: four[:-1]) == ("REJECTED", "wrong-shape")
+
+
+def test_a_label_that_is_no_output(tmp_path: Path) -> None:
+    """Of one input: nothing is proved about any."""
+    tensors = random_tensors(np.random.default_rng(7), 3, 2, 2, 1)
+    problem = {"inputs": [{"tokens": "0-2"}] * 2, "label": {"name": "sum-mod", "modulus": 4}}
+    case = Case(tensors, None, problem)
+    path = case.write(tmp_path / "model.safetensors")
+    (tmp_path / "cert.json").write_text(json.dumps(certificate_of(case, [40], [])))
+    assert main([str(path), str(tmp_path / "cert.json")]) == 1
+    assert code_of(run(path, tmp_path / "cert.json")[1]) == ("REJECTED", "wrong-task")
 
 
 def test_wrong_readings_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-(** Max-of-k by one head as a problem of one layer: what the rules about regions prove of it is what Model.v says. *)
+(** Max-of-k by one head as a problem of one layer: what the rules about any problem prove of it is what Model.v says. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
 From Compact Require Import Spec.Model Spec.General Real.Sums Integer.Matrix Integer.Tables Facts Kernel General.Steps.
@@ -16,9 +16,9 @@ Definition max_of_k (w : weights) : problem := {|
   allowed := repeat (map (fun t => (t, 1)) (seq 0 (vocabulary w))) (positions w);
   answer := Max; reading := seq 0 (positions w); readout := (positions w - 1)%nat |}.
 
-(** By the rules about regions. *)
+(** By the rules about any problem. *)
 Definition check_regions (w : weights) (budget : Z) (margin : fraction) (steps : list general_step) (right missed : Z) : verdict :=
-  if negb (well_formed w) then Not_verified bad_weights None else check_general (one_head w) (max_of_k w) budget margin steps right missed.
+  if negb (well_formed w) then Not_verified bad_weights None else check_general (one_head w) (max_of_k w) budget margin steps right missed None.
 
 (** ** Inputs *)
 
@@ -94,25 +94,38 @@ End Logits.
 (** ** The claim *)
 
 Lemma answered_is_correct : forall w margin x, well_formed w = true -> 0 < weight_of_input (allowed (max_of_k w)) x ->
-  answered (layer_of (one_head w)) (max_of_k w) margin x -> correct (model_of w) margin x.
+  is_sequence (model_of w) x /\ (answered (layer_of (one_head w)) (max_of_k w) margin x <-> correct (model_of w) margin x).
 Proof.
-  intros w margin x good positive (c & Lab & C & each). pose proof (sizes w good) as (v_some & d_some & _ & k_some).
-  destruct (weight_of_sequence _ _ x positive) as (Len & small & _).
-  pose proof (shapes w good) as (_ & _ & _ & _ & _ & _ & SU & _).
+  intros w margin x good positive. pose proof (sizes w good) as (v_some & d_some & _ & k_some).
+  destruct (weight_of_sequence _ _ x positive) as (Len & small & _). pose proof (shapes w good) as (_ & _ & _ & _ & _ & _ & SU & _).
   assert (O : outputs (layer_of (one_head w)) = d_vocab (model_of w)) by exact (columns_of _ _ _ SU d_some).
-  rewrite (label_is_max w x Len k_some) in Lab. apply Nat2Z.inj in Lab. subst c.
-  split; [split; [exact Len | exact small]|]. intros y Y other. rewrite O in each. specialize (each y Y other).
-  change (readout (max_of_k w)) with (positions w - 1)%nat in each. rewrite !logit_is in each. exact each.
+  pose proof (label_is_max w x Len k_some) as Lab. assert (S : is_sequence (model_of w) x) by (split; [exact Len | exact small]).
+  split; [exact S|]. split.
+  - intros (c & Lab' & C & each). rewrite Lab in Lab'. apply Nat2Z.inj in Lab'. subst c.
+    split; [exact S|]. intros y Y other. rewrite O in each. specialize (each y Y other).
+    change (readout (max_of_k w)) with (positions w - 1)%nat in each. rewrite !logit_is in each. exact each.
+  - intros [_ each]. exists (label x). split; [now symmetry|]. rewrite O. split.
+    + apply list_max_lt; [|exact small]. intros ->. refine (Nat.lt_irrefl 0 (Nat.lt_le_trans _ _ _ k_some _)). apply Nat.eq_le_incl. symmetry. exact Len.
+    + intros y Y other. change (readout (max_of_k w)) with (positions w - 1)%nat. rewrite !logit_is. exact (each y Y other).
 Qed.
 
-Theorem check_regions_sound : forall w budget margin steps right missed, check_regions w budget margin steps right missed = Verified ->
-  at_least right (correct (model_of w) (value_of margin)) /\ missed <= 0.
+Lemma weigh_is_at_least : forall w n (Q Q' : list nat -> Prop), weigh_at_least (max_of_k w) n Q ->
+  (forall x, 0 < weight_of_input (allowed (max_of_k w)) x -> Q x -> Q' x) -> at_least n Q'.
 Proof.
-  intros w budget margin steps right missed E. unfold check_regions in E. destruct (well_formed w) eqn:good; [|discriminate]. cbn [negb] in E.
-  apply check_general_sound in E. destruct E as [(xs & U & all & many) M]. split; [|exact M]. exists xs. split; [exact U|]. split.
-  - revert all. apply Forall_impl. intros x [positive A]. now apply answered_is_correct.
+  intros w n Q Q' (xs & U & all & many) weaker. exists xs. split; [exact U|]. split.
+  - revert all. apply Forall_impl. intros x [positive A]. auto.
   - apply Z.le_trans with (1 := many). clear - all. induction all as [|x xs [positive _] _ IH]; [cbn; lia|].
     destruct (weight_of_sequence _ _ x positive) as (_ & _ & one). cbn [total_weight fold_right length].
     change (fold_right (fun x rest => weight_of_input (allowed (max_of_k w)) x + rest) 0 xs) with (total_weight (allowed (max_of_k w)) xs).
     change (allowed (max_of_k w)) with (repeat (map (fun t => (t, 1)) (seq 0 (vocabulary w))) (positions w)) at 1. rewrite one. lia.
+Qed.
+
+Theorem check_regions_sound : forall w budget margin steps right missed, check_regions w budget margin steps right missed = Verified ->
+  at_least right (correct (model_of w) (value_of margin)) /\ at_least missed (wrong (model_of w) (value_of margin)).
+Proof.
+  intros w budget margin steps right missed E. unfold check_regions in E. destruct (well_formed w) eqn:good; [|discriminate]. cbn [negb] in E.
+  apply check_general_sound in E. destruct E as [A B]. split.
+  - apply weigh_is_at_least with (1 := A). intros x positive. now apply answered_is_correct.
+  - apply weigh_is_at_least with (1 := B). intros x positive no. destruct (answered_is_correct w (value_of margin) x good positive) as [S same].
+    split; [exact S|]. now rewrite <- same.
 Qed.

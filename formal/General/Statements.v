@@ -1,7 +1,7 @@
 (** CERTIFICATE.md, section 4: facts about regions and weights of inputs, what they mean, and when a stated one follows. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
-From Compact Require Import Spec.Model Spec.General Integer.Dyadic Integer.Tables Facts.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Dyadic Integer.Tables Facts Kernel.
 From Compact Require Import Regions.Inputs Regions.Groups Regions.Listing Regions.Labels.
 From Compact Require Import General.Heads General.Tables General.Ends General.Problem.
 Import ListNotations.
@@ -13,7 +13,8 @@ Inductive statement :=
 | Regions (bits : Z) (groups : list group) (ranges : list (list Z))
 | Region_gaps (bits : Z) (groups : list group) (ranges gaps : list (list Z))
 | Tally_of_weights (counts : list entry_of_tally)
-| Accuracy_of_weights (right missed : Z).
+| Accuracy_of_weights (right missed : Z)
+| Profile_of_weights (right missed : Z) (ladder : list (fraction * (Z * Z))) (mean : fraction).  (** margins, with counts; the mean loss *)
 
 Section Meaning.
 Variables (w : layer_weights) (P : problem) (margin : R).
@@ -38,10 +39,16 @@ Definition class_behind (bits : Z) (rg : region) (mask gap : Z) : Prop :=
 Definition all_behind (bits : Z) (groups : list group) (gaps : list (list Z)) : Prop :=
   Forall2 (fun rg row => Forall2 (class_behind bits rg) (Groups.rivals (group_of rg)) row) (regions_of (readout P) (allowed P) groups) gaps.
 
-(** Of the inputs with this label and a query of the set, at least [right] are correct, by weight; of wrong ones it says nothing. *)
+(** Of the inputs with this label and a query of the set, at least [right] are correct and at least [missed] are not, by weight. *)
+Definition of_cell (e : entry_of_tally) (x : list nat) : Prop :=
+  right_answer P x = Facts.of_label e /\ Z.testbit (Facts.queries e) (Z.of_nat (nth (readout P) x 0%nat)) = true.
+
 Definition entry_weighs (e : entry_of_tally) : Prop :=
-  weigh_at_least P (right e) (fun x => answered L P margin x /\ right_answer P x = Facts.of_label e /\
-    Z.testbit (Facts.queries e) (Z.of_nat (nth (readout P) x 0%nat)) = true) /\ missed e <= 0.
+  weigh_at_least P (right e) (fun x => answered L P margin x /\ of_cell e x) /\
+  weigh_at_least P (missed e) (fun x => ~ answered L P margin x /\ of_cell e x).
+
+Definition rung_true (a : fraction * (Z * Z)) : Prop :=
+  weigh_at_least P (fst (snd a)) (answered L P (value_of (fst a))) /\ weigh_at_least P (snd (snd a)) (fun x => ~ answered L P (value_of (fst a)) x).
 
 Definition means (f : statement) : Prop :=
   match f with
@@ -49,7 +56,10 @@ Definition means (f : statement) : Prop :=
   | Region_gaps bits groups ranges gaps =>
       0 <= bits /\ Forall (fun g => group_right g = true) groups /\ all_ranged bits groups ranges /\ all_behind bits groups gaps
   | Tally_of_weights counts => Forall entry_weighs counts
-  | Accuracy_of_weights right missed => weigh_at_least P right (answered L P margin) /\ missed <= 0
+  | Accuracy_of_weights right missed => weigh_at_least P right (answered L P margin) /\ weigh_at_least P missed (fun x => ~ answered L P margin x)
+  | Profile_of_weights right missed ladder mean =>
+      weigh_at_least P right (answered L P margin) /\ weigh_at_least P missed (fun x => ~ answered L P margin x) /\
+      Forall rung_true ladder /\ 0 < snd mean /\ mean_loss_at_most L P (value_of mean)
   end.
 End Meaning.
 
@@ -74,6 +84,10 @@ Definition regions_entail (bits : Z) (groups : list group) (ranges : list (list 
   require ((bits =? bits') && same_list same_group groups groups') wrong_region
     (each (fun d s => require (Nat.eqb (length d) (length s)) wrong_shape (require (no_narrower d s) range_too_narrow (Fine tt))) ranges ranges').
 
+Definition rung_follows (derived stated : fraction * (Z * Z)) : outcome unit :=
+  require (same_margin (fst derived) (fst stated)) wrong_margin
+  (require ((fst (snd stated) <=? fst (snd derived)) && (snd (snd stated) <=? snd (snd derived))) count_too_large (Fine tt)).
+
 Definition follows (derived stated : statement) : outcome unit :=
   match derived, stated with
   | Regions bits groups ranges, Regions bits' groups' ranges' => regions_entail bits groups ranges bits' groups' ranges'
@@ -84,6 +98,12 @@ Definition follows (derived stated : statement) : outcome unit :=
       end
   | Tally_of_weights counts, Tally_of_weights counts' => counts_entail counts counts'
   | Accuracy_of_weights c n, Accuracy_of_weights c' n' => require ((c' <=? c) && (n' <=? n)) count_too_large (Fine tt)
+  | Profile_of_weights c n ladder mean, Profile_of_weights c' n' ladder' mean' =>
+      require ((c' <=? c) && (n' <=? n)) count_too_large
+      match each rung_follows ladder ladder' with
+      | Refused why => Refused why
+      | Fine _ => require ((0 <? snd mean') && (fst mean * snd mean' <=? fst mean' * snd mean)) loss_too_small (Fine tt)
+      end
   | _, _ => Refused wrong_premises
   end.
 
@@ -138,8 +158,8 @@ Qed.
 Theorem follows_sound : forall w P margin derived stated, follows derived stated = Fine tt ->
   means w P margin derived -> means w P margin stated.
 Proof.
-  intros w P margin derived stated E D. destruct derived as [bits groups ranges|bits groups ranges gaps|counts|c n],
-    stated as [bits' groups' ranges'|bits' groups' ranges' gaps'|counts'|c' n']; try discriminate; cbn [follows means] in *.
+  intros w P margin derived stated E D. destruct derived as [bits groups ranges|bits groups ranges gaps|counts|c n|c n ladder mean],
+    stated as [bits' groups' ranges'|bits' groups' ranges' gaps'|counts'|c' n'|c' n' ladder' mean']; try discriminate; cbn [follows means] in *.
   - destruct D as (B & G & R). apply (regions_entail_sound w P) in E; [|exact R]. destruct E as (<- & <- & R'). now repeat split.
   - destruct (regions_entail _ _ _ _ _ _) as [[]|] eqn:R; [|discriminate]. destruct D as (B & G & ranged & all).
     apply (regions_entail_sound w P) in R; [|exact ranged]. destruct R as (<- & <- & R'). split; [exact B|]. split; [exact G|]. split; [exact R'|]. clear B G ranged R'. unfold all_behind in *. apply each_sound in E. destruct E as [Len E].
@@ -153,8 +173,27 @@ Proof.
   - apply each_sound in E. destruct E as [Len E]. apply Forall_forall. intros e I. apply (In_nth _ _ e) in I. destruct I as (i & I & <-).
     specialize (E i e e I). apply require_fine in E. destruct E as [same E]. apply require_fine in E. destruct E as [less _].
     rewrite !andb_true_iff, !Z.eqb_eq in same. rewrite andb_true_iff, !Z.leb_le in less. destruct same as [[SL SQ] SN].
-    rewrite Forall_forall in D. destruct (D (nth i counts e)) as [R M]; [apply nth_In; lia|]. split; [|lia].
-    apply weigh_less with (1 := R); [lia|]. intros x (A & Lab & Q). repeat split; [exact A | congruence | now rewrite <- SQ].
-  - apply require_fine in E. destruct E as [E _]. rewrite andb_true_iff, !Z.leb_le in E. destruct D as [D M]. split; [|lia].
-    apply weigh_less with (1 := D); [lia | auto].
+    rewrite Forall_forall in D. destruct (D (nth i counts e)) as [R M]; [apply nth_In; lia|].
+    assert (same : forall x, of_cell P (nth i counts e) x -> of_cell P (nth i counts' e) x) by (intros x (Lab & Q); split; [congruence | now rewrite <- SQ]).
+    split; [apply weigh_less with (1 := R) | apply weigh_less with (1 := M)]; try lia; intros x [A C]; auto.
+  - apply require_fine in E. destruct E as [E _]. rewrite andb_true_iff, !Z.leb_le in E. destruct D as [D M].
+    split; [apply weigh_less with (1 := D) | apply weigh_less with (1 := M)]; try lia; auto.
+  - apply require_fine in E. destruct E as [less E]. rewrite andb_true_iff, !Z.leb_le in less.
+    destruct (each rung_follows ladder ladder') as [[]|] eqn:R; [|discriminate]. apply require_fine in E. destruct E as [T _].
+    rewrite andb_true_iff, Z.ltb_lt, Z.leb_le in T. destruct T as [pos' T]. destruct D as (A & B & rungs & pos & mean_).
+    split; [apply weigh_less with (1 := A); [lia | auto]|]. split; [apply weigh_less with (1 := B); [lia | auto]|]. split; [|split; [exact pos'|]].
+    + apply each_sound in R. destruct R as [Len R]. apply Forall_forall. intros a I. apply (In_nth _ _ a) in I. destruct I as (i & I & <-).
+      specialize (R i a a I). apply require_fine in R. destruct R as [same R]. apply same_margin_eq in same. apply require_fine in R. destruct R as [R _].
+      rewrite andb_true_iff, !Z.leb_le in R. rewrite Forall_forall in rungs. destruct (rungs (nth i ladder a)) as [C D']; [apply nth_In; lia|].
+      rewrite same in C, D'. split; [apply weigh_less with (1 := C) | apply weigh_less with (1 := D')]; try lia; auto.
+    + destruct mean_ as (xs & U & all & sum_). exists xs. split; [exact U|]. split; [exact all|]. apply Rle_trans with (1 := sum_).
+      assert (total : (0 <= IZR (total_weight (allowed P) xs))%R).
+      { apply (IZR_le 0). assert (G : forall x, In x xs -> 0 < weight_of_input (allowed P) x) by (intros; now apply all). clear - G.
+        induction xs as [|x xs IH]; cbn [total_weight fold_right]; [lia|]. fold (total_weight (allowed P) xs).
+        pose proof (G x (or_introl eq_refl)). assert (0 <= total_weight (allowed P) xs) by (apply IH; intros; apply G; now right). lia. }
+      apply Rmult_le_compat_r; [exact total|]. unfold value_of. apply IZR_le in T. rewrite !mult_IZR in T. apply IZR_lt in pos, pos'.
+      apply Rmult_le_reg_r with (IZR (snd mean) * IZR (snd mean'))%R; [nra|].
+      replace (IZR (fst mean) / IZR (snd mean) * (IZR (snd mean) * IZR (snd mean')))%R with (IZR (fst mean) * IZR (snd mean'))%R by (field; lra).
+      replace (IZR (fst mean') / IZR (snd mean') * (IZR (snd mean) * IZR (snd mean')))%R with (IZR (fst mean') * IZR (snd mean))%R by (field; lra).
+      exact T.
 Qed.

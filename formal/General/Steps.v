@@ -2,8 +2,8 @@
     fact must entail the claim. *)
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
-From Compact Require Import Spec.Model Spec.General Integer.Tables Facts Kernel Regions.Groups.
-From Compact Require Import General.Problem General.Statements General.Total Rules.regions Rules.region_gaps Rules.region_counts.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Tables Facts Kernel Regions.Groups.
+From Compact Require Import General.Problem General.Statements General.Total Rules.regions Rules.region_gaps Rules.region_counts Rules.evaluate_inputs Rules.expected_loss.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -11,6 +11,8 @@ Inductive general_rule :=
 | Apply_regions (bits : Z) (groups : list group) (hints : list (list (list Z)))
 | Apply_region_gaps (hints : list (list (list Z)))
 | Apply_region_counts (hints : list (list (list Z)))
+| Apply_evaluate_inputs (precisions : list Z)
+| Apply_expected_loss (bits : Z) (losses : list Z)
 | Apply_total_of_weights.
 
 (** A margin of its own, or that of the claim. *)
@@ -19,18 +21,24 @@ Record general_step := General_step { uses : general_rule; own_margin : option f
 Section Steps.
 Variables (w : layer_weights) (P : problem) (budget : Z) (margin : fraction).
 
-Definition derive_statement (here : fraction) (r : general_rule) (facts : list statement) : outcome statement :=
+Definition derive_statement (here : fraction) (r : general_rule) (premises : list (fraction * statement)) : outcome statement :=
+  let facts := map snd premises in
   match r with
   | Apply_regions bits groups hints => require (Nat.eqb (length facts) 0) wrong_premises (regions w P bits groups hints)
   | Apply_region_gaps hints =>
       match facts with [Regions bits groups ranges] => region_gaps w P here bits groups ranges hints | _ => Refused wrong_premises end
   | Apply_region_counts hints =>
       match facts with [Region_gaps bits groups ranges gaps] => region_counts w P here budget bits groups ranges gaps hints | _ => Refused wrong_premises end
+  | Apply_evaluate_inputs precisions => require (Nat.eqb (length facts) 0) wrong_premises (evaluate_inputs w P here budget precisions)
+  | Apply_expected_loss bits losses => require (negb (Nat.eqb (length premises) 0)) wrong_premises (expected_loss w P here premises bits losses)
   | Apply_total_of_weights => total_of_weights w P facts
   end.
 
-(** What the premises state, each at the margin of the step. [proved] holds the latest fact first. *)
-Fixpoint find_premises (proved : list (fraction * statement)) (here : fraction) (numbers : list Z) : outcome (list statement) :=
+(** Whether its premises may be about other margins. *)
+Definition takes_any_margin (r : general_rule) : bool := match r with Apply_expected_loss _ _ => true | _ => false end.
+
+(** What the premises state, each at the margin of the step unless the rule takes any. [proved] holds the latest fact first. *)
+Fixpoint find_premises (proved : list (fraction * statement)) (any : bool) (here : fraction) (numbers : list Z) : outcome (list (fraction * statement)) :=
   match numbers with
   | [] => Fine []
   | n :: rest =>
@@ -38,15 +46,15 @@ Fixpoint find_premises (proved : list (fraction * statement)) (here : fraction) 
       match nth_error proved (length proved - 1 - Z.to_nat n) with
       | None => Refused bad_premise
       | Some (its_margin, f) =>
-          require (same_margin its_margin here) wrong_margin
-          match find_premises proved here rest with Fine more => Fine (f :: more) | Refused why => Refused why end
+          require (any || same_margin its_margin here) wrong_margin
+          match find_premises proved any here rest with Fine more => Fine ((its_margin, f) :: more) | Refused why => Refused why end
       end
   end.
 
 Definition prove_step (proved : list (fraction * statement)) (s : general_step) : outcome (fraction * statement) :=
   let here := match own_margin s with None => margin | Some own => own end in
   require (0 <? snd here) wrong_margin
-  match find_premises proved here (premise_numbers s) with
+  match find_premises proved (takes_any_margin (uses s)) here (premise_numbers s) with
   | Refused why => Refused why
   | Fine facts =>
       match derive_statement here (uses s) facts with
@@ -66,18 +74,24 @@ Fixpoint prove_steps (proved : list (fraction * statement)) (steps : list genera
       end
   end.
 
-Definition check_general (steps : list general_step) (right missed : Z) : verdict :=
+(** The counts of a claim, and if it has a profile its margins with theirs, and the mean loss. *)
+Definition profile := option (list rung * fraction).
+
+Definition claim_of (right missed : Z) (more : profile) : statement :=
+  match more with None => Accuracy_of_weights right missed | Some (ladder, mean) => Profile_of_weights right missed ladder mean end.
+
+Definition of_one_kind (f claim : statement) : bool :=
+  match f, claim with Accuracy_of_weights _ _, Accuracy_of_weights _ _ => true | Profile_of_weights _ _ _ _, Profile_of_weights _ _ _ _ => true | _, _ => false end.
+
+Definition check_general (steps : list general_step) (right missed : Z) (more : profile) : verdict :=
   if negb (problem_fits w P) then Not_verified bad_weights None else
   match prove_steps [] steps with
   | inr (why, number) => Not_verified why (Some number)
   | inl [] => Not_verified nothing_proved None
   | inl ((its_margin, f) :: _) =>
-      match f with
-      | Accuracy_of_weights _ _ =>
-          if negb (same_margin its_margin margin) then Not_verified wrong_margin None else
-          match follows f (Accuracy_of_weights right missed) with Refused why => Not_verified why None | Fine _ => Verified end
-      | _ => Not_verified nothing_proved None
-      end
+      if negb (of_one_kind f (claim_of right missed more)) then Not_verified nothing_proved None else
+      if negb (same_margin its_margin margin) then Not_verified wrong_margin None else
+      match follows f (claim_of right missed more) with Refused why => Not_verified why None | Fine _ => Verified end
   end.
 
 (** ** Soundness *)
@@ -86,27 +100,34 @@ Hypothesis fits : problem_fits w P = true.
 
 Definition meant (one : fraction * statement) : Prop := means w P (value_of (fst one)) (snd one).
 
-Lemma derive_statement_sound : forall here r facts f, 0 < snd here -> Forall (means w P (value_of here)) facts ->
-  derive_statement here r facts = Fine f -> means w P (value_of here) f.
+Lemma derive_statement_sound : forall here r premises f, 0 < snd here -> Forall meant premises ->
+  Forall (fun one => takes_any_margin r = true \/ fst one = here) premises -> derive_statement here r premises = Fine f -> means w P (value_of here) f.
 Proof.
-  intros here r facts f positive all E. destruct r; cbn [derive_statement] in E.
+  intros here r premises f positive all margins E. unfold derive_statement in E. cbv zeta in E.
+  assert (here_too : takes_any_margin r = false -> Forall (means w P (value_of here)) (map snd premises)).
+  { intros no. rewrite Forall_map. apply Forall_forall. intros one I. rewrite Forall_forall in all, margins. specialize (all one I).
+    destruct (margins one I) as [yes|same]; [congruence|]. subst here. exact all. }
+  destruct r; try specialize (here_too eq_refl); try (set (facts := map snd premises) in *; clearbody facts; rename here_too into known).
   - apply require_fine in E. destruct E as [_ E]. now apply regions_sound with (2 := E).
-  - destruct facts as [|[bits groups ranges| | |] [|]]; try discriminate. inversion all as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & ranged).
+  - destruct facts as [|[bits groups ranges| | | |] [|]]; try discriminate. inversion known as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & ranged).
     now apply region_gaps_sound with (6 := E).
-  - destruct facts as [|[|bits groups ranges gaps| |] [|]]; try discriminate. inversion all as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & ranged & behind).
+  - destruct facts as [|[|bits groups ranges gaps| | |] [|]]; try discriminate. inversion known as [|? ? H _]; subst. cbn [means] in H. destruct H as (B & G & ranged & behind).
     now apply region_counts_sound with (7 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply evaluate_inputs_sound with (3 := E).
+  - apply require_fine in E. destruct E as [_ E]. now apply expected_loss_sound with (3 := E).
   - now apply total_of_weights_sound with (2 := E).
 Qed.
 
-Lemma find_premises_sound : forall proved here numbers facts, Forall meant proved ->
-  find_premises proved here numbers = Fine facts -> Forall (means w P (value_of here)) facts.
+Lemma find_premises_sound : forall proved any here numbers premises, Forall meant proved ->
+  find_premises proved any here numbers = Fine premises -> Forall meant premises /\ Forall (fun one => any = true \/ fst one = here) premises.
 Proof.
-  intros proved here. induction numbers as [|n rest IH]; intros facts all E; cbn [find_premises] in E; [inversion E; constructor|].
+  intros proved any here. induction numbers as [|n rest IH]; intros premises all E; cbn [find_premises] in E; [inversion E; split; constructor|].
   apply require_fine in E. destruct E as [_ E].
   destruct (nth_error proved _) as [[its_margin f]|] eqn:F; [|discriminate].
-  apply require_fine in E. destruct E as [same E]. apply same_margin_eq in same. subst its_margin.
-  destruct (find_premises proved here rest) as [more|]; [|discriminate]. inversion E; subst.
-  constructor; [|now apply IH]. apply nth_error_In in F. rewrite Forall_forall in all. exact (all _ F).
+  apply require_fine in E. destruct E as [same E].
+  destruct (find_premises proved any here rest) as [more|]; [|discriminate]. inversion E; subst.
+  destruct (IH more all eq_refl) as [A B]. apply nth_error_In in F. rewrite Forall_forall in all.
+  split; constructor; try assumption; [exact (all _ F)|]. cbn [fst]. apply orb_prop in same. destruct same as [yes|same]; [now left | right; now apply same_margin_eq].
 Qed.
 
 Lemma prove_step_sound : forall proved s one, Forall meant proved -> prove_step proved s = Fine one -> meant one.
@@ -114,11 +135,11 @@ Proof.
   intros proved s one all E. unfold prove_step in E.
   set (here := match own_margin s with None => margin | Some own => own end) in *.
   apply require_fine in E. destruct E as [positive E]. apply Z.ltb_lt in positive.
-  destruct (find_premises proved here (premise_numbers s)) as [facts|] eqn:F; [|discriminate].
+  destruct (find_premises proved _ here (premise_numbers s)) as [facts|] eqn:F; [|discriminate].
+  apply find_premises_sound in F; [|exact all]. destruct F as [F1 F2].
   destruct (derive_statement here (uses s) facts) as [derived|] eqn:D; [|discriminate].
   destruct (follows derived (concluded s)) as [[]|] eqn:T; [|discriminate]. inversion E; subst.
-  unfold meant. cbn [fst snd]. apply follows_sound with (1 := T). apply derive_statement_sound with (3 := D); [assumption|].
-  now apply find_premises_sound with (2 := F).
+  unfold meant. cbn [fst snd]. apply follows_sound with (1 := T). now apply derive_statement_sound with (4 := D).
 Qed.
 
 Lemma prove_steps_sound : forall steps proved all_proved, Forall meant proved -> prove_steps proved steps = inl all_proved -> Forall meant all_proved.
@@ -129,16 +150,16 @@ Proof.
 Qed.
 End Steps.
 
-Theorem check_general_sound : forall w P budget margin steps right missed, check_general w P budget margin steps right missed = Verified ->
-  weigh_at_least P right (answered (layer_of w) P (value_of margin)) /\ missed <= 0.
+Theorem check_general_sound : forall w P budget margin steps right missed more, check_general w P budget margin steps right missed more = Verified ->
+  means w P (value_of margin) (claim_of right missed more).
 Proof.
-  intros w P budget margin steps right missed E. unfold check_general in E.
+  intros w P budget margin steps right missed more E. unfold check_general in E.
   destruct (problem_fits w P) eqn:good; [|discriminate]. cbn [negb] in E.
   destruct (prove_steps w P budget margin [] steps) as [proved|[]] eqn:F; [|discriminate].
   apply prove_steps_sound in F; [|assumption|constructor].
   destruct proved as [|[its_margin f] proved]; [discriminate|].
-  destruct f as [| | |c n] eqn:Ef; try discriminate.
+  destruct (of_one_kind _ _); [|discriminate]. cbn [negb] in E.
   destruct (same_margin its_margin margin) eqn:same; [|discriminate]. apply same_margin_eq in same. subst its_margin.
-  cbn [negb] in E. destruct (follows (Accuracy_of_weights c n) (Accuracy_of_weights right missed)) as [[]|] eqn:T; [|discriminate].
+  cbn [negb] in E. destruct (follows f (claim_of right missed more)) as [[]|] eqn:T; [|discriminate].
   inversion F as [|? ? H _]; subst. exact (follows_sound _ _ _ _ _ T H).
 Qed.

@@ -292,21 +292,16 @@ Proof.
 Qed.
 
 (** What is enclosed is the weight of attention. *)
-Lemma power_right : forall h one q p t a, head_right h one -> (q < v)%nat -> (p < seen)%nat -> (t < v)%nat ->
-  at2 None (powers_of (scaled T) r q one) p t = Some a -> encloses bits a (weighs L (head_of_weights h) r q p t).
+Lemma power_of_encloses : forall h q p t query key a,
+  holds_vector bits query n (seen_as L (head_Q (head_of_weights h)) (head_b_Q (head_of_weights h)) r q) ->
+  holds_vector bits key n (seen_as L (head_K (head_of_weights h)) (head_b_K (head_of_weights h)) p t) ->
+  power_of (scaling_of (scale_above w, scale_below w) bits) query key = Some a -> encloses bits a (weighs L (head_of_weights h) r q p t).
 Proof.
-  intros h one q p t a (LA & LR & _ & asks & answers) Q P I E. destruct layer_shapes as (_ & _ & _ & _ & _ & above & below).
-  unfold powers_of, at2 in E.
-  rewrite (nth_map _ _ _ _ p (0%nat, []) []) in E by (rewrite combine_length, seq_length; lia).
-  rewrite combine_nth in E by apply seq_length. rewrite seq_nth in E by lia. cbn [Nat.add] in E.
-  rewrite (nth_map _ _ _ _ t (0%nat, Ball [] 0) None) in E by (rewrite combine_length, seq_length, LR by exact P; lia).
-  rewrite combine_nth in E by apply seq_length. rewrite seq_nth in E by (rewrite LR by exact P; lia). cbn [fst snd Nat.add] in E.
-  destruct (_ && _); [discriminate|]. destruct (answers p t P I) as [key _]. unfold at2 in key. specialize (asks q Q).
-  pose proof (product_near bits _ _ n _ _ asks key) as near. unfold power_of in E. cbn [scaled tables_of_layer] in E.
-  set (query := nth q (asking one) (Ball [] 0)) in *. set (K := nth t (nth p (answering one) []) (Ball [] 0)) in *.
+  intros h q p t query key a asks answers E. destruct layer_shapes as (_ & _ & _ & _ & _ & above & below).
+  pose proof (product_near bits _ _ n _ _ asks answers) as near. unfold power_of in E.
   pose proof (exp_between_encloses (scaling_of (scale_above w, scale_below w) bits) _ _ _ a (- scored L (head_of_weights h) r q p t)
     (scaling_of_right _ _) above below natural E) as enclosed.
-  cbn [precision scaling_of squared fst snd] in enclosed. unfold weighs. 
+  cbn [precision scaling_of squared fst snd] in enclosed. unfold weighs.
   replace (scored L (head_of_weights h) r q p t / sqrt (scale_squared L))
     with (- (- scored L (head_of_weights h) r q p t / sqrt (IZR (scale_above w) / IZR (scale_below w)))) by (unfold layer_of, Rdiv; cbn [scale_squared]; unfold Rdiv; ring).
   apply enclosed. unfold scored. change (General.head_size L) with n.
@@ -314,5 +309,18 @@ Proof.
   replace (- 2 * bits)%Z with (- (2 * bits))%Z by lia. rewrite !minus_IZR, opp_IZR.
   assert (ES : S = S * pow2 (2 * bits) * pow2 (- (2 * bits))) by (rewrite Rmult_assoc, inv; ring).
   rewrite ES. split; nra.
+Qed.
+
+Lemma power_right : forall h one q p t a, head_right h one -> (q < v)%nat -> (p < seen)%nat -> (t < v)%nat ->
+  at2 None (powers_of (scaled T) r q one) p t = Some a -> encloses bits a (weighs L (head_of_weights h) r q p t).
+Proof.
+  intros h one q p t a (LA & LR & _ & asks & answers) Q P I E.
+  unfold powers_of, at2 in E.
+  rewrite (nth_map _ _ _ _ p (0%nat, []) []) in E by (rewrite combine_length, seq_length; lia).
+  rewrite combine_nth in E by apply seq_length. rewrite seq_nth in E by lia. cbn [Nat.add] in E.
+  rewrite (nth_map _ _ _ _ t (0%nat, Ball [] 0) None) in E by (rewrite combine_length, seq_length, LR by exact P; lia).
+  rewrite combine_nth in E by apply seq_length. rewrite seq_nth in E by (rewrite LR by exact P; lia). cbn [fst snd Nat.add] in E.
+  destruct (_ && _); [discriminate|]. destruct (answers p t P I) as [key _].
+  exact (power_of_encloses h q p t _ _ a (asks q Q) key E).
 Qed.
 End Right.

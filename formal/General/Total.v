@@ -64,14 +64,11 @@ Lemma counts_true : forall margin premises entries, Forall (means w P margin) pr
   Forall (entry_weighs w P margin) entries.
 Proof.
   induction premises as [|p premises IH]; intros entries all E; cbn in E; [inversion E; constructor|].
-  inversion all as [|? ? H T]; subst. destruct p as [| |counts|]; try discriminate.
+  inversion all as [|? ? H T]; subst. destruct p as [| |counts| |]; try discriminate.
   destruct (counts_of premises) as [more|]; [|discriminate]. inversion E; subst. apply Forall_app. split; [exact H | now apply IH].
 Qed.
 
-Definition of_cell (e : entry_of_tally) (x : list nat) : Prop :=
-  right_answer P x = Facts.of_label e /\ Z.testbit (Facts.queries e) (Z.of_nat (nth (readout P) x 0%nat)) = true.
-
-Lemma disjoint_sound : forall a b x, disjoint a b = true -> of_cell a x -> of_cell b x -> False.
+Lemma disjoint_sound : forall a b x, disjoint a b = true -> of_cell P a x -> of_cell P b x -> False.
 Proof.
   intros a b x T [L1 Q1] [L2 Q2]. unfold disjoint in T. apply orb_prop in T. destruct T as [T|T].
   - rewrite <- L1, <- L2, Z.eqb_refl in T. discriminate.
@@ -80,13 +77,15 @@ Proof.
     rewrite T, Z.bits_0 in B. discriminate.
 Qed.
 
-Lemma add_disjoint_weights : forall margin entries, all_disjoint entries = true -> Forall (entry_weighs w P margin) entries ->
-  exists xs, NoDup xs /\ Forall (fun x => 0 < weight_of_input (allowed P) x /\ answered (layer_of w) P margin x) xs /\
-    add_up (map right entries) <= total_weight (allowed P) xs /\ Forall (fun x => Exists (fun e => of_cell e x) entries) xs.
+(** Of correct inputs, or of wrong ones. *)
+Lemma add_disjoint_weights : forall (count : entry_of_tally -> Z) (good : list nat -> Prop) entries, all_disjoint entries = true ->
+  Forall (fun e => weigh_at_least P (count e) (fun x => good x /\ of_cell P e x)) entries ->
+  exists xs, NoDup xs /\ Forall (fun x => 0 < weight_of_input (allowed P) x /\ good x) xs /\
+    add_up (map count entries) <= total_weight (allowed P) xs /\ Forall (fun x => Exists (fun e => of_cell P e x) entries) xs.
 Proof.
-  intros margin. induction entries as [|e entries IH]; intros T all.
+  intros count good. induction entries as [|e entries IH]; intros T all.
   - exists []. repeat split; try constructor. cbn. lia.
-  - cbn in T. apply andb_prop in T. destruct T as [T1 T2]. inversion all as [|? ? [(xs & U & each & many) _] rest]; subst.
+  - cbn in T. apply andb_prop in T. destruct T as [T1 T2]. inversion all as [|? ? (xs & U & each & many) rest]; subst.
     destruct (IH T2 rest) as (xs' & U' & each' & many' & where'). exists (xs ++ xs'). rewrite Forall_forall in each. split; [|split; [|split]].
     + apply NoDup_app_disjoint; [assumption | assumption|]. intros x I J. rewrite Forall_forall in where'. specialize (where' x J).
       rewrite Exists_exists in where'. destruct where' as (e' & K & there). rewrite forallb_forall in T1.
@@ -107,7 +106,9 @@ Proof.
   apply disjoint_by_label_all in T.
   2:{ intros e I. rewrite forallb_forall in cells. specialize (cells e I). unfold is_cell in cells. rewrite !andb_true_iff, Z.leb_le, Z.ltb_lt in cells. lia. }
   pose proof (counts_true margin premises entries all F) as true_. cbn [means]. split.
-  - destruct (add_disjoint_weights margin entries T true_) as (xs & U & each & many & _). exists xs. now repeat split.
-  - clear - true_. induction true_ as [|e l [_ M] _ IH]; cbn [map add_up]; lia.
+  - destruct (add_disjoint_weights right (answered (layer_of w) P margin) entries T) as (xs & U & each & many & _); [|exists xs; now repeat split].
+    revert true_. apply Forall_impl. intros e [R _]. exact R.
+  - destruct (add_disjoint_weights missed (fun x => ~ answered (layer_of w) P margin x) entries T) as (xs & U & each & many & _); [|exists xs; now repeat split].
+    revert true_. apply Forall_impl. intros e [_ M]. exact M.
 Qed.
 End Total.

@@ -324,7 +324,9 @@ Proof.
   assert (l_small : (l < m)%nat).
   { rewrite Forall_forall in right. pose proof (right g G) as V. unfold group_right, valid in V. rewrite !andb_true_iff in V.
     destruct V as [[[[_ V] _] _] _]. apply Nat.ltb_lt in V. congruence. }
-  unfold entry_weighs, entry_of_pair. cbn [Facts.right Facts.missed Facts.of_label Facts.queries]. split; [|lia].
+  unfold entry_weighs, entry_of_pair. cbn [Facts.right Facts.missed Facts.of_label Facts.queries].
+  split; [|exists []; split; [apply NoDup_nil | split; [apply Forall_nil | apply Z.le_refl]]].
+  unfold of_cell. cbn [Facts.of_label Facts.queries].
   set (ns := numbers_for groups l q). set (W := weight_of_label (nth q (weights_of_labels w P groups) []) l).
   set (all := fun x => Nat.eqb (label_of_input w P x) l && Nat.eqb q (nth r x 0%nat)).
   assert (q_small : (q < size_v w)%nat).

@@ -14,6 +14,7 @@ type t = {
   correct : Z.t;
   wrong : Z.t;
   total : Z.t;
+  profile : (((Z.t * Z.t) * (Z.t * Z.t)) list * (Z.t * Z.t)) option; (* counts at other margins, a bound on the mean loss *)
   proof : proof;
 }
 
@@ -25,7 +26,7 @@ let natural = Json.bounded Z.zero (Z.pow (Z.of_int 10) Json.max_digits)
 
 (* Rules of the format whose soundness no machine has checked yet. *)
 let not_proved =
-  [ "evaluate_inputs"; "expected_loss"; "float32_any_order"; "float32_inputs" ]
+  [ "float32_any_order"; "float32_inputs" ]
 
 (* Rules about max-of-k by one head: not about other problems, nor beside regions. *)
 let rules_of_one_head =
@@ -52,6 +53,7 @@ let counts path value =
   Json.array (path ^ ".counts") entry (fields "counts")
 
 let tally path value = Checked.Tally (counts path value)
+let tally_of_weights path value = Checked.Tally_of_weights (counts path value)
 
 let rows path = Json.array path (fun path -> Json.array path Json.integer)
 
@@ -73,6 +75,20 @@ let right_and_missed path value =
 let accuracy path value =
   let right, missed = right_and_missed path value in
   Checked.Accuracy (right, missed)
+
+(* Counts at other margins, and a bound on the mean loss. *)
+let at_margin path value =
+  let fields = Json.record path [ "correct"; "wrong"; "margin" ] value in
+  let count name = natural (path ^ "." ^ name) (fields name) in
+  (Json.fraction ~signed:true (path ^ ".margin") (fields "margin"), (count "correct", count "wrong"))
+
+let ladder path fields = (Json.array (path ^ ".profile") at_margin (fields "profile"), Json.fraction (path ^ ".mean_loss") (fields "mean_loss"))
+
+let profile path value =
+  let fields = Json.record path [ "correct"; "wrong"; "profile"; "mean_loss" ] value in
+  let count name = natural (path ^ "." ^ name) (fields name) in
+  let at_margins, mean = ladder path fields in
+  Checked.Profile_of_weights (count "correct", count "wrong", at_margins, mean)
 
 let scores path value =
   let fields = Json.record path [ "exponent"; "kept"; "error" ] value in
@@ -190,7 +206,14 @@ let parts_of_step path value =
     margin = Option.map (Json.fraction ~signed:true (path ^ ".margin")) (Json.optional "margin" value);
     premises = Json.array (path ^ ".premises") Json.integer (fields "premises"); concluded = fields "conclusion" }
 
-let rules_about_regions = [ "regions"; "region_gaps"; "region_counts" ]
+(* One to eight numbers of bits, increasing. *)
+let precisions path value =
+  let all = Json.array path bits value in
+  if List.length all < 1 || List.length all > 8 then malformed "out-of-range" path;
+  if List.sort_uniq Z.compare all <> all then malformed "not-increasing" path;
+  all
+
+let rules_about_any_problem = [ "regions"; "region_gaps"; "region_counts"; "evaluate_inputs"; "expected_loss" ]
 
 let general_step path value =
   let { name; args; margin; premises; concluded } = parts_of_step path value in
@@ -202,7 +225,12 @@ let general_step path value =
         (Checked.Apply_regions (arg bits args "bits", arg (region_groups ~argument:true) args "groups", arg hints args "hints"), regions)
     | "region_gaps" -> (Checked.Apply_region_gaps (arg hints (args [ "hints" ]) "hints"), region_gaps)
     | "region_counts" ->
-        (Checked.Apply_region_counts (arg hints (args [ "hints" ]) "hints"), fun path value -> Checked.Tally_of_weights (counts path value))
+        (Checked.Apply_region_counts (arg hints (args [ "hints" ]) "hints"), tally_of_weights)
+    | "evaluate_inputs" -> (Checked.Apply_evaluate_inputs (arg precisions (args [ "bits" ]) "bits"), tally_of_weights)
+    | "expected_loss" ->
+        let args = args [ "bits"; "losses" ] in
+        let losses = arg (fun path -> Json.array path Json.integer) args "losses" in
+        (Checked.Apply_expected_loss (arg bits args "bits", losses), profile)
     | "total" ->
         let _none : string -> Json.t = args [] in
         (Checked.Apply_total_of_weights, fun path value -> let right, missed = right_and_missed path value in Checked.Accuracy_of_weights (right, missed))
@@ -286,9 +314,9 @@ let step path value =
   in
   { Checked.applied; at_margin = margin; premises; conclusion = concludes (path ^ ".conclusion") concluded }
 
-let uses_regions steps =
+let is_about_any_problem steps =
   let name = function Json.Object fields -> List.assoc_opt "rule" fields | _ -> None in
-  let is_one step = match name step with Some (Json.String name) -> List.mem name rules_about_regions | _ -> false in
+  let is_one step = match name step with Some (Json.String name) -> List.mem name rules_about_any_problem | _ -> false in
   match steps with Json.List steps -> List.exists is_one steps | _ -> false
 
 (* Of a model whose file says its architecture, or not. *)
@@ -320,11 +348,11 @@ let read ~architecture data =
   let model = Json.mapping "predicate.model" (predicate "model") in
   let tensors = match List.assoc_opt "tensors" model with Some value -> Json.mapping "predicate.model.tensors" value | None -> malformed "wrong-type" "predicate.model.tensors" in
   let claim = Json.mapping "predicate.claim" (predicate "claim") in
-  if List.mem_assoc "profile" claim then refuse Not_proved "not-proved-claim" "predicate.claim";
-  let claim = Json.record "predicate.claim" [ "correct"; "wrong"; "total" ] (Json.Object claim) in
+  let has_profile = List.mem_assoc "profile" claim in
+  let claim = Json.record "predicate.claim" ([ "correct"; "wrong"; "total" ] @ if has_profile then [ "profile"; "mean_loss" ] else []) (Json.Object claim) in
   let number name = natural ("predicate.claim." ^ name) (claim name) in
   let problem = Problem_file.decode "predicate.task" (predicate "task") in
-  let about_regions = architecture || uses_regions (predicate "steps") || (match problem with Problem_file.File _ -> true | Max_of_k _ -> false) in
+  let about_regions = architecture || is_about_any_problem (predicate "steps") || (match problem with Problem_file.File _ -> true | Max_of_k _ -> false) in
   {
     file_digest = digest "subject[0].digest.sha256" (file_digest "sha256");
     tensor_digests = List.map (fun (name, value) -> (name, digest "predicate.model.tensors" value)) tensors;
@@ -334,6 +362,7 @@ let read ~architecture data =
     correct = number "correct";
     wrong = number "wrong";
     total = number "total";
+    profile = (if has_profile then Some (ladder "predicate.claim" claim) else None);
     proof =
       (if about_regions then Of_regions (Json.array "predicate.steps" general_step (predicate "steps"))
        else Of_one_head (Json.array "predicate.steps" step (predicate "steps")));

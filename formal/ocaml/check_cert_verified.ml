@@ -46,6 +46,10 @@ let code_of = function
   | Checked.Bad_weights -> "bad-shape"
   | Checked.Bad_automaton -> "bad-automaton"
   | Checked.Wrong_label -> "wrong-label"
+  | Checked.Wrong_task -> "wrong-task"
+  | Checked.Not_a_ladder -> "not-a-ladder"
+  | Checked.Loss_unbounded -> "loss-unbounded"
+  | Checked.Loss_too_small -> "loss-too-small"
   | Checked.Mean_above_bound -> "mean-above-bound"
   | Checked.Too_coarse -> "too-coarse"
 
@@ -59,32 +63,58 @@ let rounded_up n total = decimal (Z.cdiv (Z.mul n (Z.of_int 100000)) total)
 let quoted text = "\"" ^ text ^ "\""
 let json fields = "{" ^ String.concat ", " (List.map (fun (name, value) -> quoted name ^ ": " ^ value) fields) ^ "}"
 
+let of_fraction (above, below) = if Z.equal below Z.one then Z.to_string above else Z.to_string above ^ "/" ^ Z.to_string below
+
+(* Of a claim with a profile: the accuracy at margins other than its own, and the mean loss. *)
+let profile_text (c : Certificate.t) total =
+  match c.profile with
+  | None -> ""
+  | Some (ladder, mean) ->
+      let at (margin, (correct, wrong)) =
+        let most = Z.sub total wrong in
+        if margin = c.margin then ""
+        else
+          Printf.sprintf " %s: %s %s%s" (of_fraction margin)
+            (if Z.equal correct most then "=" else ">=")
+            (rounded_down correct total)
+            (if Z.lt correct most && Z.lt most total then " <= " ^ rounded_up most total else "")
+      in
+      let others = String.concat "" (List.map at ladder) in
+      (if others = "" then "" else " margins" ^ others) ^ " mean-loss <= " ^ rounded_up (fst mean) (snd mean)
+
+let profile_fields (c : Certificate.t) =
+  match c.profile with
+  | None -> []
+  | Some (ladder, mean) ->
+      let at (margin, (correct, wrong)) =
+        json [ ("margin", quoted (of_fraction margin)); ("correct", Z.to_string correct); ("wrong", Z.to_string wrong) ] in
+      [ ("profile", "[" ^ String.concat ", " (List.map at ladder) ^ "]"); ("mean_loss", quoted (of_fraction mean)) ]
+
 let verified (model : Model_file.t) (c : Certificate.t) (problem : Problem_file.t) file =
   let text = Z.to_string and total = problem.total in
   let most = Z.sub total c.wrong in
-  let above, below = c.margin in
-  let margin = if Z.equal below Z.one then text above else text above ^ "/" ^ text below in
   let about =
     [ ("task", problem.text); ("d_vocab", string_of_int (List.assoc "d_vocab" model.sizes)) ]
     @ (if model.architecture.entry = None then [] else [ ("arch", model.architecture.brief) ])
-    @ [ ("semantics", "exact-real"); ("margin", margin) ]
+    @ [ ("semantics", "exact-real"); ("margin", of_fraction c.margin) ]
     @ Option.fold ~none:[] ~some:(fun digest -> [ ("problem", "sha256:" ^ digest) ]) problem.digest
     @ [ ("model", "sha256:" ^ model.file_digest) ]
   in
   let line =
-    Printf.sprintf "VERIFIED accuracy %s %s/%s (%s) %s%s%s"
+    Printf.sprintf "VERIFIED accuracy %s %s/%s (%s) %s%s%s%s"
       (if Z.equal c.correct most then "=" else ">=")
       (text c.correct) (text total) (rounded_down c.correct total)
       (if Z.lt c.correct most && Z.lt most total then
          Printf.sprintf "and <= %s/%s (%s) " (text most) (text total) (rounded_up most total)
        else "")
       (String.concat " " (List.map (fun (name, value) -> name ^ "=" ^ value) about))
+      (profile_text c total)
       (if file = "CERT" then "" else " in " ^ file)
   in
   let counts = [ ("correct", text c.correct); ("wrong", text c.wrong); ("total", text total) ] in
   let about = List.map (fun (name, value) -> (name, if name = "d_vocab" then value else quoted value)) about in
   let architecture = Option.fold ~none:[] ~some:(fun entry -> [ ("architecture", Json.written ~colon:": " ~comma:", " entry) ]) model.architecture.entry in
-  (0, line, [ ("verdict", quoted "verified"); ("exit_code", "0"); ("file", quoted file) ] @ counts @ about @ architecture)
+  (0, line, [ ("verdict", quoted "verified"); ("exit_code", "0"); ("file", quoted file) ] @ counts @ about @ architecture @ profile_fields c)
 
 (* [expected] and [got], which check-cert can say more of, are empty. *)
 let refused word exit_code code file path =
@@ -121,9 +151,10 @@ let check problem_path budget model_path certificate_path file =
         if not (Z.equal c.total problem.total) then refuse Rejected "wrong-total" "predicate.claim.total";
         let outcome =
           match c.proof, model.weights, c.problem with
+          | Of_one_head _, _, _ when c.profile <> None -> refuse Rejected "nothing-proved" "predicate.steps"
           | Of_one_head steps, Some weights, _ -> Checked.check weights budget c.margin steps c.correct c.wrong
-          | Of_regions steps, Some weights, Max_of_k _ -> Checked.check_regions weights budget c.margin steps c.correct c.wrong
-          | Of_regions steps, _, _ -> Checked.check_general model.layer problem.checked budget c.margin steps c.correct c.wrong
+          | Of_regions steps, Some weights, Max_of_k _ when c.profile = None -> Checked.check_regions weights budget c.margin steps c.correct c.wrong
+          | Of_regions steps, _, _ -> Checked.check_general model.layer problem.checked budget c.margin steps c.correct c.wrong c.profile
           | Of_one_head _, None, _ -> assert false
         in
         match outcome with
