@@ -126,10 +126,10 @@ def test_what_is_declared_bounds_what_is_done(name: str, certificates: Path) -> 
     assert problem.budget.spent == 0 or BY_VALUES & {step.rule for step in certificate.steps}
 
 
-@pytest.mark.parametrize("width", [8, 256, 1024])
+@pytest.mark.parametrize("width", [8, 1024])
 def test_scores_of_wide_heads_and_many_positions_are_declared(width: int) -> None:
     """Nearly all of the work is products of queries and keys, of which a matrix has none."""
-    given, k, bits = architecture(blocks=2), 40, 30
+    given, k, bits = architecture(blocks=2), 36, 30
     sizes = {"d_vocab": 1, "d_model": 1, "n_ctx": k, "d_vocab_out": 1, "n_heads": 1, "d_head": width}
     data = any_model_bytes(zeros(given, sizes), given)
     meter = Meter()
