@@ -1,7 +1,7 @@
 (** CERTIFICATE.md, section 6: each step is derived from facts of earlier steps; the last fact must entail the claim. *)
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
-From Compact Require Import Spec.Model Integer.Tables Facts Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
+From Compact Require Import Spec.Model Integer.Tables Facts Premises Rules.enumerate_sequences Rules.branch_sequences Rules.pure_sequences Rules.total.
 From Compact Require Import Rules.direct_path_upper Rules.value_path_upper Rules.cubic_tokens Rules.count_cubic.
 From Compact Require Import Integer.Splitting Rules.score_exact Rules.score_residual_spread Rules.score_product_spread.
 From Compact Require Import Rules.score_recursive_spread Rules.score_singular_value Rules.separable_counts.
@@ -36,8 +36,6 @@ Inductive rule :=
 
 (** A margin of its own, or that of the claim. *)
 Record step := Step { applied : rule; at_margin : option fraction; premises : list Z; conclusion : fact }.
-
-Definition same_margin (a b : fraction) : bool := (fst a =? fst b) && (snd a =? snd b).
 
 Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (facts : list fact) : outcome fact :=
   match r with
@@ -92,28 +90,14 @@ Definition derive (w : weights) (budget : Z) (margin : fraction) (r : rule) (fac
   | Apply_total => total w facts
   end.
 
-(** What the premises state, each at the margin of the step. [proved] holds the latest fact first. *)
-Fixpoint look_up (proved : list (fraction * fact)) (margin : fraction) (numbers : list Z) : outcome (list fact) :=
-  match numbers with
-  | [] => Fine []
-  | n :: rest =>
-      require ((0 <=? n) && (n <? Z.of_nat (length proved))) bad_premise
-      match nth_error proved (length proved - 1 - Z.to_nat n) with
-      | None => Refused bad_premise
-      | Some (its_margin, f) =>
-          require (same_margin its_margin margin) wrong_margin
-          match look_up proved margin rest with Fine more => Fine (f :: more) | Refused why => Refused why end
-      end
-  end.
-
 Definition prove (w : weights) (budget : Z) (margin : fraction) (proved : list (fraction * fact)) (s : step)
   : outcome (fraction * fact) :=
   let here := match at_margin s with None => margin | Some own => own end in
   require (0 <? snd here) wrong_margin
-  match look_up proved here (premises s) with
+  match find_premises proved false here (premises s) with
   | Refused why => Refused why
   | Fine facts =>
-      match derive w budget here (applied s) facts with
+      match derive w budget here (applied s) (map snd facts) with
       | Refused why => Refused why
       | Fine derived =>
           match entails derived (conclusion s) with Refused why => Refused why | Fine _ => Fine (here, conclusion s) end
@@ -152,9 +136,6 @@ Definition check (w : weights) (budget : Z) (margin : fraction) (steps : list st
 
 Definition true_at (w : weights) (one : fraction * fact) : Prop := holds (model_of w) (value_of (fst one)) (snd one).
 
-Lemma same_margin_eq : forall a b, same_margin a b = true -> a = b.
-Proof. intros [a b] [c d] E. unfold same_margin in E. cbn in E. rewrite andb_true_iff, !Z.eqb_eq in E. now destruct E as [-> ->]. Qed.
-
 (** Premises of the kinds that a rule asks for, one by one. *)
 Ltac take_premises all :=
   repeat match goal with
@@ -192,28 +173,19 @@ Proof.
   - now apply total_sound with (2 := E).
 Qed.
 
-Lemma look_up_sound : forall w proved margin numbers facts, Forall (true_at w) proved ->
-  look_up proved margin numbers = Fine facts -> Forall (holds (model_of w) (value_of margin)) facts.
-Proof.
-  intros w proved margin. induction numbers as [|n rest IH]; intros facts all E; cbn [look_up] in E; [inversion E; constructor|].
-  apply require_fine in E. destruct E as [_ E].
-  destruct (nth_error proved _) as [[its_margin f]|] eqn:F; [|discriminate].
-  apply require_fine in E. destruct E as [same E]. apply same_margin_eq in same. subst its_margin.
-  destruct (look_up proved margin rest) as [more|]; [|discriminate]. inversion E; subst.
-  constructor; [|now apply IH]. apply nth_error_In in F. rewrite Forall_forall in all. exact (all _ F).
-Qed.
-
 Lemma prove_sound : forall w budget margin proved s one, well_formed w = true -> Forall (true_at w) proved ->
   prove w budget margin proved s = Fine one -> true_at w one.
 Proof.
   intros w budget margin proved s one good all E. unfold prove in E.
   set (here := match at_margin s with None => margin | Some own => own end) in *.
   apply require_fine in E. destruct E as [positive E]. apply Z.ltb_lt in positive.
-  destruct (look_up proved here (premises s)) as [facts|] eqn:F; [|discriminate].
-  destruct (derive w budget here (applied s) facts) as [derived|] eqn:D; [|discriminate].
+  destruct (find_premises proved false here (premises s)) as [facts|] eqn:F; [|discriminate].
+  apply (find_premises_sound _ (true_at w)) in F; [|exact all]. destruct F as [F1 F2].
+  destruct (derive w budget here (applied s) (map snd facts)) as [derived|] eqn:D; [|discriminate].
   destruct (entails derived (conclusion s)) as [[]|] eqn:T; [|discriminate]. inversion E; subst.
   unfold true_at. cbn [fst snd]. apply entails_sound with (1 := T).
-  apply derive_sound with (4 := D); auto. now apply look_up_sound with (2 := F).
+  apply derive_sound with (4 := D); auto. rewrite Forall_map. rewrite Forall_forall in *.
+  intros one I. destruct (F2 one I) as [no|<-]; [discriminate | exact (F1 one I)].
 Qed.
 
 Lemma prove_all_sound : forall w budget margin steps proved all_proved, well_formed w = true -> Forall (true_at w) proved ->

@@ -5,56 +5,6 @@ From Compact Require Import Spec.Model Integer.Dyadic Real.Exp Real.ScaledExp.
 Import ListNotations.
 Open Scope R_scope.
 
-(** [1 / sqrt(above / below)] in units of [2 ^ -scale]. *)
-Definition inverse_root (above below scale : Z) : Z * Z :=
-  let scaled := Z.shiftl below (2 * scale) in
-  let low := Z.sqrt (scaled / above) in
-  (low, if (low * low * above =? scaled)%Z then low else low + 1)%Z.
-
-Lemma inverse_root_encloses : forall above below scale, (0 < above)%Z -> (0 < below)%Z -> (0 <= scale)%Z ->
-  IZR (fst (inverse_root above below scale)) * pow2 (- scale) <= / sqrt (IZR above / IZR below)
-    <= IZR (snd (inverse_root above below scale)) * pow2 (- scale).
-Proof.
-  intros above below scale positive positive' natural. unfold inverse_root.
-  set (scaled := Z.shiftl below (2 * scale)). set (low := Z.sqrt (scaled / above)).
-  assert (value : IZR scaled = IZR below * (pow2 scale * pow2 scale)).
-  { unfold scaled. rewrite shiftl_real by lia. rewrite <- pow2_add. now replace (scale + scale)%Z with (2 * scale)%Z by lia. }
-  pose proof (pow2_pos scale) as P. pose proof (pow2_pos (- scale)) as P'. pose proof (pow2_opp scale) as inv.
-  apply IZR_lt in positive as A. apply IZR_lt in positive' as B.
-  assert (ratio : 0 < IZR above / IZR below) by now apply Rdiv_lt_0_compat.
-  assert (root : 0 < sqrt (IZR above / IZR below)) by now apply sqrt_lt_R0.
-  assert (square : sqrt (IZR above / IZR below) * sqrt (IZR above / IZR below) = IZR above / IZR below) by (apply sqrt_sqrt; lra).
-  remember (sqrt (IZR above / IZR below)) as q eqn:Q. clear Q.
-  assert (square' : IZR above = q * q * IZR below) by (rewrite square; field; lra).
-  assert (quotient : (0 <= scaled / above)%Z).
-  { apply Z.div_pos; [apply le_IZR; rewrite value; nra | assumption]. }
-  pose proof (Z.sqrt_spec _ quotient) as [under over]. fold low in under, over.
-  assert (low_nonneg : (0 <= low)%Z) by apply Z.sqrt_nonneg.
-  assert (lower : (low * low * above <= scaled)%Z).
-  { pose proof (Z.mul_div_le scaled above positive). nia. }
-  assert (upper : (scaled < (low + 1) * (low + 1) * above)%Z).
-  { pose proof (Z.mul_succ_div_gt scaled above positive). nia. }
-  assert (compare : forall n, (0 <= n)%Z ->
-    (IZR (n * n * above) <= IZR scaled -> IZR n * pow2 (- scale) <= / q) /\
-    (IZR scaled <= IZR (n * n * above) -> / q <= IZR n * pow2 (- scale))).
-  { intros n N. rewrite value, !mult_IZR, square'. apply (IZR_le 0) in N.
-    set (a := IZR n * q). assert (0 <= a) by (unfold a; nra).
-    replace (IZR n * IZR n * (q * q * IZR below)) with (IZR below * (a * a)) by (unfold a; ring).
-    split; intros H1; apply Rmult_le_reg_l in H1; try assumption.
-    - assert (a <= pow2 scale) by (destruct (Rle_or_lt a (pow2 scale)); [assumption | nra]).
-      apply Rmult_le_reg_r with (q); [assumption|]. rewrite Rinv_l by lra.
-      replace (IZR n * pow2 (- scale) * q) with (a * pow2 (- scale)) by (unfold a; ring). nra.
-    - assert (pow2 scale <= a) by (destruct (Rle_or_lt (pow2 scale) a); [assumption | nra]).
-      apply Rmult_le_reg_r with (q); [assumption|]. rewrite Rinv_l by lra.
-      replace (IZR n * pow2 (- scale) * q) with (a * pow2 (- scale)) by (unfold a; ring). nra. }
-  apply IZR_le in lower. apply IZR_lt in upper.
-  simpl fst; simpl snd. split.
-  - now apply compare.
-  - destruct (low * low * above =? scaled)%Z eqn:exact.
-    + apply compare; [assumption|]. apply Z.eqb_eq in exact. rewrite exact. lra.
-    + apply compare; [lia | lra].
-Qed.
-
 (** Of the scale: the root's ends and those of ln 2. *)
 Record scaling := Scaling { squared : Z * Z; precision : Z; known : list (Z * ((Z * Z) * (Z * Z))) }.
 

@@ -1,7 +1,7 @@
 (** CERTIFICATE.md, section 4: facts about regions and weights of inputs, what they mean, and when a stated one follows. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
-From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Dyadic Integer.Tables Facts Kernel.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Dyadic Integer.Tables Facts Premises.
 From Compact Require Import Regions.Inputs Regions.Groups Regions.Listing Regions.Labels.
 From Compact Require Import General.Heads General.Tables General.Ends General.Problem.
 Import ListNotations.

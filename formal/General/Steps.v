@@ -2,7 +2,7 @@
     fact must entail the claim. *)
 
 From Coq Require Import Reals ZArith List Lia Arith Bool.
-From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Tables Facts Kernel Regions.Groups.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Integer.Tables Facts Premises Kernel Regions.Groups.
 From Compact Require Import General.Problem General.Statements General.Total Rules.regions Rules.region_gaps Rules.region_counts Rules.evaluate_inputs Rules.expected_loss.
 Import ListNotations.
 Open Scope Z_scope.
@@ -36,20 +36,6 @@ Definition derive_statement (here : fraction) (r : general_rule) (premises : lis
 
 (** Whether its premises may be about other margins. *)
 Definition takes_any_margin (r : general_rule) : bool := match r with Apply_expected_loss _ _ => true | _ => false end.
-
-(** What the premises state, each at the margin of the step unless the rule takes any. [proved] holds the latest fact first. *)
-Fixpoint find_premises (proved : list (fraction * statement)) (any : bool) (here : fraction) (numbers : list Z) : outcome (list (fraction * statement)) :=
-  match numbers with
-  | [] => Fine []
-  | n :: rest =>
-      require ((0 <=? n) && (n <? Z.of_nat (length proved))) bad_premise
-      match nth_error proved (length proved - 1 - Z.to_nat n) with
-      | None => Refused bad_premise
-      | Some (its_margin, f) =>
-          require (any || same_margin its_margin here) wrong_margin
-          match find_premises proved any here rest with Fine more => Fine ((its_margin, f) :: more) | Refused why => Refused why end
-      end
-  end.
 
 Definition prove_step (proved : list (fraction * statement)) (s : general_step) : outcome (fraction * statement) :=
   let here := match own_margin s with None => margin | Some own => own end in
@@ -118,25 +104,13 @@ Proof.
   - now apply total_of_weights_sound with (2 := E).
 Qed.
 
-Lemma find_premises_sound : forall proved any here numbers premises, Forall meant proved ->
-  find_premises proved any here numbers = Fine premises -> Forall meant premises /\ Forall (fun one => any = true \/ fst one = here) premises.
-Proof.
-  intros proved any here. induction numbers as [|n rest IH]; intros premises all E; cbn [find_premises] in E; [inversion E; split; constructor|].
-  apply require_fine in E. destruct E as [_ E].
-  destruct (nth_error proved _) as [[its_margin f]|] eqn:F; [|discriminate].
-  apply require_fine in E. destruct E as [same E].
-  destruct (find_premises proved any here rest) as [more|]; [|discriminate]. inversion E; subst.
-  destruct (IH more all eq_refl) as [A B]. apply nth_error_In in F. rewrite Forall_forall in all.
-  split; constructor; try assumption; [exact (all _ F)|]. cbn [fst]. apply orb_prop in same. destruct same as [yes|same]; [now left | right; now apply same_margin_eq].
-Qed.
-
 Lemma prove_step_sound : forall proved s one, Forall meant proved -> prove_step proved s = Fine one -> meant one.
 Proof.
   intros proved s one all E. unfold prove_step in E.
   set (here := match own_margin s with None => margin | Some own => own end) in *.
   apply require_fine in E. destruct E as [positive E]. apply Z.ltb_lt in positive.
   destruct (find_premises proved _ here (premise_numbers s)) as [facts|] eqn:F; [|discriminate].
-  apply find_premises_sound in F; [|exact all]. destruct F as [F1 F2].
+  apply (find_premises_sound _ meant) in F; [|exact all]. destruct F as [F1 F2].
   destruct (derive_statement here (uses s) facts) as [derived|] eqn:D; [|discriminate].
   destruct (follows derived (concluded s)) as [[]|] eqn:T; [|discriminate]. inversion E; subst.
   unfold meant. cbn [fst snd]. apply follows_sound with (1 := T). now apply derive_statement_sound with (4 := D).

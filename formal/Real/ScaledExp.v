@@ -13,7 +13,7 @@ Definition encloses (bits : Z) (a : power) (x : R) : Prop :=
 
 (** Enclosures of [1 / sqrt(head)] and of ln 2, in units of [2 ^ -scale]. *)
 Definition constants := ((Z * Z) * (Z * Z))%type.
-Definition constants_of (head scale : Z) : constants := (root_enclosure head scale, ln2_enclosure scale).
+Definition constants_of (head scale : Z) : constants := (inverse_root head 1 scale, ln2_enclosure scale).
 
 (** Those that were made before, by their scale. *)
 Definition memo := list (Z * constants).
@@ -58,9 +58,10 @@ Proof.
   intros head known bits exponent d right H B D. unfold exp_below. rewrite recall_right by assumption.
   set (scale := scale_of d exponent bits). assert (S : (0 <= scale)%Z) by now apply scale_nonneg.
   unfold constants_of.
-  pose proof (root_enclosed head scale H S) as [[root_lo root_hi] [root_lo_pos root_hi_pos]].
+  pose proof (inverse_root_encloses head 1 scale H eq_refl S) as [root_lo root_hi]. replace (IZR head / 1) with (IZR head) in root_lo, root_hi by field.
+  pose proof (inverse_root_nonneg head 1 scale) as [root_lo_pos root_hi_pos].
   pose proof (ln2_enclosed scale S) as [[ln_lo ln_hi] ln_pos].
-  destruct (root_enclosure head scale) as [r l']. destruct (ln2_enclosure scale) as [a b]. simpl fst in *; simpl snd in *.
+  destruct (inverse_root head 1 scale) as [r l']. destruct (ln2_enclosure scale) as [a b]. simpl fst in *; simpl snd in *.
   set (least := shift_down (d * r) (- exponent)). set (most := shift_up (d * l') (- exponent)).
   set (x := IZR d * pow2 exponent / sqrt (IZR head)).
   apply (IZR_le 0) in D as D'. pose proof (pow2_pos exponent). pose proof (pow2_pos (- scale)) as unit.

@@ -1,7 +1,7 @@
 (** rules.md, expected_loss: the mean loss, from what inputs that are correct at each of several margins weigh. *)
 
 From Coq Require Import Reals ZArith List Lra Lia Arith Bool.
-From Compact Require Import Spec.Model Spec.General Spec.Loss Real.Sums Real.Exp Integer.Dyadic Integer.Tables Facts Kernel.
+From Compact Require Import Spec.Model Spec.General Spec.Loss Real.Sums Real.Exp Integer.Dyadic Integer.Tables Facts Premises.
 From Compact Require Import Regions.Inputs General.Balls General.Tables General.Loss General.Problem General.Statements.
 Import ListNotations.
 Open Scope Z_scope.
