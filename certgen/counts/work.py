@@ -68,7 +68,7 @@ def squaring_operations(model: Model) -> int:
         (1, array.size) if "embed" in name else (array.size // array.shape[-1], array.shape[-1])
         for name, array in model.tensors.items()
     ]
-    return sum(min(n, m) ** 2 * (n + m + 3 * min(n, m)) // 2 + 60 * n * m for n, m in shapes)
+    return sum(2 * min(n, m) ** 2 * (max(n, m) + 3 * min(n, m)) + 60 * n * m for n, m in shapes)
 
 
 def enumeration_operations(model: Model, sequences: int, args: LaneArgs) -> int:

@@ -259,7 +259,7 @@ def of_float32_inputs(problem: Problem, premises: Any, args: dict[str, Any]) -> 
     """As much again as without float32, and squares of matrices; of each column of the unembedding by itself."""
     sizes = [(name, len(W.rows), len(W.rows[0])) for name, W in problem.weights.tensors.items()]
     squared = [(n, m) if "embed" not in name else (1, n * m) for name, n, m in sizes]
-    steps = sum([min(n, m) ** 2 * (n + m + 3 * min(n, m)) // 2 + 60 * n * m for n, m in squared]) * len(args["bits"])
+    steps = sum([2 * min(n, m) ** 2 * (max(n, m) + 3 * min(n, m)) + 60 * n * m for n, m in squared]) * len(args["bits"])
     widest = max([min(size) for size in squared])
     own = Cost(f"singular values of {len(squared)} matrices", steps, 2 * widest * widest * number(128))
     (inputs,) = of_inputs(problem, premises, args)

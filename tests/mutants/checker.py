@@ -52,7 +52,7 @@ LIMITS = ("version.py", "__main__.py", "budget.py", "sizes.py", "costs.py")
 LEFT_OUT = (
     "budget",
     "visited",
-    "work =",
+    "work = problem.outputs",
     "words(",
     "layer.words",
     "lanes of a count",
