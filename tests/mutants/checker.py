@@ -220,6 +220,7 @@ EXTRA = {
     ],
     "checker.rules.regions": [
         "tests/rules/test_regions.py::test_refused_by_reason",
+        "tests/rules/test_regions.py::test_a_range_is_the_query_with_its_doubt_and_the_hints_of_all_heads",
         "tests/rules/test_regions.py::test_hints_of_another_number_of_neurons_or_heads",
     ],
     "checker.rules.rule": ["tests/rules/test_expected_loss.py::test_a_premise_has_the_margin_of_its_step"],

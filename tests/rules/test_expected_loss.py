@@ -188,6 +188,19 @@ def test_one_output_has_no_loss() -> None:
     assert fact == Profile(2, 0, (AtMargin(2, 0, (0, 1)),), (0, 2 << 8))
 
 
+def test_counts_are_carried_to_the_margins_where_they_hold() -> None:
+    """Of two logits that tie: correct below -1 as at -1, wrong above 0 as at 0, though the premises do not say so."""
+    given = architecture(blocks=0)
+    tensors = zeros(given, {"d_vocab": 2, "d_model": 1, "n_ctx": 1, "d_vocab_out": 2})
+    about = of_case(Case(tensors, given, {"inputs": [{"tokens": "0-1"}], "label": {"name": "last"}}))
+    known = {-2: (0, 0), -1: (2, 0), 0: (0, 2), 1: (0, 0)}
+    premises = tuple(Proved((margin, 1), Accuracy(*counts)) for margin, counts in known.items())
+    losses = [least_loss(Fraction(margin), 2, 8) for margin in known]
+    fact = expected_loss(about, premises, {"bits": 8, "losses": losses})
+    assert [(row.correct, row.wrong) for row in fact.profile] == [(2, 0), (2, 0), (0, 2), (0, 2)]
+    assert (fact.correct, fact.wrong, fact.mean_loss) == (0, 2, (2 * losses[1], 2 << 8))
+
+
 # Premises that are true, and hints that may not be.
 
 Grant = Callable[[Problem, tuple[Proved, ...], dict[str, Any]], Any]

@@ -7,13 +7,14 @@ import pytest
 
 from checker.errors import Rejected
 from checker.facts import Regions
-from checker.problem.regions import decode_groups
+from checker.problem.regions import decode_groups, regions_of
 from tests.second_verifier.regions import holds
 from tests.support import layer_cases
 from tests.support.any_case import Case
 from tests.support.any_problem import max_of_k
 from tests.support.layer_cases import by_label, layer_case, of_maximum
 from tests.support.one_rule import Refused, attacked, honest, longer, more, refusal, refusals, said, shorter
+from tests.support.problems import of_case
 from tests.support.region_hints import region_steps
 
 RULE = "regions"
@@ -107,6 +108,21 @@ def test_ranges_hold_what_enters_the_neurons_and_no_hint_can_be_better() -> None
             assert layer_cases.said(case, changed) == refused
             changed[0]["conclusion"]["ranges"][i][end] += 2 if end % 2 else -2
             assert layer_cases.said(case, changed) == ("", "")
+
+
+def test_a_range_is_the_query_with_its_doubt_and_the_hints_of_all_heads() -> None:
+    """The lower end less the radius and the lower hints, the upper end more the radius and the upper ones."""
+    case, (step,) = neurons()
+    problem, groups = of_case(case), decode_groups(step["args"]["groups"], "")
+    layer = problem.one_layer(step["args"]["bits"])
+    for region, rows, ends in zip(
+        regions_of(problem, groups), step["args"]["hints"], step["conclusion"]["ranges"], strict=True
+    ):
+        direct = layer.direct(region.query)
+        assert direct.radius > 0
+        for own, row, low, high in zip(direct.centre[-2:], rows, ends[::2], ends[1::2], strict=True):
+            assert low == own - direct.radius + row[0] + row[1]
+            assert high == own + direct.radius + row[2] + row[3]
 
 
 @pytest.mark.parametrize("heads", [1, 2])
