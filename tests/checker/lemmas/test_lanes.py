@@ -12,6 +12,7 @@ from flint import arb, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checker.arithmetic.enclosures import Enclosure
 from checker.arithmetic.matrices import Matrix
 from checker.lemmas.lanes import Lanes, count_correct
 from checker.problem import Problem
@@ -111,6 +112,23 @@ def test_every_lane_of_a_term_is_an_upper_bound(tensors: dict[str, np.ndarray], 
                 V /= Fraction(2) ** exponent
                 exact = positions[p] * tokens[t] / arb(1 << bits) * arb(fmpq(V.numerator, V.denominator))
                 assert exact <= arb(lane - lanes.offset)
+
+
+def test_lanes_hold_for_every_weight_of_a_wide_enclosure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lower end times a value, and the rest times the largest size of any value; in a lane of its own."""
+    lanes = Lanes(problem_of(model_bytes(near_correct(np.random.default_rng(2), 3, 3, biases=True)), (1, 3)), -3, 8)
+    problem, (EUPU, EVOU, PVOU) = lanes.problem, lanes.upper
+    for ends in (Enclosure(3, 9), Enclosure(0, 256), Enclosure(7, 7)):
+        monkeypatch.setattr(
+            lanes, "weights", lambda q, m, tokens, ends=ends: [[ends for _ in tokens] for _ in range(problem.k)]
+        )
+        terms = lanes.terms(1, 2, [0, 2])
+        for p, (i, t), y in itertools.product(range(problem.k), enumerate([0, 2]), range(problem.v)):
+            lane = terms[p][i] >> lanes.width * y & (1 << lanes.width) - 1
+            value = EUPU[1][y] + EVOU[t][y] + PVOU[p][y] - lanes.of_maximum(1, 2, p, t)
+            assert abs(value) <= lanes.bound
+            assert lane - lanes.offset == ends.low * value + (ends.high - ends.low) * lanes.bound
+            assert 0 <= lane <= 2 * lanes.offset
 
 
 def true_weights(problem: Problem, scores: Matrix, q: int, count: int, bits: int) -> list[arb]:
