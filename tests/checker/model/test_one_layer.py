@@ -11,6 +11,8 @@ from checker.arithmetic.enclosures import Enclosure, Power
 from checker.errors import Rejected
 from checker.model import one_layer
 from checker.model.one_layer import OneLayer, features
+from tests.support.any_case import Case
+from tests.support.any_model import architecture, zeros
 from tests.support.any_oracle import Balls, precision
 from tests.support.any_problem import Inputs
 from tests.support.layer_cases import layer_case
@@ -105,6 +107,19 @@ def test_a_model_that_pools_is_refused() -> None:
     with pytest.raises(Rejected, match="wrong-problem"):
         OneLayer(asked.weights, asked.choices, None, BITS)
     assert [OneLayer(asked.weights, asked.choices, 0, bits).words for bits in (63, 64, 128)] == [1, 2, 3]
+
+
+def test_matrices_of_one_row() -> None:
+    """Where everything has one dimension: two of the token, three by V, five by O; read by U and by a neuron."""
+    given = architecture(activation="relu")
+    sizes = {"d_vocab": 1, "d_model": 1, "n_ctx": 1, "n_heads": 1, "d_head": 1, "d_mlp": 1, "d_vocab_out": 2}
+    ones = {"W_E": 2, "W_V": 3, "W_O": 5, "W_U": [[1, 7]], "W_in": 11, "W_out": 13}
+    case = Case(zeros(given, sizes, **ones), given, {"inputs": [{"tokens": [0]}], "label": {"name": "last"}})
+    layer = of_case(case).one_layer(BITS)
+    assert [row[0][0].centre for row in layer.values] == [[30 << BITS, 210 << BITS, 330 << BITS]]
+    assert layer.direct(0).centre == [2 << BITS, 14 << BITS, 22 << BITS]
+    assert layer.neurons == 1
+    assert layer.out.rows == [[x << -layer.out.exponent for x in (13, 91)]]
 
 
 def test_features_are_as_doubtful_as_the_most_doubtful() -> None:
