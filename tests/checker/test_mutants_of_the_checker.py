@@ -10,11 +10,13 @@ from tests.mutants.checker import (
     ROOT,
     SCORE,
     Survivor,
+    excuse,
     fate,
     justified,
     killed_by_corpus,
     killed_by_tests,
     known,
+    named,
     sources,
     with_tests,
 )
@@ -132,11 +134,18 @@ def test_tests_that_are_collected_once_kill_in_each_process() -> None:
 def test_survivors_are_mutants_that_exist() -> None:
     listed = justified()
     for name in {one.file for one in listed} - {"*"}:
-        text = (ROOT / name).read_text()
-        lines = text.splitlines()
-        known = {Survivor(name, lines[one.line - 1].strip(), one.what) for one in mutations(text)}
+        known = set(named(name, (ROOT / name).read_text()))
         assert {one for one in listed if one.file == name and one.line != "*"} <= known
     assert all(len(why) > 10 for why in listed.values())
+
+
+def test_a_reason_is_about_one_of_several_like_it() -> None:
+    source = "def of(x):\n    return [0] * x + [0]\n"
+    first, second = [one for one in named("f.py", source) if one.what == "1 for 0"]
+    assert (first.number, second.number) == (1, 2)
+    assert excuse(first, {first: "fits"}) == "fits" and excuse(second, {first: "fits"}) == ""
+    anywhere = Survivor("f.py", "*", "1 for 0")
+    assert excuse(second, {anywhere: "fits"}) == "fits" == excuse(second, {anywhere._replace(file="*"): "fits"})
 
 
 def test_soundness_comes_first() -> None:

@@ -66,11 +66,13 @@ those three files are; they have tests of their own."""
 
 
 class Survivor(NamedTuple):
-    """A mutant that lives: the text of its line, and the change. "*" stands for any file, or for any line."""
+    """A mutant that lives: the text of its line, the change, and which one it is of a file's that have both. "*" stands
+    for any file, or for any line."""
 
     file: str
     line: str
     what: str
+    number: int = 1
 
 
 def sources() -> list[Path]:
@@ -94,6 +96,15 @@ def mutants_of(source: str) -> list[Mutation]:
         return not limiting and not any(word in texts[one.line - 1] for word in LEFT_OUT)
 
     return list(filter(kept, mutations(source)))
+
+
+def named(file: str, source: str) -> Iterator[Survivor]:
+    """What each of them is called if it lives."""
+    texts, seen = source.splitlines(), Counter[Survivor]()
+    for mutation in mutants_of(source):
+        one = Survivor(file, texts[mutation.line - 1].strip(), mutation.what)
+        seen[one] += 1
+        yield one._replace(number=seen[one])
 
 
 def module_of(path: Path) -> str:
@@ -475,12 +486,13 @@ def justified() -> dict[Survivor, str]:
     if not SURVIVORS.exists():
         return {}
     data = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))
-    return {Survivor(one["file"], one["line"], one["what"]): one["why"] for one in data.get("survivor", [])}
+    return {Survivor(**{name: one[name] for name in one if name != "why"}): one["why"] for one in data["survivor"]}
 
 
 def excuse(one: Survivor, excused: dict[Survivor, str]) -> str:
     """Why a mutant may live; nothing if it may not."""
-    wider = (one, one._replace(line="*"), one._replace(file="*"), one._replace(file="*", line="*"))
+    any_line = one._replace(line="*", number=1)
+    wider = (one, any_line, one._replace(file="*"), any_line._replace(file="*"))
     return next((excused[key] for key in wider if key in excused), "")
 
 
@@ -531,13 +543,10 @@ def run_file(
 ) -> None:
     """Those of one file, with these tests."""
     name, names = path.relative_to(ROOT).as_posix(), every[:tests]
-    texts, kills, seen, sound = source.splitlines(), Counter[str](), Counter[Survivor](), {""}
+    kills, sound = Counter[str](), {""}
     most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
-    for mutation in mutants_of(source):
-        text = texts[mutation.line - 1].strip()
-        one = Survivor(name, text, mutation.what)
-        seen[one] += 1
-        key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
+    for mutation, one in zip(mutants_of(source), named(name, source), strict=True):
+        key = hashlib.sha256(f"{source}{mutation.line}{one}".encode()).hexdigest()[:24]
         killer = store.known.get(key)
         excused_by = excuse(one, excused)
         if killer is None or (killer in ("", "?") and names and not excused_by):
@@ -567,7 +576,7 @@ def run_file(
             what = "same"
         found.setdefault(name, Fates())[what] += 1
         if what in ("open", "undecided"):
-            print(f"  {name}:{mutation.line}: {text}\n      {mutation.what}  {killer}", flush=True)
+            print(f"  {name}:{mutation.line}: {one.line}\n      {one.what} ({one.number})  {killer}", flush=True)
 
 
 def known() -> dict[str, Fates]:
