@@ -300,7 +300,7 @@ class _Pass:
             product = self.length(q) * key
             apart = q.moved * key + key_moved * self.length(q) + self.off(product, q.centre.shape[2] + 12)
             exponents = 17 * product / self.root + 20 * at.ends.shape[1] + 7
-            shifted = spread * grown(2 * apart / self.root) + self.off(value, exponents)
+            shifted = spread * grown(apart / self.root) + self.off(value, exponents)
             moved = lengths(value_moved + shifted)
         return self.linear(Balls(mixed.reshape(len(rows), -1), radius, moved), f"{name}.W_O", f"{name}.b_O", rest)
 
@@ -357,19 +357,18 @@ class _Pass:
         variance = (centred * centred).mean(axis=1)
         normal = centred / np.sqrt(variance + self.eps)[:, None]
         least = np.maximum(np.sqrt(variance) - (x.radius + 2) * self.unit, math.sqrt(self.eps))
-        sizes, n = np.abs(normal).max(axis=1), x.centre.shape[1]
+        sizes, n, root = np.abs(normal).max(axis=1), x.centre.shape[1], math.sqrt(x.centre.shape[1])
         radius = (x.radius + 1) * (2 + sizes) / least + sizes + 4
-        largest = np.abs(x.centre).max(axis=1) + (x.radius + 1) * self.unit + x.moved
-        wrong = self.off(largest + math.sqrt(self.eps), 6 * n + 32)
-        left = least - x.moved / math.floor(math.sqrt(n)) - 2 * self.unit
-        moved = x.moved / left + 2 * (1 + math.sqrt(n)) * wrong / (left - wrong)
+        wrong = self.off(self.length(x) / root + math.sqrt(self.eps), 11 * n + 24)
+        left = least - SPARE * x.moved / root - 2 * self.unit
+        moved = x.moved / left + SPARE * root * wrong / (left - wrong)
         moved = np.where(left > 2 * wrong, moved, np.inf if self.columns else 0.0)
         if self.architecture.normalization == "LN":
             weights, bias = self.tensors[f"{name}.w"], self.tensors[f"{name}.b"]
             scale = np.abs(weights).max(initial=0.0) + self.unit
             normal = normal * weights + bias
             radius = radius * scale + sizes + 4
-            moved = moved * scale + self.off((1 + math.sqrt(n) + moved) * scale + lengths(bias) + n * self.unit, 8)
+            moved = moved * scale + self.off((1 + root + moved) * scale + lengths(bias) + n * self.unit, 8)
         return self.seen(Balls(normal, np.where(least > 0, radius, np.inf), moved))
 
     def pool(self, x: Balls, place: IntArray) -> Balls:

@@ -83,17 +83,17 @@ class Float32LayerNorm(LayerNorm):
     """A mean and a variance in two passes, or merged from those of parts."""
 
     def moved(self, x: Ball, sigma: int) -> int:
-        """The mean and the root may each be off by `wrong`, beside what comes from x."""
-        n, wide = len(x.centre), root(len(x.centre))
-        eps = sqrt_enclosure(*self.eps, self.bits).high
-        wrong = off(max(map(abs, x.centre)) + x.radius + x.moved + eps, 6 * n + 32, self.bits)
-        left = sigma + -x.moved // isqrt(n)
+        """The mean and the root may be off by `wrong` together, beside what comes from x."""
+        n, eps = len(x.centre), sqrt_enclosure(*self.eps, self.bits).high
+        fine = isqrt(n << 64)  # the root of n, in units of 2^-32
+        wrong = off(-((-length(x) << 32) // fine) + eps, 11 * n + 24, self.bits)
+        left = sigma + (-x.moved << 32) // fine
         if left < 2 * wrong:
             raise TooCoarse
-        moved = -((-x.moved << self.bits) // left) - (-wide * wrong << self.bits + 1) // (left - wrong)
+        moved = -((-x.moved << self.bits) // left) - (-wrong * (fine + 1) << self.bits) // (left - wrong << 32)
         if not self.weights:
             return moved
-        w, b = self.weights
+        wide, (w, b) = root(n), self.weights
         scale = max(map(abs, w)) + 1
         size = shift_up(((wide << self.bits) + moved) * scale, self.bits) + norm(b) + wide
         return shift_up(moved * scale, self.bits) + off(size, 8, self.bits)
@@ -132,5 +132,5 @@ def of_mean(query: Ball, seen: Attended, mean: Ball, scale: int, k: int, bits: i
     spread = -(-total // sum([share.low for share in seen.shares]))
     spread += root(len(mean.centre)) * (max([ball.radius for ball in seen.values]) + mean.radius)
     exponents = shift_up(17 * product * scale, 2 * bits)
-    shifted = shift_up(spread * grown(2 * apart, bits), bits) + off(value, exponents + 20 * k + 6, bits)
+    shifted = shift_up(spread * grown(apart, bits), bits) + off(value, exponents + 20 * k + 6, bits)
     return max([ball.moved for ball in seen.values]) + shifted

@@ -175,11 +175,11 @@ class Computed:
         n, eps = len(x.x), arb(self.exact.eps)
         mean = sum(x.x, arb(0)) / n
         sigma = (sum([(entry - mean) ** 2 for entry in x.x], arb(0)) / n + eps).sqrt()
-        wrong = rounded(largest([abs(entry) for entry in x.x]) + x.m + eps.sqrt(), 6 * n + 32)
+        wrong = rounded(x.length / arb(n).sqrt() + eps.sqrt(), 11 * n + 24)
         left = sigma - x.m / arb(n).sqrt()
         if not left >= 2 * wrong:
             raise TooMuch
-        m = x.m / left + 2 * arb(n).sqrt() * wrong / (left - wrong)
+        m = x.m / left + arb(n).sqrt() * wrong / (left - wrong)
         image = [(entry - mean) / sigma for entry in x.x]
         if self.a["normalization"] == "LNPre":
             return Moved(image, m)
@@ -192,7 +192,7 @@ class Computed:
         key, value = largest([y.length for y in keys]), largest([y.length for y in values])
         product = query.length * key
         wrong = query.m * key + largest([y.m for y in keys]) * query.length
-        apart = 2 * (wrong + rounded(product, len(query.x) + 12)) / self.root
+        apart = (wrong + rounded(product, len(query.x) + 12)) / self.root
         if not apart <= fmpq(1, 2):
             raise TooMuch
         scores = [sum([a * b for a, b in zip(query.x, y.x, strict=True)], arb(0)) for y in keys]

@@ -3,7 +3,7 @@ compute it."""
 
 import random
 from fractions import Fraction
-from math import ceil, isqrt, sqrt
+from math import ceil, isqrt, sqrt, tanh
 
 import numpy as np
 import pytest
@@ -170,17 +170,16 @@ class Ups(list[float]):
 def test_a_root_that_may_be_too_small_is_refused() -> None:
     """Where sigma is less than twice what mean and root may lose."""
     layer, one = Float32LayerNorm((0, 1), [], BITS), 1 << BITS
-    wrong = off(one + 1, 6 * 2 + 32, BITS)
+    wrong = off(one + 1, 11 * 4 + 24, BITS)
     for spread, fits in ((2 * wrong - one // 10**9, False), (2 * wrong + one // 10**9, True)):
-        ball = Ball([one, one - 2 * spread], 1)
+        ball = Ball([one, one - 2 * spread] * 2, 1)
         if fits:
             assert layer(ball).moved > 0
         else:
             with pytest.raises(TooCoarse):
                 layer(ball)
-    assert isqrt(2) == 1  # so that what has moved counts whole for two entries
     with pytest.raises(TooCoarse):
-        layer(Ball([one, one - 4 * wrong - one // 10**8], 1, wrong // 2 + one // 10**8))
+        layer(Ball([one, one - 4 * wrong - one // 10**8] * 2, 1, wrong // 2 + one // 10**8))
 
 
 # What each step rounds: how large the summands are together, and how often each of them is rounded
@@ -225,16 +224,28 @@ def test_a_linear_layer_moves_with_its_argument(rounded: Rounded) -> None:
         assert 11 * gain * ONE <= moved - LOST <= 11 * gain * ONE * (1 + 1e-9)
 
 
-EPS, SIGMA = (1, 4), 9 * ONE
+EPS, SIGMA, FINE = (1, 4), 9 * ONE, 1 << 32
 
 
 def test_a_mean_and_a_deviation(rounded: Rounded) -> None:
-    """Of entries up to 3 + 1/4 + 16, and the root of eps, which is 1/2: they are off by D; the vector by m/s + 4 D/(s -
-    D), s = 9 - 16/2, four entries."""
+    """Of four entries of length sqrt(11) + 2/4 + 16, half of which is a, and the root of eps, which is 1/2: mean and
+    root are off by D together; the vector by m/s + 2 D/(s - D), s = 9 - 16/2."""
     x = Ball([3 * ONE, -ONE, ONE, 0], ONE // 4, 16 * ONE)
     found = Float32LayerNorm(EPS, [], BITS).moved(x, SIGMA)
-    assert rounded == [(ONE * 79 // 4, 6 * 4 + 32)]
-    assert found == 16 * ONE + ceil(4 * Fraction(LOST * ONE, ONE - LOST))
+    assert rounded == [(ceil(Fraction(norm(x.centre) + 33 * ONE // 2, 2)) + ONE // 2, 11 * 4 + 24)]
+    assert found == 16 * ONE + ceil(Fraction(LOST * ONE * (2 * FINE + 1), (ONE - LOST) * FINE))
+
+
+def test_the_root_of_a_number_of_entries_is_between_two_sides(rounded: Rounded) -> None:
+    """Of two entries: a length is divided by less than the root of 2, and D multiplied by more."""
+    found = Float32LayerNorm((0, 1), [], BITS).moved(Ball([ONE, 0], 0, ONE), 9 * ONE)
+    ((size, _),) = rounded
+    left = 9 * ONE - ceil(Fraction(ONE * FINE, isqrt(2 * FINE**2)))
+    lost = found - ceil(Fraction(ONE * ONE, left))
+    for high, low in ((size, 2 * ONE / sqrt(2)), (9 * ONE - left, ONE / sqrt(2))):
+        assert high == pytest.approx(low, rel=1e-9)
+    assert 2 * size**2 >= (2 * ONE) ** 2 and 2 * (9 * ONE - left) ** 2 >= ONE**2
+    assert ((lost - 1) * (left - LOST)) ** 2 < 2 * (LOST * ONE) ** 2 <= (lost * (left - LOST)) ** 2
 
 
 def test_the_deviation_of_a_ball_is_the_least_of_its_vectors() -> None:
@@ -245,11 +256,12 @@ def test_the_deviation_of_a_ball_is_the_least_of_its_vectors() -> None:
 
 def test_a_deviation_is_at_least_twice_what_it_may_be_off_by(rounded: Rounded) -> None:
     layer = Float32LayerNorm((0, 1), [], BITS)
-    assert layer.moved(Ball([ONE, 0], 0), 2 * LOST) == ceil(4 * Fraction(LOST * ONE, LOST))
-    assert layer.moved(Ball([ONE, 0], 0, 7), 2 * LOST + 7)
-    for moved, sigma in ((0, 2 * LOST - 1), (7, 2 * LOST + 6)):
+    four = Ball([ONE, 0, 0, 0], 0)
+    assert layer.moved(four, 2 * LOST) == 2 * ONE + ceil(Fraction(ONE, FINE))
+    assert layer.moved(four._replace(moved=7), 2 * LOST + 4)
+    for moved, sigma in ((0, 2 * LOST - 1), (7, 2 * LOST + 3)):
         with pytest.raises(TooCoarse):
-            layer.moved(Ball([ONE, 0], 0, moved), sigma)
+            layer.moved(four._replace(moved=moved), sigma)
 
 
 def test_the_weights_of_a_layer_norm(rounded: Rounded) -> None:
@@ -289,7 +301,16 @@ def test_what_attention_rounds_and_how_far_it_moves(rounded: Rounded) -> None:
     wrong = ceil(Fraction((1 << 30) * K + (1 << 20) * Q, ONE))
     apart = ceil(Fraction(wrong + LOST, 2))
     spread = ceil(Fraction(301 * 5 * ONE + 150 * 4 * ONE, 400)) + 2 * ((1 << 40) + (1 << 50))
-    assert found == (1 << 34) + ceil(Fraction(spread * grown(2 * apart, BITS), ONE)) + LOST
+    assert found == (1 << 34) + ceil(Fraction(spread * grown(apart, BITS), ONE)) + LOST
+
+
+@pytest.mark.parametrize("far", [0.001, 0.1, 0.4])
+def test_a_mean_moves_no_farther_than_scores_let_it(far: float) -> None:
+    """Two keys are 0, and may be so far off in opposite ways: of values 1 and -1 the mean becomes tanh(far)."""
+    none, one = Ball([0], 0), Ball([ONE], 0)
+    keys, values = [none._replace(moved=round(far * ONE))] * 2, [one, Ball([-ONE], 0)]
+    found = of_mean(one, Attended(keys, values, [Enclosure(1, 1)] * 2), none, ONE, 2, BITS) / ONE
+    assert tanh(far) <= found <= far / (1 - far) + 1e-5
 
 
 def test_more_exponents_count_where_scores_are_large(rounded: Rounded) -> None:
