@@ -64,8 +64,8 @@ CHECKER = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "checker").rglo
 LINES = {  # what: files, most code lines
     "kernel": (["checker/kernel.py"], 97),
     # all but lemmas and rules: what every proof goes through
-    "engine": ([path for path in CHECKER if Path(path).parent.name not in ("lemmas", "rules")], 2158),
-    "whole checker": (CHECKER, 3986),
+    "engine": ([path for path in CHECKER if Path(path).parent.name not in ("lemmas", "rules")], 2161),
+    "whole checker": (CHECKER, 3989),
 }
 
 

@@ -298,7 +298,11 @@ class _Pass:
             spread = (weights * far).sum(axis=2) * (1 + spread * self.unit)
             spread += 2 * (1 + math.sqrt(values.shape[3])) * radius[:, None] * self.unit
             product = self.length(q) * key
-            apart = q.moved * key + key_moved * self.length(q) + self.off(product, q.centre.shape[2] + 12)
+            shown = ~hidden.transpose(0, 2, 1)[..., None]
+            middle = np.where(shown, keys, 0.0).sum(axis=1, keepdims=True) / shown.sum(axis=1, keepdims=True)
+            between = np.where(hidden, 0.0, lengths(keys - middle).transpose(0, 2, 1)).max(axis=2)
+            between += (1 + math.sqrt(keys.shape[3])) * (k_radius.max(axis=2) + 1) * self.unit
+            apart = q.moved * between + key_moved * self.length(q) + self.off(product, q.centre.shape[2] + 12)
             exponents = 17 * product / self.root + 20 * at.ends.shape[1] + 7
             shifted = spread * grown(apart / self.root) + self.off(value, exponents)
             moved = lengths(value_moved + shifted)

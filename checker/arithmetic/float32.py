@@ -121,16 +121,23 @@ class Attended(NamedTuple):
     shares: list[Enclosure]
 
 
+def distances(balls: list[Ball], point: list[int]) -> list[int]:
+    """Of the centres, at most."""
+    return [norm([x - y for x, y in zip(ball.centre, point, strict=True)]) for ball in balls]
+
+
 def of_mean(query: Ball, seen: Attended, mean: Ball, scale: int, k: int, bits: int) -> int:
-    """A mean of values moves with them, with scores, which are multiplied by `scale`, and by what weights round."""
+    """A mean of values moves with them, with scores, which are multiplied by `scale`, and by what weights round. As far
+    as all scores move together nothing changes: so a query moves them by how far keys are from one point."""
     key, value = max(map(length, seen.keys)), max(map(length, seen.values))
     product = shift_up(length(query) * key, bits)
-    wrong = shift_up(query.moved * key + max([ball.moved for ball in seen.keys]) * length(query), bits)
-    apart = shift_up((wrong + off(product, len(query.centre) + 12, bits)) * scale, bits)
-    far = [norm([x - y for x, y in zip(ball.centre, mean.centre, strict=True)]) for ball in seen.values]
-    total = sum([share.high * distance for share, distance in zip(seen.shares, far, strict=True)])
+    middle = [sum(entries) // len(seen.keys) for entries in zip(*[ball.centre for ball in seen.keys], strict=True)]
+    apart = max(distances(seen.keys, middle)) + root(len(middle)) * max([ball.radius for ball in seen.keys])
+    wrong = shift_up(query.moved * apart + max([ball.moved for ball in seen.keys]) * length(query), bits)
+    shift = shift_up((wrong + off(product, len(query.centre) + 12, bits)) * scale, bits)
+    total = sum(map(mul, [share.high for share in seen.shares], distances(seen.values, mean.centre)))
     spread = -(-total // sum([share.low for share in seen.shares]))
     spread += root(len(mean.centre)) * (max([ball.radius for ball in seen.values]) + mean.radius)
     exponents = shift_up(17 * product * scale, 2 * bits)
-    shifted = shift_up(spread * grown(apart, bits), bits) + off(value, exponents + 20 * k + 6, bits)
+    shifted = shift_up(spread * grown(shift, bits), bits) + off(value, exponents + 20 * k + 6, bits)
     return max([ball.moved for ball in seen.values]) + shifted

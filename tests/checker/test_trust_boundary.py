@@ -26,8 +26,8 @@ CHECKER = sorted((ROOT / "checker").rglob("*.py"))
 CERTGEN = sorted((ROOT / "certgen").rglob("*.py"))
 MEASUREMENTS = {"certgen/length.py", "certgen/measures/error_table.py"}  # of the checker's own work: they run it
 MOST_KERNEL_LINES = 97
-MOST_ENGINE_LINES = 2158  # all but lemmas and rules: what every proof goes through
-MOST_LINES = 3986
+MOST_ENGINE_LINES = 2161  # all but lemmas and rules: what every proof goes through
+MOST_LINES = 3989
 MOST_RULE_LINES = 54
 TABLES = ("__init__.py", "costs.py")  # of all rules
 

@@ -191,7 +191,9 @@ class Computed:
     def mean(self, query: Moved, keys: list[Moved], values: list[Moved], k: int) -> Moved:
         key, value = largest([y.length for y in keys]), largest([y.length for y in values])
         product = query.length * key
-        wrong = query.m * key + largest([y.m for y in keys]) * query.length
+        middle = [sum([y.x[i] for y in keys], arb(0)) / len(keys) for i in range(len(query.x))]
+        between = largest([length([a - b for a, b in zip(y.x, middle, strict=True)]) for y in keys])
+        wrong = query.m * between + largest([y.m for y in keys]) * query.length
         apart = (wrong + rounded(product, len(query.x) + 12)) / self.root
         if not apart <= fmpq(1, 2):
             raise TooMuch

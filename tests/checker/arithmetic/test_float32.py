@@ -290,27 +290,33 @@ def test_what_attention_rounds_and_how_far_it_moves(rounded: Rounded) -> None:
     """Scores of a query of length 5 and keys of lengths 1 and 2; values of lengths 10 and 5, in a mean of three
     positions. All of them move, and one share is not known exactly."""
     query = Ball([3 * ONE, 4 * ONE], 0, 1 << 30)
-    keys = [Ball([0, ONE], 0, 1 << 20), Ball([2 * ONE, 0], 0, 1 << 10)]
+    keys = [Ball([0, ONE], 0, 1 << 20), Ball([2 * ONE, 0], 1 << 41, 1 << 10)]
     values = [Ball([6 * ONE, 8 * ONE], 0, 1 << 31), Ball([3 * ONE, 0], 1 << 40, 1 << 34)]
     mean, shares = Ball([3 * ONE, 4 * ONE], 1 << 50), [Enclosure(300, 301), Enclosure(100, 150)]
     found = of_mean(query, Attended(keys, values, shares), mean, ONE // 2, 3, BITS)
-    Q, K, V = 5 * ONE + (1 << 30), 2 * ONE + (1 << 10), 10 * ONE + (1 << 31)
+    Q, K, V = 5 * ONE + (1 << 30), 2 * ONE + (1 << 42) + (1 << 10), 10 * ONE + (1 << 31)
     product = ceil(Fraction(Q * K, ONE))
     exponents = ceil(Fraction(17 * product, 2 * ONE))
     assert rounded == [(product, 2 + 12), (V, exponents + 20 * 3 + 6)]
-    wrong = ceil(Fraction((1 << 30) * K + (1 << 20) * Q, ONE))
-    apart = ceil(Fraction(wrong + LOST, 2))
+    apart = norm([ONE, ONE // 2]) + (1 << 42)  # from (1, 1/2)
+    wrong = ceil(Fraction((1 << 30) * apart + (1 << 20) * Q, ONE))
+    shift = ceil(Fraction(wrong + LOST, 2))
     spread = ceil(Fraction(301 * 5 * ONE + 150 * 4 * ONE, 400)) + 2 * ((1 << 40) + (1 << 50))
-    assert found == (1 << 34) + ceil(Fraction(spread * grown(apart, BITS), ONE)) + LOST
+    assert found == (1 << 34) + ceil(Fraction(spread * grown(shift, BITS), ONE)) + LOST
 
 
 @pytest.mark.parametrize("far", [0.001, 0.1, 0.4])
-def test_a_mean_moves_no_farther_than_scores_let_it(far: float) -> None:
-    """Two keys are 0, and may be so far off in opposite ways: of values 1 and -1 the mean becomes tanh(far)."""
-    none, one = Ball([0], 0), Ball([ONE], 0)
-    keys, values = [none._replace(moved=round(far * ONE))] * 2, [one, Ball([-ONE], 0)]
-    found = of_mean(one, Attended(keys, values, [Enclosure(1, 1)] * 2), none, ONE, 2, BITS) / ONE
-    assert tanh(far) <= found <= far / (1 - far) + 1e-5
+@pytest.mark.parametrize("common", [0, 8])
+def test_a_mean_moves_no_farther_than_scores_let_it(far: float, common: int) -> None:
+    """Two scores may be so far off in opposite ways, by keys or by a query: of values 1 and -1 the mean becomes
+    tanh(far). By how much keys have in common the query moves both."""
+    moved, one = round(far * ONE), Ball([ONE], 0)
+    values = [one, Ball([-ONE], 0)]
+    by_keys = one, [Ball([0], 0, moved)] * 2
+    by_query = Ball([0], 0, moved), [Ball([(common + sign) * ONE], 0) for sign in (1, -1)]
+    for query, keys in (by_keys, by_query):
+        found = of_mean(query, Attended(keys, values, [Enclosure(1, 1)] * 2), Ball([0], 0), ONE, 2, BITS) / ONE
+        assert tanh(far) <= found <= far / (1 - far) + 1e-4
 
 
 def test_more_exponents_count_where_scores_are_large(rounded: Rounded) -> None:
