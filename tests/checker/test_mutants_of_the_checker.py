@@ -1,5 +1,6 @@
 """The mutator finds what it should, its runner tells the dead from the living, and the list of survivors is true."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from tests.mutants.checker import (
     ROOT,
     SCORE,
     Survivor,
+    excuse,
     fate,
     justified,
     killed_by_corpus,
     killed_by_tests,
     known,
+    mutants_of,
     sources,
     with_tests,
 )
@@ -131,12 +134,24 @@ def test_tests_that_are_collected_once_kill_in_each_process() -> None:
 
 def test_survivors_are_mutants_that_exist() -> None:
     listed = justified()
-    for name in {one.file for one in listed} - {"*"}:
+    for name in {one.file for one, _ in listed} - {"*"}:
         text = (ROOT / name).read_text()
         lines = text.splitlines()
-        known = {Survivor(name, lines[one.line - 1].strip(), one.what) for one in mutations(text)}
-        assert {one for one in listed if one.file == name and one.line != "*"} <= known
+        known = Counter(Survivor(name, lines[one.line - 1].strip(), one.what) for one in mutants_of(text))
+        for one, number in listed:
+            if one.file == name and one.line != "*":
+                assert known[one] >= max(number, 1), one
     assert all(len(why) > 10 for why in listed.values())
+
+
+def test_an_excuse_is_for_one_of_several_mutants_of_a_name_or_for_all() -> None:
+    one, other = Survivor("a.py", "x = 1 + 1", "2 for 1"), Survivor("b.py", "x = 1 + 1", "2 for 1")
+    excused = {(one, 2): "the second", (other, 0): "any"}
+    assert [excuse(one, number, excused) for number in (1, 2, 3)] == ["", "the second", ""]
+    assert [excuse(other, number, excused) for number in (1, 2)] == ["any", "any"]
+    everywhere = {(Survivor("*", "*", "2 for 1"), 0): "anywhere"}
+    assert excuse(one, 2, everywhere) == "anywhere"
+    assert excuse(one._replace(what="0 for 1"), 2, everywhere) == ""
 
 
 def test_soundness_comes_first() -> None:

@@ -469,18 +469,23 @@ def fate(path: Path, mutation: Mutation | None, ways: Sequence[Callable[[], str]
     return text.decode().strip() if text else "the process ended"
 
 
-def justified() -> dict[Survivor, str]:
+Excuses = dict[tuple[Survivor, int], str]
+"""Of several mutants that are called the same one has a number, from 1 in the order of the file; 0 is all of them."""
+
+
+def justified() -> Excuses:
     """Survivors that may live, and why."""
     if not SURVIVORS.exists():
         return {}
-    data = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))
-    return {Survivor(one["file"], one["line"], one["what"]): one["why"] for one in data.get("survivor", [])}
+    listed = tomllib.loads(SURVIVORS.read_text(encoding="utf-8")).get("survivor", [])
+    return {(Survivor(one["file"], one["line"], one["what"]), one.get("number", 0)): one["why"] for one in listed}
 
 
-def excuse(one: Survivor, excused: dict[Survivor, str]) -> str:
+def excuse(one: Survivor, number: int, excused: Excuses) -> str:
     """Why a mutant may live; nothing if it may not."""
     wider = (one, one._replace(line="*"), one._replace(file="*"), one._replace(file="*", line="*"))
-    return next((excused[key] for key in wider if key in excused), "")
+    keys = [(one, number), *[(key, 0) for key in wider]]
+    return next((excused[key] for key in keys if key in excused), "")
 
 
 class Store:
@@ -520,7 +525,7 @@ def run_file(
     source: str,
     lines: Lines,
     store: Store,
-    excused: dict[Survivor, str],
+    excused: Excuses,
     end: float,
     every: list[str],
     tests: int,
@@ -538,7 +543,7 @@ def run_file(
         seen[one] += 1
         key = hashlib.sha256(f"{source}{mutation.line}{one}{seen[one]}".encode()).hexdigest()[:24]
         killer = store.known.get(key)
-        excused_by = excuse(one, excused)
+        excused_by = excuse(one, seen[one], excused)
         if killer is None or (killer in ("", "?") and names and not excused_by):
             if time.monotonic() > end:
                 found.setdefault(name, Fates())["not run" if killer is None else "undecided"] += 1
