@@ -18,7 +18,7 @@ from checker import decode
 from checker.certificate import Certificate, decode_certificate
 from checker.decode import MAX_BYTES, MAX_DIGITS, decompress, fraction, load_json
 from checker.errors import Malformed, Refusal, ResourceLimit
-from checker.facts import Accuracy, CubicTokens, Tally, UpperTable
+from checker.facts import Accuracy, CubicTokens, Float32Accuracy, Tally, UpperTable
 from checker.rules import RULES
 from tests.conftest import TESTS
 
@@ -493,7 +493,8 @@ def test_an_envelope_is_called_one() -> None:
     payload = base64.b64encode(PLAIN).decode()
     envelope = {"payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [{"sig": ""}]}
     inside = {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": envelope}
-    for value in (envelope, inside, {**envelope, "comment": 1}, {**json.loads(PLAIN), **envelope}):
+    least = {"payload": payload, "signatures": []}
+    for value in (envelope, inside, least, {**envelope, "comment": 1}, {**json.loads(PLAIN), **envelope}):
         refused = refusal(decode_certificate, json.dumps(value).encode())
         assert (refused.code, refused.path, refused.got) == ("signed-envelope", "", "")
         assert "DSSE envelope" in refused.expected and "payload" in refused.expected
@@ -504,6 +505,28 @@ def test_an_envelope_is_called_one() -> None:
 @pytest.mark.parametrize("value", ["", "VERIFIED", None, 1, [], "https://in-toto.io/Statement/v2"])
 def test_other_kinds_of_statement(field: str, value: object) -> None:
     assert code(changed(field, value=value)) == "unsupported"
+
+
+def test_a_statement_is_about_one_model() -> None:
+    """A reader that looks at the first of two, or at the last, would take the claim for one about either."""
+    (subject,) = json.loads(PLAIN)["subject"]
+    for subjects in ([], [subject, subject], [subject, {"name": "another", "digest": {"sha256": "0" * 64}}]):
+        refused = refusal(decode_certificate, changed("subject", value=subjects))
+        assert (refused.code, refused.path, refused.got) == ("unsupported", "subject", str(len(subjects)))
+
+
+@pytest.mark.parametrize("path", [("subject", 0, "name"), ("predicate", "strategy")], ids=["name", "strategy"])
+def test_names_are_text(path: tuple[str | int, ...]) -> None:
+    """Nothing hangs on them, and no object hides there."""
+    others: list[object] = [None, 1, [], {"name": "a model"}]
+    for value in others:
+        assert code(changed(*path, value=value)) == "wrong-type"
+
+
+def test_the_kind_of_claim_is_that_of_the_semantics() -> None:
+    assert type(decode_certificate(PLAIN).claim) is Accuracy
+    in_float32 = changed("predicate", "semantics", value="float32-any-order")
+    assert type(decode_certificate(in_float32).claim) is Float32Accuracy
 
 
 @pytest.mark.parametrize("value", ["float32", "float32-any-order ", "EXACT-REAL", "exact-real ", ""])

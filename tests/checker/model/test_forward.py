@@ -6,6 +6,7 @@ from functools import reduce
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 from flint import arb, fmpq
 
@@ -185,7 +186,10 @@ def logits(case: Case, tokens: tuple[int, ...], float32: bool = False) -> Ball:
 
 @pytest.mark.parametrize("given", [given for given, *_ in KINDS], ids=str)
 def test_logits_are_those_of_the_definition(given: dict[str, Any]) -> None:
+    """The second block has not the weights of the first one, but these in another order."""
     case = in_eighths(layer_case(**given))
+    for name, x in case.tensors.items():
+        x[...] = np.roll(x, 1) if name.startswith("blocks.1.") else x
     readout = case.problem["readout"] if case.architecture["pool"] == "none" else None
     with precision(256):
         for tokens in product(range(3), (0, 2), range(2)):

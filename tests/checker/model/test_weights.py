@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from checker.arithmetic.matrices import Matrix
 from checker.budget import number
 from checker.errors import Malformed, Refusal, ResourceLimit
-from checker.model.architecture import tensor_axes
+from checker.model.architecture import one_head, tensor_axes
 from checker.model.weights import FORMATS, MAX_HEADER_BYTES, Weights, dyadic, read_weights
 from tests.support.tiny import (
     AXES,
@@ -167,6 +167,7 @@ def test_a_model_is_read_exactly(dtype: str) -> None:
     data = model_bytes(expected, dtype)
     weights = read_weights(data)
     assert weights.sizes == {"d_vocab": 3, "n_ctx": 2, "d_model": 4, "d_head": 4}
+    assert (weights.entry, weights.architecture) == (None, one_head(4))
     assert weights.file_digest == hashlib.sha256(data).hexdigest()
     assert set(weights.tensors) == set(AXES)
     for name, array in expected.items():

@@ -73,6 +73,7 @@ def test_a_range_of_one_token_and_as_many_tokens_as_there_may_be() -> None:
     label = {"name": "last"}
     one = decode_problem({"inputs": [{"tokens": "7-7"}], "label": label}, "")
     assert isinstance(one, ProblemFile) and list(one.positions[0].tokens) == [7]
+    assert MAX_TOKENS == 4_194_304
     assert decode_problem({"inputs": [{"tokens": f"1-{MAX_TOKENS}"}], "label": label}, "")
     for wrong in (7, ["name"], "name"):
         with pytest.raises(Malformed, match="wrong-type"):
