@@ -105,10 +105,7 @@ class Balls:
         root = arb(scale_squared).sqrt()
         weights = [((score - top) / root).exp() for score in scores]
         total = sum(weights, arb(0))
-        return [
-            sum(map(mul, weights, column), arb(0)) / total
-            for column in zip(*values, strict=True)
-        ]
+        return [sum(map(mul, weights, column), arb(0)) / total for column in zip(*values, strict=True)]
 
     def normalized(self, x: Vector, eps: fmpq) -> Vector:
         mean = sum(x, arb(0)) / len(x)
