@@ -1,5 +1,6 @@
 """Shared by all tests: where things are, and how to run the checker."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -14,6 +15,16 @@ from tests.support.runs import Run
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch load
 settings.register_profile("any-machine", deadline=None)  # how long an example takes says nothing on a busy machine
 settings.load_profile("any-machine")
+
+# Collecting makes half a million objects that stay: searching them for garbage, then and in each test, takes long.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.set_threshold(20_000)
+    gc.enable()
+
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent

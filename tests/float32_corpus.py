@@ -61,8 +61,7 @@ def layer(room: Fraction = Fraction(1, 512)) -> Statement:
     proofs = []
     for side in (1, -1):
         margin = case.margin + side * room
-        about = Case(case.tensors, case.entry, case.problem, margin, case.dtypes)
-        proofs.append(general_corpus.about(name, about, [64]))
+        proofs.append(general_corpus.about(name, case.asked(case.problem, margin), [64]))
     return in_one(str(case.margin), *proofs)
 
 

@@ -8,17 +8,14 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from tests import general_corpus
-from tests.general_corpus import about, random_model, tiny
+from tests.general_corpus import about, of_max_of_k, random_model, tiny
 from tests.support.any_case import Case
 from tests.support.any_model import architecture
 from tests.support.any_problem import Json, max_of_k
 from tests.support.edits import Edit, Statement, change, drop, edited, put
 from tests.support.layer_cases import by_label, of_maximum
 from tests.support.region_hints import region_steps
-from tests.support.tiny import near_correct
 
 REGIONS, GAPS, COUNTS = (("predicate", "steps", n) for n in range(3))
 GROUPS = ((*REGIONS, "args", "groups"), (*REGIONS, "conclusion", "groups"))
@@ -90,7 +87,7 @@ def apart(keep: int = 2) -> list[Json]:
 
 def proved(groups: list[Json]) -> Statement:
     """Of tiny.safetensors what these groups prove."""
-    case = Case(near_correct(np.random.default_rng(0), 5, 4, biases=True), None, max_of_k(5, 4), 0, "F32")
+    case = of_max_of_k()
     steps = region_steps(case.data, case.problem, groups, steps=200)
     correct = sum(count[3] for count in steps[2]["conclusion"]["counts"])
     conclusion = {"correct": correct, "wrong": 0}

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import certgen.length
+from certgen import prove
 from certgen.length import ProofLength
 from tests.conftest import ROOT
 
@@ -134,8 +135,10 @@ def test_links_to_files_of_the_repository(tmp_path: Path, link: str, code: int) 
 def test_the_example_runs(
     measured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Measuring lengths, which takes most of its time, is left to the slow tests."""
+    """Measuring lengths and searching for a long proof, which take most of its time, are left to the slow tests."""
     if not measured:
+        quick = {"adaptive": "cubic"}
+        monkeypatch.setattr(certgen, "prove", lambda model, name, **_: prove(model, quick.get(name, name)))
         monkeypatch.setattr(certgen.length, "proof_length", lambda model, certificate: ProofLength(1000, 200, 30))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(ROOT)

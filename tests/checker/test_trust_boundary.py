@@ -11,7 +11,7 @@ import sys
 import tokenize
 import tomllib
 import zipapp
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -64,8 +64,10 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def nodes(path: Path) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Everything that is said in a file; parsed once for all tests."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def imported_by(node: ast.AST) -> set[str]:
@@ -78,6 +80,7 @@ def imported_by(node: ast.AST) -> set[str]:
     return set()
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Every module that is imported anywhere in the file."""
     return set().union(*map(imported_by, nodes(path)))

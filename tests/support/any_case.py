@@ -78,6 +78,12 @@ class Case:
     def oracle(self) -> AnyOracle:
         return AnyOracle(self.tensors, self.architecture)
 
+    def asked(self, problem: Json, margin: Fraction | int) -> "Case":
+        """The same model with another problem; the oracle is shared, with all that it has evaluated."""
+        other = Case(self.tensors, self.entry, problem, margin, self.dtypes)
+        other.oracle = self.oracle
+        return other
+
     @property
     def data(self) -> bytes:
         """The model file."""

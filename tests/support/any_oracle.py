@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from math import isqrt
+from operator import mul
 from typing import Any, NamedTuple
 
 import flint
@@ -104,10 +105,7 @@ class Balls:
         root = arb(scale_squared).sqrt()
         weights = [((score - top) / root).exp() for score in scores]
         total = sum(weights, arb(0))
-        return [
-            sum((w * value for w, value in zip(weights, column, strict=True)), arb(0)) / total
-            for column in zip(*values, strict=True)
-        ]
+        return [sum(map(mul, weights, column), arb(0)) / total for column in zip(*values, strict=True)]
 
     def normalized(self, x: Vector, eps: fmpq) -> Vector:
         mean = sum(x, arb(0)) / len(x)
@@ -143,10 +141,9 @@ class Model:
         self.eps = rational(architecture["eps"])
 
     def linear(self, x: Vector, weight: Rows, bias: Vector) -> Vector:
-        return [
-            sum((a * row[column] for a, row in zip(x, weight, strict=True)), self.kind.number(fmpq(0))) + offset
-            for column, offset in enumerate(bias)
-        ]
+        assert len(x) == len(weight)
+        columns = zip(*weight, strict=True)
+        return [sum(map(mul, x, column), offset) for column, offset in zip(columns, bias, strict=True)]
 
     def norm(self, x: Vector, name: str) -> Vector:
         y = self.kind.normalized(x, self.eps)
@@ -166,10 +163,7 @@ class Model:
             )
             for p, query in enumerate(queries):
                 visible = range(p + 1 if self.architecture["mask"] == "causal" else len(xs))
-                scores = [
-                    sum((a * b for a, b in zip(query, keys[j], strict=True)), self.kind.number(fmpq(0)))
-                    for j in visible
-                ]
+                scores = [sum(map(mul, query, keys[j]), none[0]) for j in visible]
                 mixed = self.kind.mean(scores, self.scale_squared, [values[j] for j in visible])
                 written[p] = plus(written[p], self.linear(mixed, weights["W_O"][head], none))
         return written
@@ -232,6 +226,7 @@ class AnyOracle:
         self.pooled = architecture["pool"] != "none"
         self.rationals = Model(Rational(), self.exact, architecture)
         self.balls = cache(self.model_of)
+        self.logits = cache(self.logits_of)  # which several labels, margins and problems are asked about
 
     def model_of(self, bits: int) -> Model:
         """On balls of this precision."""
@@ -240,9 +235,20 @@ class AnyOracle:
 
     def leads(self, tokens: Tokens, readout: int | None, label: int, bits: int | None = None) -> Vector:
         """logit_y - logit_label for every other output y: rationals, or balls of this many bits."""
-        model = self.rationals if bits is None else self.balls(bits)
-        logits = model.logits(tokens, readout)
+        logits = self.logits(tokens, readout, bits)
+        if logits is None:
+            raise Irrational
         return [logit - logits[label] for y, logit in enumerate(logits) if y != label]
+
+    def logits_of(self, tokens: Tokens, readout: int | None, bits: int | None) -> Vector | None:
+        """Rationals, or None where they are irrational; or balls of this many bits."""
+        if bits is not None:
+            with precision(bits):
+                return self.balls(bits).logits(tokens, readout)
+        try:
+            return self.rationals.logits(tokens, readout)
+        except Irrational:
+            return None
 
     def sign(self, tokens: Tokens, readout: int | None, label: int, margin: Fraction, last: int) -> int | None:
         """The sign of max over y of logit_y + margin - logit_label: -1 is correct. None if it is undefined or open."""

@@ -50,7 +50,7 @@ def branched(path: Path, pairs: list[tuple[int, int]], margin: Fraction = Fracti
 @st.composite
 def coarse(draw: st.DrawFn, most: int = 1 << 14) -> dict[str, int]:
     """Any precision, mostly coarse; the exponent at most so far from 0, so that a step can be as large as entries."""
-    bits = st.integers(8, 24) | st.integers(8, 80) | st.sampled_from([8, 500, min(most, 4096)])
+    bits = st.integers(8, 24) | st.integers(8, 80) | st.sampled_from([8, 500, min(most, 1000)])
     return {"exponent": draw(st.integers(-60, 5) | st.integers(-most, most)), "bits": draw(bits)}
 
 

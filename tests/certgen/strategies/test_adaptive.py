@@ -88,8 +88,8 @@ class Refining:
 
 
 def quick_and_slow_seeds(count: int) -> pytest.MarkDecorator:
-    """The first seeds by default, ten times as many others when slow."""
-    slow = pytest.param(range(count, 11 * count), id="slow", marks=pytest.mark.slow)
+    """The first seeds by default, fifteen times as many others when slow."""
+    slow = pytest.param(range(count, 16 * count), id="slow", marks=pytest.mark.slow)
     return pytest.mark.parametrize("seeds", [pytest.param(range(count), id="quick"), slow])
 
 
@@ -101,7 +101,7 @@ def cases(seeds: range, workspace: Path) -> Iterator[tuple[np.random.Generator, 
         yield rng, Case(path, Fraction(int(rng.choice([0, 0, 1])), 8))
 
 
-@quick_and_slow(20, 400)
+@quick_and_slow(14, 400)
 def test_what_is_proved_of_any_model_is_true(run: settings, workspace: Path) -> None:
     @run
     @given(model=models(MODERATE), margin=margins(), percent=st.integers(50, 500))
@@ -114,7 +114,7 @@ def test_what_is_proved_of_any_model_is_true(run: settings, workspace: Path) -> 
     true()
 
 
-@quick_and_slow_seeds(10)
+@quick_and_slow_seeds(7)
 def test_lengths_are_kept_and_more_of_it_proves_no_less(seeds: range, workspace: Path) -> None:
     """Three limits around the length of the coarsest proof, below which a sub-cubic one may do; then what is found
     without a limit, and with one beyond reach: the same, where sequences are few."""
@@ -158,7 +158,7 @@ def test_lengths_are_kept_and_more_of_it_proves_no_less(seeds: range, workspace:
     assert all(seen[kind] > 0.1 * len(seeds) for kind in frequent)
 
 
-@quick_and_slow_seeds(10)
+@quick_and_slow_seeds(7)
 def test_a_target_is_reached_or_refused(seeds: range, workspace: Path) -> None:
     """Of whatever is true, and of what is not; with a limit besides, both hold."""
     seen: Counter[str] = Counter()
@@ -187,7 +187,7 @@ def test_a_target_is_reached_or_refused(seeds: range, workspace: Path) -> None:
     assert all(seen[kind] > 0.1 * len(seeds) for kind in ("refused", "reached by refining", "no further than needed"))
 
 
-@quick_and_slow_seeds(30)
+@quick_and_slow_seeds(20)
 def test_a_refinement_proves_what_it_says(seeds: range, workspace: Path) -> None:
     """After each: the certificate claims the stage's count, is accepted and true; the count never falls."""
     seen: Counter[str] = Counter()

@@ -28,7 +28,7 @@ from tests.support.tiny import full_name, near_correct, random_tensors, tiny_mod
 STRATEGY_NAMES = ("separable-by-max", "separable-relaxed", "separable-exact", "exact")
 
 
-@quick_and_slow(60, 1200)
+@quick_and_slow(40, 1200)
 def test_the_strategies_are_accepted_and_true(run: settings, workspace: Path) -> None:
     """Accepted, at most the truth. `exact` and `brute-force` say the true number, and so the same, when no correct
     sequence is nearly a tie: precisely, when all correct sequences are clear in the sense of `Oracle.is_clear`. Exact

@@ -29,7 +29,7 @@ from tests.support.tiny import zero_tensors
 module = sys.modules["certgen.strategies.two_sided"]  # in the package the strategy hides the module of its name
 
 
-@quick_and_slow(60)
+@quick_and_slow(40, 600)
 def test_both_bounds_are_accepted_and_true(run: settings, workspace: Path) -> None:
     """On any tiny model: the checker derives what the search claims, and the truth lies between."""
     seen: Counter[str] = Counter()
