@@ -14,7 +14,7 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     return subjects(tmp_path_factory.mktemp("subjects"))
 
 
-@pytest.mark.parametrize("mutants", [2000, pytest.param(40_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mutants", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_mutants_are_refused_or_true(mutants: int, accepted: list[Subject]) -> None:
     seen: Counter[tuple[str, str]] = Counter()
     for one in outcomes(accepted, mutants):
