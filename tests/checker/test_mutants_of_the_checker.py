@@ -145,7 +145,8 @@ def test_a_reason_is_about_one_of_several_like_it() -> None:
     assert (first.number, second.number) == (1, 2)
     assert excuse(first, {first: "fits"}) == "fits" and excuse(second, {first: "fits"}) == ""
     anywhere = Survivor("f.py", "*", "1 for 0")
-    assert excuse(second, {anywhere: "fits"}) == "fits" == excuse(second, {anywhere._replace(file="*"): "fits"})
+    for wider in (anywhere, anywhere._replace(file="*"), first._replace(file="*")):
+        assert excuse(second, {wider: "fits"}) == "fits"
 
 
 def test_soundness_comes_first() -> None:

@@ -491,8 +491,8 @@ def justified() -> dict[Survivor, str]:
 
 def excuse(one: Survivor, excused: dict[Survivor, str]) -> str:
     """Why a mutant may live; nothing if it may not."""
-    any_line = one._replace(line="*", number=1)
-    wider = (one, any_line, one._replace(file="*"), any_line._replace(file="*"))
+    any_line, any_file = one._replace(line="*", number=1), one._replace(file="*", number=1)
+    wider = (one, any_line, any_file, any_line._replace(file="*"))
     return next((excused[key] for key in wider if key in excused), "")
 
 

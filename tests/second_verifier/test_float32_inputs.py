@@ -60,9 +60,13 @@ def test_they_say_how_far_logits_move(seeds: range) -> None:
                 assert ball is None, seed
                 seen["nothing is said"] += 1
                 continue
-            part = 1 if ball is None else float(arb(ball.radius) / 2**64 / moved)
+            least = float(moved)
+            said = least if ball is None else float(arb(ball.radius) / 2**64)
         seen[f"{case.architecture['normalization']} {ball is None}"] += 1
-        assert 1 <= part <= (1.001 if case.architecture["normalization"] == "none" else 3), (seed, case.architecture)
+        more = 1.001 if case.architecture["normalization"] == "none" else 1.1
+        assert least <= said, (seed, case.architecture)
+        if least < 1:  # near what is too coarse a little more in between is much more in the end
+            assert said <= more * least + 2.0**-53, (seed, case.architecture)
     assert (
         min(seen["none False"], seen["LN False"], seen["LNPre False"]) > 1 and seen["LN True"] + seen["none True"] < 2
     )
@@ -83,7 +87,7 @@ def test_they_grant_the_same(seeds: range) -> None:
         assert other[0] <= mine[0] and other[1] <= mine[1], seed
         seen["the same"] += mine == other
         seen["open"] += sum(mine) < 2 ** len(tokens)
-    assert seen["the same"] > len(seeds) - 3 and seen["open"] > len(seeds) // 8, seen
+    assert seen["the same"] >= 0.9 * len(seeds) and seen["open"] > len(seeds) // 8, seen
 
 
 @pytest.mark.parametrize(
