@@ -9,7 +9,7 @@ a text that is read, three quarters for tables.
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
-from checker.errors import ResourceLimit
+from checker.errors import ResourceLimit, show
 
 MEMORY = 400_000_000
 LEAST, PART, MOST = 1 << 26, 20, 1 << 34  # operations: in any case, this part of bytes squared besides, at most
@@ -108,7 +108,7 @@ class Budget:
         self.held += sum([cost.memory for cost in kept])
         memory = self.held + sum([cost.memory for cost in new if cost.key is None])
         if self.declared > self.operations:
-            raise self.too_much(f"{self.declared}, most of them for {max(new, key=lambda cost: cost.operations).what}")
+            raise self.too_much(f"{show(self.declared)}, most of them for {max(new, key=lambda c: c.operations).what}")
         self.require_memory(memory, max(new, key=lambda cost: cost.memory).what)
         return Cost("", here, memory)
 
@@ -116,7 +116,7 @@ class Budget:
         """ResourceLimit for more bytes than there are for tables."""
         if memory > self.memory:
             expected = f"at most {self.memory} bytes of tables (raise --budget)"
-            raise ResourceLimit("over-budget", "", expected, f"{memory}, most of them for {what}")
+            raise ResourceLimit("over-budget", "", expected, f"{show(memory)}, most of them for {what}")
 
     def spend(self, operations: int, shared: str = "") -> None:
         """The next piece of work whose size only values tell; of what is shared, all of it, whoever asks."""

@@ -35,6 +35,12 @@ def test_operations_add_up_over_steps() -> None:
     )
 
 
+def test_numbers_too_long_to_be_printed_are_refused_all_the_same() -> None:
+    """Python prints no integers of more than 4,300 digits."""
+    assert refused(Budget(10), [Cost("a", 10**5000)])[1] == "an integer of 16610 bits, most of them for a"
+    assert refused(Budget(10), [Cost("a", 1, 10**5000)])[1] == "an integer of 16610 bits, most of them for a"
+
+
 def test_what_is_kept_is_made_once() -> None:
     budget = Budget(10)
     table = Cost("table", 7, 100, "key")

@@ -122,7 +122,10 @@ def test_maximal_facts_are_refused_or_true(run: settings, workspace: Path) -> No
     @given(model=models(), margin=margins(), data=st.data())
     def refused_or_true(model: TinyModel, margin: Fraction, data: st.DataObject) -> None:
         path = model.write(workspace / "model")
-        statement = attack(path, margin, data.draw)
+        try:
+            statement = attack(path, margin, data.draw)
+        except Refusal:  # a hint is out of range, or a rule derives nothing from it
+            assume(False)
         if conclusions(statement, "masks"):
             all_bits(data.draw, statement)
         raise_counts(data.draw, statement)

@@ -95,6 +95,7 @@ def permute_premises(draw: Draw, statement: Statement) -> None:
 def edit_steps(draw: Draw, statement: Statement) -> None:
     """Duplicate, remove or move a step, with or without renumbering the premises."""
     steps = statement["predicate"]["steps"]
+    assume(steps)  # another change may have removed the only one
     numbers = list(range(len(steps)))
     at = draw(st.integers(0, len(steps) - 1))
     match draw(st.sampled_from(["duplicate", "remove", "move"])):
@@ -263,7 +264,8 @@ def one_more(draw: Draw, statement: Statement) -> None:
     at, name = draw(st.sampled_from([(3, "correct"), (3, "correct"), (4, "wrong")]))
     predicate["claim"][name] += 1
     start = draw(st.sampled_from(["claim", "total", "region"]))
-    if start != "claim":
-        predicate["steps"][-1]["conclusion"][name] += 1
+    for step in predicate["steps"][-1:] if start != "claim" else ():
+        if name in step["conclusion"]:  # other changes may have put another step at the end
+            step["conclusion"][name] += 1
     if start == "region":
         choose(draw, regions(statement))[at] += 1
