@@ -134,14 +134,14 @@ def test_tests_that_are_collected_once_kill_in_each_process() -> None:
 def test_survivors_are_mutants_that_exist() -> None:
     listed = justified()
     for name in {one.file for one in listed} - {"*"}:
-        known = set(named(name, (ROOT / name).read_text()))
+        known = {one for _, one in named(name, (ROOT / name).read_text())}
         assert {one for one in listed if one.file == name and one.line != "*"} <= known
     assert all(len(why) > 10 for why in listed.values())
 
 
 def test_a_reason_is_about_one_of_several_like_it() -> None:
     source = "def of(x):\n    return [0] * x + [0]\n"
-    first, second = [one for one in named("f.py", source) if one.what == "1 for 0"]
+    first, second = [one for _, one in named("f.py", source) if one.what == "1 for 0"]
     assert (first.number, second.number) == (1, 2)
     assert excuse(first, {first: "fits"}) == "fits" and excuse(second, {first: "fits"}) == ""
     anywhere = Survivor("f.py", "*", "1 for 0")

@@ -98,13 +98,13 @@ def mutants_of(source: str) -> list[Mutation]:
     return list(filter(kept, mutations(source)))
 
 
-def named(file: str, source: str) -> Iterator[Survivor]:
-    """What each of them is called if it lives."""
+def named(file: str, source: str) -> Iterator[tuple[Mutation, Survivor]]:
+    """Each of them, and what it is called if it lives."""
     texts, seen = source.splitlines(), Counter[Survivor]()
     for mutation in mutants_of(source):
         one = Survivor(file, texts[mutation.line - 1].strip(), mutation.what)
         seen[one] += 1
-        yield one._replace(number=seen[one])
+        yield mutation, one._replace(number=seen[one])
 
 
 def module_of(path: Path) -> str:
@@ -545,7 +545,7 @@ def run_file(
     name, names = path.relative_to(ROOT).as_posix(), every[:tests]
     kills, sound = Counter[str](), {""}
     most = int(CORPUS_SECONDS * 4 + TEST_SECONDS * bool(names))
-    for mutation, one in zip(mutants_of(source), named(name, source), strict=True):
+    for mutation, one in named(name, source):
         key = hashlib.sha256(f"{source}{mutation.line}{one}".encode()).hexdigest()[:24]
         killer = store.known.get(key)
         excused_by = excuse(one, excused)
