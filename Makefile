@@ -43,7 +43,7 @@ pytest: .venv/test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 # Ten to a hundred times as many random models: hours. PART is a folder of it, or a file; CONTRIBUTING.md lists parts that
-# take less than an hour each, on two cores.
+# should take less than an hour each, on two cores.
 PART ?= tests
 test-slow: .venv/test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow $(PART)
