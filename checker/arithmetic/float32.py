@@ -135,7 +135,7 @@ def of_mean(query: Ball, seen: Attended, mean: Ball, scale: int, k: int, bits: i
     apart = max(distances(seen.keys, middle)) + root(len(middle)) * max([ball.radius for ball in seen.keys])
     wrong = shift_up(query.moved * apart + max([ball.moved for ball in seen.keys]) * length(query), bits)
     shift = shift_up((wrong + off(product, len(query.centre) + 12, bits)) * scale, bits)
-    total = sum(map(mul, [share.high for share in seen.shares], distances(seen.values, mean.centre)))
+    total = sum([share.high * x for share, x in zip(seen.shares, distances(seen.values, mean.centre), strict=True)])
     spread = -(-total // sum([share.low for share in seen.shares]))
     spread += root(len(mean.centre)) * (max([ball.radius for ball in seen.values]) + mean.radius)
     exponents = shift_up(17 * product * scale, 2 * bits)
